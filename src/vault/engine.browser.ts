@@ -1,0 +1,26 @@
+import type { CipherKey, Engine, MacKey } from "./engine.ts"
+
+const hmac = { name: "HMAC", hash: "SHA-256" } as const
+
+export const importMacKey: Engine["importMacKey"] = async (bytes) =>
+  (await crypto.subtle.importKey("raw", bytes, hmac, false, ["sign", "verify"])) as unknown as MacKey
+
+export const importCipherKey: Engine["importCipherKey"] = async (bytes) =>
+  (await crypto.subtle.importKey("raw", bytes, "AES-CBC", false, ["encrypt", "decrypt"])) as unknown as CipherKey
+
+export const mac: Engine["mac"] = async (key, message) =>
+  new Uint8Array(await crypto.subtle.sign("HMAC", native(key), message))
+
+export const verifyMac: Engine["verifyMac"] = (key, message, tag) =>
+  crypto.subtle.verify("HMAC", native(key), tag, message)
+
+export const encryptCbc: Engine["encryptCbc"] = async (key, iv, message, target) => {
+  target.set(new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CBC", iv }, native(key), message)))
+}
+
+export const decryptCbc: Engine["decryptCbc"] = async (key, iv, ciphertext) =>
+  new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CBC", iv }, native(key), ciphertext))
+
+function native(key: MacKey | CipherKey): CryptoKey {
+  return key as unknown as CryptoKey
+}
