@@ -1,0 +1,54 @@
+/** Concatenates byte strings. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+/** Compares two byte strings. Not constant-time: for public values only. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Orders byte strings as unsigned bytes, the shorter first where one begins the other. */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length)
+  for (let i = 0; i < shared; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
+  return a.length - b.length
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** Text as UTF-8 bytes. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text)
+}
+
+/** UTF-8 bytes as text; throws TypeError on invalid UTF-8. */
+export function parseUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes)
+}
+
+/** A whole number as 4 bytes, big-endian. */
+export function u32be(value: number): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(4)
+  new DataView(out.buffer).setUint32(0, value)
+  return out
+}
+
+/** A whole number from 0 to 2^53 - 1 as 8 bytes, big-endian. */
+export function u64be(value: number): Uint8Array<ArrayBuffer> {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError("not an unsigned integer")
+  const out = new Uint8Array(8)
+  const view = new DataView(out.buffer)
+  view.setUint32(0, Math.floor(value / 2 ** 32))
+  view.setUint32(4, value >>> 0)
+  return out
+}

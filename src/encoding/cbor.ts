@@ -1,0 +1,49 @@
+import { decode, encode, rfc8949EncodeOptions } from "cborg"
+import { AppError } from "../errors.ts"
+import { equal } from "./bytes.ts"
+
+export type CborValue =
+  | string
+  | boolean
+  | number
+  | Uint8Array
+  | readonly CborValue[]
+  | { readonly [key: string]: CborValue }
+
+/** Deterministic CBOR (RFC 8949 §4.2.1) of maps with text keys, arrays, text, bytes, booleans and integers from 0 to 2^53 - 1. */
+export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
+  return encode(value, rfc8949EncodeOptions) as Uint8Array<ArrayBuffer>
+}
+
+/** Reads deterministic CBOR: whatever does not encode to the very same bytes again is refused.
+ * @throws BAD_INPUT_SIZE above `maxBytes`, BAD_INPUT_FORMAT for everything else. */
+export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
+  if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
+  let value: CborValue
+  try {
+    value = decode(bytes, {
+      strict: true,
+      rejectDuplicateMapKeys: true,
+      allowUndefined: false,
+      allowNaN: false,
+      allowInfinity: false,
+    })
+    demandPlain(value, 0)
+    if (!equal(encodeCbor(value), bytes)) throw new Error("not the deterministic encoding")
+  } catch (cause) {
+    throw new AppError("BAD_INPUT_FORMAT", undefined, { cause })
+  }
+  return value
+}
+
+function demandPlain(value: unknown, depth: number): void {
+  if (depth > 16) throw new Error("nested too deep")
+  if (typeof value === "string" || typeof value === "boolean" || value instanceof Uint8Array) return
+  if (typeof value === "number") {
+    if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) throw new Error("not an unsigned integer")
+  } else if (Array.isArray(value)) {
+    for (const item of value) demandPlain(item, depth + 1)
+  } else if (typeof value === "object" && value !== null) {
+    for (const item of Object.values(value)) demandPlain(item, depth + 1)
+  } else throw new Error("a type that statements do not have")
+}

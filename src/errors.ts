@@ -1,0 +1,92 @@
+/** Every code, the HTTP status it travels under, and what the reader should do. docs/errors.md lists the same; a test holds the two together. */
+export const errors = {
+  BAD_INPUT_FORM: [400, "Correct the fields that are marked, then try again."],
+  BAD_INPUT_FORMAT: [400, "This is not in the expected form. Check it and try again."],
+  BAD_INPUT_SIZE: [413, "This is larger than Healthcrypt accepts. Split it into smaller parts."],
+  BAD_INPUT_STATEMENT: [400, "The signed statement is not valid. Update Healthcrypt on this device and try again."],
+  BAD_INPUT_USERNAME: [400, "A username has 3 to 64 characters: a to z, 0 to 9, dot, underscore, hyphen."],
+  BAD_INPUT_PASSWORD: [400, "Choose a password of at least 12 characters."],
+  BAD_INPUT_WORDS: [400, "These are not 24 valid recovery words. Check the spelling and the order."],
+  BAD_INPUT_BUNDLE: [400, "This file is not a FHIR R4 bundle that can be read. Export it again where it came from."],
+  BAD_INPUT_NO_PATIENT: [400, "This file contains no patient. Choose the file that does."],
+  NOT_ALLOWED: [403, "There is nothing here that you may open. Check the address, or ask the owner of the record."],
+  NOT_ALLOWED_SIGN_IN: [401, "Username and password do not match. Check both, or use your recovery words."],
+  NOT_ALLOWED_RECOVERY: [401, "Username and recovery words do not match. Check both and try again."],
+  NOT_ALLOWED_SESSION: [401, "Your session has ended. Sign in again."],
+  NOT_ALLOWED_PROOF: [401, "Confirm your current password first, then try again."],
+  CONFLICT_HEAD: [409, "The record has changed since it was read. Pull the newest version and try again."],
+  CONFLICT_EDIT: [409, "Somebody else changed the same part of this record. Look at both versions and choose."],
+  CONFLICT_KEYRING: [409, "Your account was changed on another device. Pull the newest version and try again."],
+  CONFLICT_IDENTITY: [409, "Your way to sign in was changed on another device. Sign in again and retry."],
+  CONFLICT_USERNAME: [409, "This username is taken. Choose another."],
+  CONFLICT_EXISTS: [409, "This was stored before. Pull the newest version."],
+  CANNOT_OPEN: [422, "This cannot be opened with the keys you have. Nothing was changed."],
+  TAMPERED_CHAIN: [
+    422,
+    "The record's history does not fit together. Stop, save the evidence and call whoever runs your server.",
+  ],
+  TAMPERED_SIGNATURE: [422, "A signature does not match. Stop, save the evidence and call whoever runs your server."],
+  TAMPERED_TOKEN: [
+    422,
+    "Stored content differs from what was signed. Stop, save the evidence and call whoever runs your server.",
+  ],
+  TAMPERED_KEY: [
+    422,
+    "A record key differs from the one that was promised. Stop, save the evidence and call whoever runs your server.",
+  ],
+  TAMPERED_IDENTITY: [
+    422,
+    "A physician's identity does not check. Stop, save the evidence and call whoever runs your server.",
+  ],
+  TAMPERED_ROLLBACK: [
+    422,
+    "The server shows an older state than this device has seen. Stop and call whoever runs your server.",
+  ],
+  TAMPERED_FORK: [
+    422,
+    "The server's log contradicts what this device has seen. Stop and call whoever runs your server.",
+  ],
+  TAMPERED_LOG: [422, "The server's log does not check. Stop and call whoever runs your server."],
+  TAMPERED_PRACTICE: [422, "This server is not the practice you registered with. Check the address before you go on."],
+  UNAVAILABLE: [503, "Healthcrypt cannot do this right now. Nothing was lost; try again in a moment."],
+  UNAVAILABLE_SERVER: [503, "The server cannot be reached. Check the address and the network, then try again."],
+  UNAVAILABLE_STORAGE: [
+    507,
+    "The server cannot store anything right now, perhaps because its disk is full. Nothing was changed.",
+  ],
+  UNAVAILABLE_LIMIT: [429, "Too many failed attempts. Wait a few minutes, then try again."],
+} as const satisfies Record<string, readonly [status: number, advice: string]>
+
+export type ErrorCode = keyof typeof errors
+
+/** The only error that Healthcrypt throws on purpose. The family, which is the code's beginning, says what the caller can do. */
+export class AppError extends Error {
+  override readonly name = "AppError"
+  readonly code: ErrorCode
+  /** Messages for form fields, by field name, when the code is BAD_INPUT_FORM. */
+  readonly fields: Readonly<Record<string, string>> | undefined
+
+  /** @param message what to do next; never quotes a record. Left out, the code's own advice. */
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { cause?: unknown; fields?: Readonly<Record<string, string>> } = {},
+  ) {
+    super(message ?? errors[code][1], options.cause === undefined ? {} : { cause: options.cause })
+    this.code = code
+    this.fields = options.fields
+  }
+
+  get status(): number {
+    return errors[this.code][0]
+  }
+
+  /** Whether the code belongs to a family, such as "TAMPERED". */
+  is(family: string): boolean {
+    return this.code === family || this.code.startsWith(`${family}_`)
+  }
+}
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(errors, code)
+}
