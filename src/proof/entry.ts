@@ -1,0 +1,55 @@
+import { z } from "zod"
+import { bytesOf, count, encodeStatement, idOf, parseStatement } from "./statement.ts"
+
+const token = z.strictObject({ hash: bytesOf(32), size: count })
+const role = z.enum(["owner", "writer", "reader"])
+const member = z.strictObject({
+  physician: idOf<"physician">(),
+  fingerprint: bytesOf(32),
+  role,
+  until: count.optional(),
+})
+
+const schema = z.strictObject({
+  v: z.literal(1),
+  suite: z.literal("F1"),
+  record: idOf<"record">(),
+  seq: count,
+  prev: bytesOf(32).optional(),
+  epoch: count,
+  kind: z.enum(["open", "write", "members"]),
+  author: idOf<"physician">(),
+  time: count,
+  seen: z.strictObject({ size: count, root: bytesOf(32) }),
+  body: token.optional(),
+  summary: token.optional(),
+  attachments: z
+    .array(z.strictObject({ id: idOf<"attachment">(), size: count, total: count, hash: bytesOf(32) }))
+    .min(1)
+    .max(256)
+    .optional(),
+  members: z.array(member).min(1).max(256).optional(),
+  keyCommit: bytesOf(32).optional(),
+  grants: z
+    .array(z.strictObject({ recipient: idOf<"physician">(), hash: bytesOf(32) }))
+    .min(1)
+    .max(256)
+    .optional(),
+})
+
+/** The public part of one act on a record. Format: docs/formats/entry.md */
+export type EntryStatement = z.output<typeof schema>
+export type EntryKind = EntryStatement["kind"]
+export type Member = z.output<typeof member>
+export type Role = z.output<typeof role>
+/** Hash and size in bytes of a token. */
+export type TokenRef = z.output<typeof token>
+
+export function encodeEntry(statement: EntryStatement): Uint8Array<ArrayBuffer> {
+  return encodeStatement(schema, statement)
+}
+
+/** Reads an entry's statement. Nothing of it may be believed before `extendChain` has verified it. @throws BAD_INPUT_STATEMENT, BAD_INPUT_SIZE */
+export function parseEntry(statement: Uint8Array): EntryStatement {
+  return parseStatement(schema, statement)
+}

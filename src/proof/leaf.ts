@@ -1,0 +1,38 @@
+import { sha256 } from "#sha256"
+import { concat } from "../encoding/bytes.ts"
+import { context } from "../encoding/context.ts"
+import { type Id, idBytes } from "../encoding/ids.ts"
+
+export type Stream = "entry" | "identity" | "keyring" | "act"
+
+/** What happened: the stream's name, or for `act` one of sign-in, recover, read, export, admin. */
+export type LeafType = "entry" | "identity" | "keyring" | "sign-in" | "recover" | "read" | "export" | "admin"
+
+/** What a leaf speaks of. Only the subject's physicians learn it; everybody may see the 64 bytes made from it. */
+export interface Leaf {
+  /** A record or a physician. */
+  readonly subject: Id
+  readonly stream: Stream
+  /** seq for entry and identity, the keyring's number, a running number for acts. */
+  readonly number: number
+  readonly type: LeafType
+  /** The server's clock, milliseconds since 1970. */
+  readonly time: number
+  readonly actor: Id
+  /** SHA-256 of the statement, of the keyring's token, or 32 zero bytes for an act. */
+  readonly statementHash: Uint8Array
+  /** 16 random bytes, so that nobody can guess what a leaf says. */
+  readonly salt: Uint8Array
+}
+
+/** A leaf's data, 64 B: SHA-256(CTX(leaf-tag, subject, stream, number)) ‖ SHA-256(CTX(leaf, salt, type, time, actor, subject, number, statement hash)).
+ * The tag makes a number that is used twice visible to everybody; the salt hides the rest. Format: docs/formats/log.md */
+export function leafData(leaf: Leaf): Uint8Array<ArrayBuffer> {
+  const subject = idBytes(leaf.subject)
+  return concat(
+    sha256(context("leaf-tag", subject, leaf.stream, leaf.number)),
+    sha256(
+      context("leaf", leaf.salt, leaf.type, leaf.time, idBytes(leaf.actor), subject, leaf.number, leaf.statementHash),
+    ),
+  )
+}

@@ -1,0 +1,55 @@
+import { ed25519 } from "@noble/curves/ed25519.js"
+import { concat, utf8 } from "../encoding/bytes.ts"
+import { AppError } from "../errors.ts"
+
+export type SignatureLabel = "identity" | "entry" | "recovery"
+
+/** The bytes that are signed: utf8("healthcrypt/v1/" ‖ label) ‖ 0x00 ‖ statement. A signature under one label is none under another. */
+export function signedBytes(label: SignatureLabel, statement: Uint8Array): Uint8Array<ArrayBuffer> {
+  return concat(utf8(`healthcrypt/v1/${label}`), Uint8Array.of(0), statement)
+}
+
+/** Ed25519 (RFC 8032) as WebCrypto verifies it: S below L, and encode(SB - kA) equal to R byte for byte.
+ * @param publicKey 32 B, taken in through {@link checkPublicKey} before.
+ * @param signature 64 B. */
+export async function verifyEd25519(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  if (publicKey.length !== 32 || signature.length !== 64) return false
+  try {
+    const key = await crypto.subtle.importKey("raw", publicKey as Uint8Array<ArrayBuffer>, "Ed25519", false, ["verify"])
+    return await crypto.subtle.verify(
+      "Ed25519",
+      key,
+      signature as Uint8Array<ArrayBuffer>,
+      message as Uint8Array<ArrayBuffer>,
+    )
+  } catch {
+    return false
+  }
+}
+
+/** Verifies a statement's signature. @throws TAMPERED_SIGNATURE */
+export async function verifyStatement(
+  label: SignatureLabel,
+  publicKey: Uint8Array,
+  statement: Uint8Array,
+  signature: Uint8Array,
+): Promise<void> {
+  if (!(await verifyEd25519(publicKey, signedBytes(label, statement), signature)))
+    throw new AppError("TAMPERED_SIGNATURE")
+}
+
+/** A public key that is taken in for the first time must be canonical, on the curve, and free of torsion, on which verifiers differ.
+ * @throws BAD_INPUT_STATEMENT */
+export function checkPublicKey(publicKey: Uint8Array): void {
+  try {
+    const point = ed25519.Point.fromBytes(publicKey, false)
+    if (point.isTorsionFree() && !point.is0()) return
+  } catch {
+    // falls through to the refusal
+  }
+  throw new AppError("BAD_INPUT_STATEMENT", "The public key is not a canonical Ed25519 key. Make a new one.")
+}
