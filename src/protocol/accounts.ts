@@ -1,0 +1,128 @@
+import { z } from "zod"
+import { usernamePattern } from "../proof/identity.ts"
+import { leafInfo, logState, receipt, since } from "./log.ts"
+import { bytes, count, id } from "./wire.ts"
+
+/** OPAQUE's messages are base64url text of the library's own making. */
+const opaqueMessage = z.string().min(1).max(4096)
+const username = z.string().regex(usernamePattern)
+const signed = z.object({ statement: bytes(65_536), signature: bytes(128) })
+const sealedKey = bytes(256)
+
+/** One way to unlock: a sealed physician key. `generation` counts the replacements of that method. */
+const unlock = z.object({ method: z.string().max(600), generation: count, token: sealedKey })
+
+export const practice = {
+  reply: z.object({
+    practice: id<"practice">(),
+    origin: z.string(),
+    logKey: bytes(32),
+    /** The server's OPAQUE public key, pinned with the practice. */
+    opaqueKey: opaqueMessage,
+    version: z.string(),
+  }),
+}
+
+/** Which secret the client wants back: a cookie (browser) or a bearer token (program). */
+const carrier = z.enum(["cookie", "bearer"])
+
+const session = z.object({
+  id: id<"session">(),
+  /** Present for a program alone; a browser gets a cookie. */
+  bearer: z.string().optional(),
+  /** 32 B under which a browser seals the physician key; absent once the session is locked. */
+  half: bytes(32).optional(),
+  expires: count,
+})
+
+/** Everything a client needs to stand where it stood. */
+export const account = z.object({
+  session,
+  physician: id<"physician">(),
+  username,
+  identity: z.array(signed),
+  unlocks: z.array(unlock),
+  profile: z.object({ number: count, token: bytes(65_536) }),
+  keyring: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
+  log: logState,
+})
+
+export const registerStart = {
+  body: z.strictObject({ username, registrationRequest: opaqueMessage }),
+  reply: z.object({ registrationResponse: opaqueMessage }),
+}
+
+export const registerFinish = {
+  body: z.strictObject({
+    username,
+    physician: id<"physician">(),
+    registrationRecord: opaqueMessage,
+    identity: signed,
+    /** Exactly password and recovery, each of generation 0. */
+    unlocks: z.array(unlock).length(2),
+    /** Ed25519 key that recovery signatures verify under. */
+    recoveryKey: bytes(32),
+    profile: bytes(65_536),
+    keyring: bytes(1_048_576),
+    carrier,
+  }),
+  reply: z.object({ account, identity: receipt, keyring: receipt }),
+}
+
+export const loginStart = {
+  body: z.strictObject({ username, startLoginRequest: opaqueMessage }),
+  reply: z.object({ login: z.string(), loginResponse: opaqueMessage }),
+}
+
+export const loginFinish = {
+  body: z.strictObject({ login: z.string().max(64), finishLoginRequest: opaqueMessage, carrier, since }),
+  reply: account,
+}
+
+/** An honest client says at once that the password was wrong, so that the failure is counted now. */
+export const loginAbandon = { body: z.strictObject({ login: z.string().max(64) }) }
+
+export const recoverStart = {
+  body: z.strictObject({ username }),
+  reply: z.object({ practice: id<"practice">(), nonce: bytes(32) }),
+}
+
+export const recoverFinish = {
+  body: z.strictObject({ username, nonce: bytes(32), signature: bytes(64), carrier, since }),
+  reply: account,
+}
+
+export const currentSession = { query: z.object({ since: z.string().optional() }), reply: account }
+
+/** Starts replacing the password. */
+export const unlocksStart = {
+  body: z.strictObject({ registrationRequest: opaqueMessage }),
+  reply: z.object({ registrationResponse: opaqueMessage }),
+}
+
+/** Replaces ways to unlock, all at once or not at all, under a new identity statement. Needs a session that proved itself
+ * (OPAQUE or recovery) in the last five minutes. Ends every other session when the password changes. */
+export const unlocks = {
+  body: z.strictObject({
+    identity: signed,
+    password: z.strictObject({ registrationRecord: opaqueMessage, generation: count, token: sealedKey }).optional(),
+    recovery: z.strictObject({ recoveryKey: bytes(32), generation: count, token: sealedKey }).optional(),
+    since,
+  }),
+  reply: receipt,
+}
+
+/** Compare-and-swap: `number` is one more than the stored one, or CONFLICT_KEYRING. */
+export const putKeyring = {
+  body: z.strictObject({ number: count, token: bytes(1_048_576), since }),
+  reply: receipt,
+}
+
+export const getKeyring = {
+  reply: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
+}
+
+export type PracticeReply = z.output<typeof practice.reply>
+export type AccountReply = z.output<typeof account>
+export type Carrier = z.output<typeof carrier>
+export type UnlockSeal = z.output<typeof unlock>

@@ -1,0 +1,42 @@
+import type { RecordId, SegmentId } from "../encoding/ids.ts"
+
+/** Every address of the server, as route patterns. Only ids stand in them. */
+export const paths = {
+  practice: "/api/practice",
+  registerStart: "/api/register/start",
+  registerFinish: "/api/register/finish",
+  loginStart: "/api/login/start",
+  loginFinish: "/api/login/finish",
+  loginAbandon: "/api/login/abandon",
+  recoverStart: "/api/recover/start",
+  recoverFinish: "/api/recover/finish",
+  session: "/api/session",
+  sessionHalf: "/api/session/half",
+  unlocksStart: "/api/unlocks/start",
+  unlocks: "/api/unlocks",
+  profile: "/api/profile",
+  keyring: "/api/keyring",
+  selfGrants: "/api/self-grants",
+  segments: "/api/segments",
+  segment: "/api/segments/:segment",
+  changes: "/api/changes",
+  entries: "/api/records/:record/entries",
+  acts: "/api/records/:record/acts",
+  checkpoint: "/log/checkpoint",
+} as const
+
+export function entriesPath(record: RecordId): string {
+  return paths.entries.replace(":record", record)
+}
+
+export function actsPath(record: RecordId): string {
+  return paths.acts.replace(":record", record)
+}
+
+export function segmentPath(segment: SegmentId): string {
+  return paths.segment.replace(":segment", segment)
+}
+
+/** Set on requests that nobody's hand caused, such as polling: they do not keep a session alive. */
+export const backgroundHeader = "x-healthcrypt-background"
+export const sessionCookie = "healthcrypt"
