@@ -1,0 +1,30 @@
+import type { Readable, Writable } from "node:stream"
+
+/** Where a command reads and writes: nothing else of the process is touched by one, so that a test can run it like a terminal. */
+export interface Io {
+  readonly stdin: Readable
+  /** Results, and nothing else. */
+  readonly stdout: Writable
+  /** Questions, progress, advice and errors. */
+  readonly stderr: Writable
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether a person sits at standard input and standard error. */
+  readonly isTerminal: boolean
+}
+
+export interface CliOption {
+  /** As commander writes them, such as "--port <number>". */
+  readonly flags: string
+  readonly description: string
+  readonly default?: string | boolean
+}
+
+/** A command is data plus `run`, which answers with the exit code: 0 done, 1 refused, 2 usage, 3 tampered. */
+export interface CliCommand {
+  readonly name: string
+  readonly summary: string
+  /** As commander writes them, such as "<file...>". */
+  readonly arguments?: string
+  readonly options: readonly CliOption[]
+  run(io: Io, options: Readonly<Record<string, unknown>>, args: readonly string[]): Promise<number>
+}
