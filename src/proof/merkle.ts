@@ -105,7 +105,7 @@ export function verifyInclusion(
   proof: readonly Uint8Array[],
   root: Uint8Array,
 ): boolean {
-  if (!isCount(index) || !isCount(size) || index >= size) return false
+  if (leaf.length !== 32 || !isCount(index) || !isCount(size) || index >= size) return false
   let at = index
   let last = size - 1
   let hash = leaf
