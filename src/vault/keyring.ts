@@ -1,0 +1,57 @@
+import { z } from "zod"
+import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
+import { isId, type PhysicianId, type PracticeId, type SegmentId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { anyBytes, bytesOf, count } from "../proof/statement.ts"
+import type { PhysicianKey } from "./keys.ts"
+import { keyringPlace } from "./places.ts"
+import { open, seal } from "./seal.ts"
+
+const schema = z.strictObject({
+  v: z.literal(1),
+  signSeed: bytesOf(32),
+  sealSeed: bytesOf(32),
+  sealKey: bytesOf(1216),
+  practice: z.strictObject({
+    id: z.custom<PracticeId>(isId),
+    origin: z.string(),
+    logKey: bytesOf(32),
+    opaqueKey: z.string(),
+  }),
+  /** What any device of this physician has seen; only grows. */
+  seen: z.strictObject({ size: count, root: anyBytes, identity: count }),
+  roster: z.strictObject({
+    /** The current segments in the order they apply; any other is refused. */
+    segments: z.array(z.strictObject({ id: z.custom<SegmentId>(isId), hash: bytesOf(32), records: count })).max(4096),
+    /** The roster holds every change before this leaf index. */
+    complete: count,
+  }),
+  settings: z.strictObject({ idleMinutes: z.int().min(1).max(15), wordsConfirmed: z.boolean() }),
+})
+
+/** What only the physician knows: secret seeds, the practice as first met, pins, the roster's segments, settings. */
+export type Keyring = z.output<typeof schema>
+
+const maxBytes = 1024 * 1024
+
+/** Seals a keyring under its number, which goes into the key. */
+export function sealKeyring(
+  key: PhysicianKey,
+  physician: PhysicianId,
+  number: number,
+  keyring: Keyring,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return seal(key, keyringPlace(physician, number), encodeCbor(keyring))
+}
+
+/** @throws CANNOT_OPEN */
+export async function openKeyring(
+  key: PhysicianKey,
+  physician: PhysicianId,
+  number: number,
+  token: Uint8Array,
+): Promise<Keyring> {
+  const parsed = schema.safeParse(parseCbor(await open(key, keyringPlace(physician, number), token), maxBytes))
+  if (!parsed.success) throw new AppError("CANNOT_OPEN", undefined, { cause: parsed.error })
+  return parsed.data
+}
