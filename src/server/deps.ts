@@ -1,0 +1,39 @@
+import type { Checkpoint } from "../proof/checkpoint.ts"
+import type { Store } from "./store/store.ts"
+
+/** What lies in the secrets folder and never in the database. */
+export interface Secrets {
+  /** The OPAQUE server setup, as the library writes it. */
+  readonly opaqueSetup: string
+  /** Ed25519 seed of the log key, 32 B. */
+  readonly logSeed: Uint8Array
+}
+
+/** Signs a checkpoint and gives the whole note. See `logSigner` in log.ts. */
+export type SignCheckpoint = (checkpoint: Checkpoint) => string
+
+export type LogLevel = "silent" | "error" | "warn" | "info" | "debug"
+
+/** What the routes need. */
+export interface AppDeps {
+  readonly store: Store
+  readonly secrets: Secrets
+  /** Under TLS, our own or a proxy's: cookies are Secure and carry the `__Host-` prefix. */
+  readonly secureCookies: boolean
+  /** Exactly one proxy stands before us, and its X-Forwarded-* headers are believed. */
+  readonly trustProxy: boolean
+  readonly logLevel: LogLevel
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** TLS of our own: handed to Fastify as they are. */
+  readonly https?: { readonly key: string | Buffer; readonly cert: string | Buffer; readonly minVersion: "TLSv1.3" }
+  /** Where log lines go; standard error where left out. */
+  readonly logStream?: { write(line: string): void }
+}
+
+export interface StoreOptions {
+  /** Path of the SQLite file; created where absent. */
+  readonly file: string
+  readonly signCheckpoint: SignCheckpoint
+  readonly now: () => number
+}
