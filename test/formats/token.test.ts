@@ -113,7 +113,6 @@ describe("docs/formats/token.md, frames", () => {
     const good = encodeFrame(utf8("Hypertension"))
     const openFrame = async (frame: Uint8Array) => open(key, place, await encrypt(fernetKey, frame), { compress: true })
     expect(parseUtf8(await openFrame(good))).toBe("Hypertension")
-    const changed = (at: number, value: number) => good.with(at, value)
     const frames = [
       good.with(0, 2), // no such coding
       good.with(0, 1), // not deflated
