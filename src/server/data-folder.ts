@@ -1,0 +1,140 @@
+import { constants } from "node:fs"
+import { access, chmod, mkdir, open, readdir, rename, stat } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { isMainThread } from "node:worker_threads"
+import { AppError } from "../errors.ts"
+
+/** Where a server keeps everything. */
+export interface DataFolder {
+  readonly path: string
+  /** The database file; there may be `-wal` and `-shm` beside it. */
+  readonly database: string
+  readonly secrets: string
+}
+
+/** A data folder that this process alone may write to. */
+export interface ClaimedFolder extends DataFolder {
+  release(): void
+}
+
+export function dataFolder(path: string): DataFolder {
+  const whole = resolve(path)
+  return { path: whole, database: join(whole, "healthcrypt.db"), secrets: join(whole, "secrets") }
+}
+
+/** Makes the folder where there is none and takes it for this process. The claim is a lock of the operating system's on
+ * `lock.db`, so it ends with the process, however that ends.
+ * @throws NOT_ALLOWED when others may read the folder or it is somebody else's, UNAVAILABLE when another server has it,
+ * UNAVAILABLE_STORAGE when it cannot be written. */
+export async function claimDataFolder(path: string): Promise<ClaimedFolder> {
+  const folder = dataFolder(path)
+  // Whatever SQLite makes later, such as -wal, is its owner's alone, too.
+  if (isMainThread) process.umask(0o077)
+  try {
+    const made = await mkdir(folder.path, { recursive: true, mode: 0o700 })
+    if (made !== undefined) await syncFolder(dirname(made))
+    await tightenIfEmpty(folder.path)
+  } catch (cause) {
+    throw unwritable(folder.path, cause)
+  }
+  await demandPrivate(folder.path)
+  await access(folder.path, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause) => {
+    throw unwritable(folder.path, cause)
+  })
+  return { ...folder, release: lock(folder.path) }
+}
+
+/** A folder that is there and that somebody else may be writing to: for commands that read.
+ * @throws UNAVAILABLE_STORAGE when there is no database in it */
+export async function findDataFolder(path: string): Promise<DataFolder> {
+  const folder = dataFolder(path)
+  try {
+    await access(folder.database, constants.R_OK)
+    return folder
+  } catch (cause) {
+    const advice =
+      `There is no database to read at ${folder.database}. ` +
+      "Name the server's folder with --data, as the user that runs the server."
+    throw new AppError("UNAVAILABLE_STORAGE", advice, { cause })
+  }
+}
+
+/** @throws NOT_ALLOWED unless the folder is this user's and nobody else may look into it */
+export async function demandPrivate(path: string): Promise<void> {
+  const uid = process.geteuid?.()
+  if (uid === undefined) return
+  const found = await stat(path)
+  if (!found.isDirectory()) throw new AppError("UNAVAILABLE_STORAGE", `${path} is not a folder. Choose another.`)
+  if (found.uid !== uid)
+    throw new AppError(
+      "NOT_ALLOWED",
+      `${path} belongs to another user. Run the server as that user, or choose another.`,
+    )
+  if ((found.mode & 0o077) !== 0)
+    throw new AppError("NOT_ALLOWED", `Other users of this machine may look into ${path}. Run: chmod 700 '${path}'`)
+}
+
+/** Writes a file that is whole or not there at all, even if the power fails. Its owner alone may read it. */
+export async function writeDurably(path: string, content: string): Promise<void> {
+  const temporary = `${path}.new`
+  const file = await open(temporary, "w", 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  await syncFolder(dirname(path))
+}
+
+/** Makes renames and removals in a folder last. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return
+  const folder = await open(path, "r")
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** A folder that was made by hand for this is taken over: nothing in it can have been meant for others. */
+async function tightenIfEmpty(path: string): Promise<void> {
+  const found = await stat(path)
+  const ours = found.uid === process.geteuid?.()
+  if (!ours || (found.mode & 0o077) === 0 || (await readdir(path)).length > 0) return
+  await chmod(path, 0o700)
+}
+
+function lock(path: string): () => void {
+  const file = join(path, "lock.db")
+  let database: DatabaseSync | null = null
+  try {
+    database = new DatabaseSync(file, { timeout: 0 })
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
+  } catch (cause) {
+    database?.close()
+    const code = (cause as { errcode?: number }).errcode
+    if (code !== undefined && (code & 0xff) === 5) {
+      const advice = `Another Healthcrypt server is running on ${path}. Stop that one first, or choose another folder with --data.`
+      throw new AppError("UNAVAILABLE", advice, { cause })
+    }
+    throw unwritable(path, cause)
+  }
+  const held = database
+  return () => held.close()
+}
+
+function unwritable(path: string, cause: unknown): AppError {
+  const code = (cause as NodeJS.ErrnoException).code
+  const reason = code ? ` (${code})` : ""
+  return new AppError(
+    "UNAVAILABLE_STORAGE",
+    `${path} cannot be written to${reason}. Choose another folder with --data.`,
+    {
+      cause,
+    },
+  )
+}
