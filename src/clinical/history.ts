@@ -1,0 +1,106 @@
+import { type Body, typeOf } from "./body.ts"
+import { type DiagnosisView, diagnosisOf } from "./diagnoses.ts"
+import { chosenName, type JsonObject, joined, objectIn, readJson } from "./fhir.ts"
+import { fieldLabels } from "./fields.ts"
+import type { Chart } from "./fold.ts"
+import { patientForm } from "./form.ts"
+import { sameJson } from "./json-edit.ts"
+import { contactOf, type Detail, deceasedOf, identifiersOf, otherNamesOf, sexOf } from "./patient-details.ts"
+
+/** One thing that changed, in words. */
+export interface FieldChange {
+  readonly label: string
+  /** "" where there was nothing. */
+  readonly before: string
+  /** "" where nothing is left. */
+  readonly after: string
+}
+
+export interface BodyChanges {
+  /** What changed in Patients and Conditions. */
+  readonly changes: readonly FieldChange[]
+  /** All other resources, counted. */
+  readonly resources: { readonly added: number; readonly changed: number; readonly removed: number }
+}
+
+/** What a body did to a chart, in words.
+ * @param body the body that led from one to the other; only what it names is looked at. */
+export function changesBetween(before: Chart, after: Chart, body: Body): BodyChanges {
+  const changes: FieldChange[] = []
+  const resources = { added: 0, changed: 0, removed: 0 }
+  for (const [key] of body.changes) {
+    const [old, fresh] = [before.resources.get(key) ?? null, after.resources.get(key) ?? null]
+    if (old === fresh || (old !== null && fresh !== null && sameJson(old, fresh))) continue
+    if (typeOf(key) === "Patient") changes.push(...patientChanges(old, fresh))
+    else if (typeOf(key) === "Condition") changes.push(...conditionChanges(key, old, fresh))
+    else resources[old === null ? "added" : fresh === null ? "removed" : "changed"]++
+  }
+  return { changes, resources }
+}
+
+/** What differs between two texts of a Patient; null is none. Of one that is new, the form's fields. */
+export function patientChanges(before: string | null, after: string | null): readonly FieldChange[] {
+  const [old, fresh] = [patientForm(before), patientForm(after)]
+  const changes = (["firstName", "lastName", "birthDate"] as const)
+    .filter((name) => old[name] !== fresh[name])
+    .map((name) => ({ label: fieldLabels[name], before: old[name], after: fresh[name] }))
+  if (before === null || after === null) return changes
+  const details = detailChanges(patientDetails(before), patientDetails(after))
+  if (changes.length + details.length > 0) return [...changes, ...details]
+  return [{ label: "Other details of the patient", before: "", after: "changed" }]
+}
+
+/** What differs between two texts of a Condition; null is none. */
+export function conditionChanges(key: string, before: string | null, after: string | null): readonly FieldChange[] {
+  const [old, fresh] = [diagnosisIn(key, before), diagnosisIn(key, after)]
+  if (old === null || fresh === null)
+    return [{ label: fieldLabels.diagnosis, before: old?.text ?? "", after: fresh?.text ?? "" }]
+  const details = detailChanges(conditionDetails(old), conditionDetails(fresh))
+  if (old.text !== fresh.text) {
+    const more = details.map((change) => ({ ...change, label: `Diagnosis ${change.label.toLowerCase()}` }))
+    return [{ label: fieldLabels.diagnosis, before: old.text, after: fresh.text }, ...more]
+  }
+  const found = details.length > 0 ? details : [{ label: "Other details", before: "", after: "changed" }]
+  return found.map((change) => ({ ...change, label: `${old.text}: ${change.label.toLowerCase()}` }))
+}
+
+/** A Patient's details beyond the form's fields, in words. */
+export function patientDetails(text: string): readonly Detail[] {
+  const patient: JsonObject = objectIn(readJson(text))
+  return [
+    { label: "Sex", value: sexOf(patient) },
+    { label: "Deceased", value: deceasedOf(patient) },
+    ...identifiersOf(patient),
+    ...otherNamesOf(patient, chosenName(patient.name)),
+    ...contactOf(patient),
+  ].filter((detail) => detail.value !== "")
+}
+
+/** A Condition's details beyond its text, in words. */
+export function conditionDetails(diagnosis: DiagnosisView): readonly Detail[] {
+  return [
+    { label: "Status", value: diagnosis.status },
+    { label: "Since", value: diagnosis.since },
+    { label: "Until", value: diagnosis.until },
+    { label: "Code", value: diagnosis.code },
+  ]
+}
+
+function diagnosisIn(key: string, text: string | null): DiagnosisView | null {
+  return text === null ? null : diagnosisOf(key, objectIn(readJson(text)))
+}
+
+/** Compares two lists of details, label by label. */
+function detailChanges(before: readonly Detail[], after: readonly Detail[]): readonly FieldChange[] {
+  const labels = new Set([...before, ...after].map((detail) => detail.label))
+  return [...labels]
+    .map((label) => ({ label, before: valuesOf(before, label), after: valuesOf(after, label) }))
+    .filter((change) => change.before !== change.after)
+}
+
+function valuesOf(details: readonly Detail[], label: string): string {
+  return joined(
+    details.filter((detail) => detail.label === label).map((detail) => detail.value),
+    "; ",
+  )
+}

@@ -1,0 +1,235 @@
+import {
+  codeIn,
+  conceptText,
+  conceptTexts,
+  firstDate,
+  firstText,
+  fullName,
+  type Json,
+  type JsonObject,
+  joined,
+  listIn,
+  narrativeText,
+  numberText,
+  objectIn,
+  objectsIn,
+  quantityText,
+  textIn,
+} from "./fhir.ts"
+import type { ChartReader } from "./reader.ts"
+
+/** One resource in a line of words. */
+export interface ResourceLine {
+  readonly key: string
+  /** YYYY-MM-DD, YYYY-MM, YYYY or "" */
+  readonly date: string
+  readonly text: string
+}
+
+/** The date and the words of any resource; for a type that is not known the best text that it holds. */
+export function lineOf(reader: ChartReader, key: string): ResourceLine {
+  const resource = reader.get(key) ?? {}
+  return { key, date: dateOf(resource), text: textOf(reader, resource) }
+}
+
+/** The words for what a resource says, with its status where that is not the usual one. */
+export function textOf(reader: ChartReader, resource: JsonObject): string {
+  const type = textIn(resource.resourceType)
+  const write = Object.hasOwn(writers, type) ? writers[type]! : generalText
+  const text = firstText(write(resource, reader), generalText(resource), narrativeText(resource.text), "No text")
+  const status = firstText(resource.status, resource.lifecycleStatus, codeIn(resource.clinicalStatus))
+  return usual.includes(status) ? text : `${text} (${status.replaceAll("-", " ")})`
+}
+
+const usual = ["", "final", "completed", "finished", "active", "available", "current", "generated"]
+
+/** A reference in words: its display, else the name or text of what it points at. */
+export function referenceText(reader: ChartReader, from: JsonObject, value: Json | undefined): string {
+  const reference = objectIn(value)
+  const target = textIn(reference.reference) === "" ? null : reader.resolve(textIn(reference.reference), from)
+  return firstText(
+    reference.display,
+    ...(target === null ? [] : [fullName(target.name), target.name, conceptText(target.code), generalText(target)]),
+  )
+}
+
+function dateOf(r: JsonObject): string {
+  return firstDate(
+    ...[r.effectiveDateTime, r.effectivePeriod, r.effectiveInstant, r.performedDateTime, r.performedPeriod],
+    ...[r.occurrenceDateTime, r.occurrencePeriod, r.period, r.authoredOn, r.started, r.startDate, r.start, r.created],
+    ...[r.billablePeriod, r.onsetDateTime, r.recordedDate, r.date, r.authored, r.sent, r.whenHandedOver, r.issued],
+    ...[r.recorded, r.assertedDate, r.dateTime, objectIn(r.collection).collectedDateTime, r.servicedDate],
+  )
+}
+
+function generalText(r: JsonObject): string {
+  return firstText(
+    conceptText(r.code),
+    conceptText(r.vaccineCode),
+    conceptText(r.medicationCodeableConcept),
+    r.title,
+    r.name,
+    fullName(r.name),
+    r.description,
+    conceptText(r.description),
+    conceptTexts(r.type),
+    conceptTexts(r.serviceType),
+    conceptTexts(r.category),
+    conceptTexts(r.reasonCode),
+    conceptTexts(r.reason),
+    ...objectsIn(r.note).map((note) => note.text),
+    ...objectsIn(r.payload).map((part) => part.contentString),
+    narrativeText(r.text),
+    ...objectsIn(r.identifier).map((identifier) => identifier.value),
+  )
+}
+
+type Writer = (resource: JsonObject, reader: ChartReader) => string
+
+const medication: Writer = (r, reader) => {
+  const what = firstText(conceptText(r.medicationCodeableConcept), referenceText(reader, r, r.medicationReference))
+  const dosage = objectsIn(r.dosageInstruction ?? r.dosage).map((dose) =>
+    firstText(
+      dose.text,
+      dose.patientInstruction,
+      joined([quantityText(objectIn(objectsIn(dose.doseAndRate)[0]).doseQuantity), timing(dose)], ", "),
+      dose.asNeededBoolean === true ? "as needed" : "",
+    ),
+  )
+  return joined([what, ...dosage])
+}
+
+const bill: Writer = (r) => {
+  const items = objectsIn(r.item).map((item) => conceptText(item.productOrService))
+  const shown = joined([...new Set(items)].slice(0, 3))
+  const rest = new Set(items.filter((item) => item !== "")).size - 3
+  const totals = objectsIn(r.total).map((total) => quantityText(total.amount ?? total))
+  return joined([joined([shown, rest > 0 ? `${rest} more` : ""]), totals[0] === undefined ? "" : `total ${totals[0]}`])
+}
+
+const writers: Readonly<Record<string, Writer>> = {
+  Observation: (r) => observationText(r),
+  MedicationRequest: medication,
+  MedicationStatement: medication,
+  MedicationAdministration: medication,
+  MedicationDispense: medication,
+  Claim: bill,
+  ExplanationOfBenefit: bill,
+  Encounter: (r, reader) =>
+    joined([
+      firstText(conceptTexts(r.type), objectIn(r.class).display, objectIn(r.class).code),
+      conceptTexts(r.reasonCode),
+      ...objectsIn(r.participant).map((participant) => referenceText(reader, r, participant.individual)),
+      referenceText(reader, r, r.serviceProvider),
+    ]),
+  CarePlan: (r) => {
+    const activities = objectsIn(r.activity).map((activity) => conceptText(objectIn(activity.detail).code))
+    const list = joined([...new Set(activities)])
+    return joined([firstText(r.title, conceptTexts(r.category), r.description), list], ": ")
+  },
+  CareTeam: (r, reader) =>
+    joined([
+      firstText(r.name, conceptTexts(r.category)),
+      joined(objectsIn(r.participant).map((participant) => referenceText(reader, r, participant.member))),
+    ]),
+  Goal: (r) => joined([conceptText(r.description), conceptText(r.achievementStatus)]),
+  DiagnosticReport: (r) => {
+    const results = listIn(r.result).length
+    const count = results === 0 ? "" : results === 1 ? "1 result" : `${results} results`
+    return joined([conceptText(r.code), firstText(r.conclusion, count)])
+  },
+  Organization: (r) => joined([textIn(r.name), place(r.address)]),
+  Location: (r) => joined([textIn(r.name), place(r.address)]),
+  Practitioner: (r) => joined([fullName(r.name), conceptTexts(objectsIn(r.qualification).map((q) => q.code ?? null))]),
+  PractitionerRole: (r, reader) =>
+    joined([
+      referenceText(reader, r, r.practitioner),
+      conceptTexts(r.code),
+      conceptTexts(r.specialty),
+      referenceText(reader, r, r.organization),
+    ]),
+  RelatedPerson: (r) => joined([fullName(r.name), conceptTexts(r.relationship)]),
+  Patient: (r) => fullName(r.name),
+  ImagingStudy: (r) =>
+    joined([
+      textIn(r.description),
+      ...objectsIn(r.series).map((series) =>
+        joined([
+          firstText(objectIn(series.modality).display, objectIn(series.modality).code),
+          firstText(objectIn(series.bodySite).display, series.description),
+        ]),
+      ),
+    ]),
+  Device: (r) => firstText(...objectsIn(r.deviceName).map((name) => name.name), conceptText(r.type)),
+  DocumentReference: (r) =>
+    firstText(r.description, conceptText(r.type), ...objectsIn(r.content).map((c) => objectIn(c.attachment).title)),
+  AllergyIntolerance: (r) => allergyText(r),
+  FamilyMemberHistory: (r) =>
+    joined(
+      [conceptText(r.relationship), joined(objectsIn(r.condition).map((c) => conceptText(c.code)))].filter(Boolean),
+      ": ",
+    ),
+  Coverage: (r, reader) =>
+    joined([conceptText(r.type), ...listIn(r.payor).map((payor) => referenceText(reader, r, payor))]),
+  Provenance: (r, reader) =>
+    joined([conceptText(r.activity), ...objectsIn(r.agent).map((agent) => referenceText(reader, r, agent.who))]),
+  Immunization: (r) => joined([conceptText(r.vaccineCode), conceptText(r.statusReason)]),
+}
+
+/** "Allergy to mould (high risk): rash". */
+export function allergyText(r: JsonObject): string {
+  const risk = textIn(r.criticality) === "high" ? " (high risk)" : ""
+  const reactions = joined([...new Set(objectsIn(r.reaction).map((reaction) => conceptTexts(reaction.manifestation)))])
+  return joined([firstText(conceptText(r.code), "Allergy without a text") + risk, reactions], ": ")
+}
+
+function observationText(r: JsonObject): string {
+  const own = valueText(r)
+  const parts = bloodPressure(r) ?? objectsIn(r.component).map((p) => joined([conceptText(p.code), valueText(p)], " "))
+  const interpretation = conceptTexts(r.interpretation)
+  const value = joined([own, ...parts]) + (interpretation === "" ? "" : ` (${interpretation})`)
+  return joined([conceptText(r.code), value.trim()], ": ")
+}
+
+/** ["119/76 mmHg"] where systolic and diastolic pressure (LOINC 8480-6, 8462-4) are the only components. */
+function bloodPressure(r: JsonObject): readonly string[] | null {
+  const parts = objectsIn(r.component)
+  const [systolic, diastolic] = ["8480-6", "8462-4"].map((code) =>
+    objectIn(parts.find((part) => objectsIn(objectIn(part.code).coding).some((c) => c.code === code))?.valueQuantity),
+  )
+  const [above, below] = [numberText(textIn(systolic!.value)), quantityText(diastolic)]
+  return parts.length === 2 && above !== "" && below !== "" ? [`${above}/${below}`] : null
+}
+
+/** Any value[x] in words. */
+function valueText(r: JsonObject): string {
+  const name = Object.keys(r).find((key) => /^value[A-Z]/.test(key))
+  if (name === undefined) return conceptText(r.dataAbsentReason)
+  const value = r[name]
+  if (typeof value === "boolean") return value ? "yes" : "no"
+  if (name === "valueInteger" || name === "valueDecimal") return numberText(textIn(value))
+  if (typeof value === "string") return name === "valueDateTime" ? dateAndTime(value) : value.trim()
+  const object = objectIn(value)
+  if (name === "valueRange") return joined([quantityText(object.low), quantityText(object.high)], " to ")
+  if (name === "valueRatio") return joined([quantityText(object.numerator), quantityText(object.denominator)], " / ")
+  if (name === "valuePeriod") return joined([firstDate(object.start), firstDate(object.end)], " to ")
+  return firstText(quantityText(value), conceptText(value))
+}
+
+function dateAndTime(value: string): string {
+  return value.slice(0, 16).replace("T", " ")
+}
+
+function timing(dose: JsonObject): string {
+  const repeat = objectIn(objectIn(dose.timing).repeat)
+  const code = conceptText(objectIn(dose.timing).code)
+  const [times, period, unit] = [textIn(repeat.frequency), textIn(repeat.period), textIn(repeat.periodUnit)]
+  if (code !== "" || times === "") return code
+  const units: Readonly<Record<string, string>> = { h: "hour", d: "day", wk: "week", mo: "month", min: "minute" }
+  const span = Number(period) === 1 ? (units[unit] ?? unit) : `${period} ${units[unit] ?? unit}s`
+  return `${times === "1" ? "once" : `${times} times`} ${Number(period) === 1 ? "per" : "every"} ${span}`
+}
+
+function place(addresses: Json | undefined): string {
+  return textIn(objectsIn(addresses)[0]?.city)
+}
