@@ -39,12 +39,6 @@ export function parseDate(text: string, today: string, order: DateOrder = "dmy")
   return null
 }
 
-/** Whether this is YYYY-MM-DD of a day that exists. */
-export function isDate(text: string): boolean {
-  const match = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text)
-  return match !== null && exists(Number(match[1]), Number(match[2]), Number(match[3]))
-}
-
 function monthNumber(name: string): string {
   const short = name === "sept" ? 8 : months.indexOf(name)
   return String((short >= 0 ? short : monthNames.indexOf(name)) + 1)

@@ -41,11 +41,11 @@ export function diagnosesOf(reader: ChartReader): readonly DiagnosisView[] {
 
 export function diagnosisOf(key: string, condition: JsonObject): DiagnosisView {
   const verification = codeIn(condition.verificationStatus)
-  const void_ = ["entered-in-error", "refuted"].includes(verification)
+  const isVoid = ["entered-in-error", "refuted"].includes(verification)
   return {
     key,
     text: firstText(conceptText(condition.code), "Diagnosis without a text"),
-    status: void_ ? verification : codeIn(condition.clinicalStatus),
+    status: isVoid ? verification : codeIn(condition.clinicalStatus),
     since: firstDate(condition.onsetDateTime, condition.onsetPeriod),
     until: firstDate(condition.abatementDateTime, objectIn(condition.abatementPeriod).end),
     code: codeWords(condition),
@@ -54,7 +54,11 @@ export function diagnosisOf(key: string, condition: JsonObject): DiagnosisView {
 
 /** Whether a diagnosis stands: an absent status counts as active, as FHIR leaves it out of old data. */
 export function isActive(diagnosis: DiagnosisView): boolean {
-  return ["active", "recurrence", "relapse", ""].includes(diagnosis.status)
+  return isActiveStatus(diagnosis.status)
+}
+
+export function isActiveStatus(clinicalStatus: string): boolean {
+  return ["active", "recurrence", "relapse", ""].includes(clinicalStatus)
 }
 
 /** The Condition that the form's diagnosis field shows: the newest active one that the form made, else the newest

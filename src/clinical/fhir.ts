@@ -104,15 +104,15 @@ export function numberText(digits: string): string {
 }
 
 /** Narrative (XHTML) as plain text on one line; never anything else. */
-export function narrativeText(value: Json | undefined): string {
+export function narrativeText(value: Json | undefined, maxLength = 400): string {
   const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " }
   const plain = textIn(objectIn(value).div)
-    .replace(/<[^>]*>/g, " ")
+    .replace(/<[^<>]*>/g, " ")
     .replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (_, name: string) => entities[name]!)
     .replace(/&#(\d{1,7});/g, (_, code: string) => (Number(code) > 0x10ffff ? "" : String.fromCodePoint(Number(code))))
     .replace(/\s+/g, " ")
     .trim()
-  return plain.length > 400 ? `${plain.slice(0, 400).toWellFormed()}…` : plain
+  return plain.length > maxLength ? `${plain.slice(0, maxLength).toWellFormed()}…` : plain
 }
 
 export interface PersonName {

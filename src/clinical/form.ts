@@ -84,7 +84,7 @@ export function editPatient(text: string, fields: Omit<PatientFields, "diagnosis
 
 /** Replaces what a Condition says. The codes and the narrative said what it was before, so they go: a code that
  * contradicts the text would be worse than none. History keeps them. */
-export function editCondition(text: string, diagnosis: string): string {
+function editCondition(text: string, diagnosis: string): string {
   return putCode(text, JSON.stringify({ text: diagnosis }))
 }
 
@@ -123,7 +123,7 @@ function editName(text: string, fields: Pick<PatientFields, "firstName" | "lastN
 }
 
 function dropStaleNarrative(text: string, old: readonly (string | false)[]): string {
-  const narrative = narrativeText(objectIn(readJson(text)).text)
+  const narrative = narrativeText(objectIn(readJson(text)).text, Number.POSITIVE_INFINITY)
   return old.some((value) => value !== false && value !== "" && narrative.includes(value))
     ? removeAt(text, ["text"])
     : text

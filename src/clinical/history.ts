@@ -39,7 +39,7 @@ export function changesBetween(before: Chart, after: Chart, body: Body): BodyCha
 }
 
 /** What differs between two texts of a Patient; null is none. Of one that is new, the form's fields. */
-export function patientChanges(before: string | null, after: string | null): readonly FieldChange[] {
+function patientChanges(before: string | null, after: string | null): readonly FieldChange[] {
   const [old, fresh] = [patientForm(before), patientForm(after)]
   const changes = (["firstName", "lastName", "birthDate"] as const)
     .filter((name) => old[name] !== fresh[name])
@@ -51,7 +51,7 @@ export function patientChanges(before: string | null, after: string | null): rea
 }
 
 /** What differs between two texts of a Condition; null is none. */
-export function conditionChanges(key: string, before: string | null, after: string | null): readonly FieldChange[] {
+function conditionChanges(key: string, before: string | null, after: string | null): readonly FieldChange[] {
   const [old, fresh] = [diagnosisIn(key, before), diagnosisIn(key, after)]
   if (old === null || fresh === null)
     return [{ label: fieldLabels.diagnosis, before: old?.text ?? "", after: fresh?.text ?? "" }]

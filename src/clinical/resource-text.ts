@@ -33,7 +33,7 @@ export function lineOf(reader: ChartReader, key: string): ResourceLine {
 }
 
 /** The words for what a resource says, with its status where that is not the usual one. */
-export function textOf(reader: ChartReader, resource: JsonObject): string {
+function textOf(reader: ChartReader, resource: JsonObject): string {
   const type = textIn(resource.resourceType)
   const write = Object.hasOwn(writers, type) ? writers[type]! : generalText
   const text = firstText(write(resource, reader), generalText(resource), narrativeText(resource.text), "No text")
@@ -44,7 +44,7 @@ export function textOf(reader: ChartReader, resource: JsonObject): string {
 const usual = ["", "final", "completed", "finished", "active", "available", "current", "generated"]
 
 /** A reference in words: its display, else the name or text of what it points at. */
-export function referenceText(reader: ChartReader, from: JsonObject, value: Json | undefined): string {
+function referenceText(reader: ChartReader, from: JsonObject, value: Json | undefined): string {
   const reference = objectIn(value)
   const target = textIn(reference.reference) === "" ? null : reader.resolve(textIn(reference.reference), from)
   return firstText(
@@ -132,7 +132,7 @@ const writers: Readonly<Record<string, Writer>> = {
       firstText(r.name, conceptTexts(r.category)),
       joined(objectsIn(r.participant).map((participant) => referenceText(reader, r, participant.member))),
     ]),
-  Goal: (r) => joined([conceptText(r.description), conceptText(r.achievementStatus)]),
+  Goal: (r) => joined([conceptText(r.description), conceptText(r.achievementStatus).replaceAll("-", " ")]),
   DiagnosticReport: (r) => {
     const results = listIn(r.result).length
     const count = results === 0 ? "" : results === 1 ? "1 result" : `${results} results`

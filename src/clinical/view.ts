@@ -1,5 +1,5 @@
 import { typeOf } from "./body.ts"
-import { type DiagnosisView, diagnosesOf, isActive } from "./diagnoses.ts"
+import { type DiagnosisView, diagnosesOf, isActiveStatus } from "./diagnoses.ts"
 import { chosenName, codeIn, dateIn, type JsonObject, listIn, personName } from "./fhir.ts"
 import type { PatientFields } from "./fields.ts"
 import type { Chart } from "./fold.ts"
@@ -117,12 +117,8 @@ function rank(type: string): number {
 }
 
 function isStanding(allergy: JsonObject): boolean {
-  const status = codeIn(allergy.clinicalStatus)
-  return isActive({ key: "", text: "", since: "", until: "", code: "", status }) && !isVoid(allergy)
-}
-
-function isVoid(resource: JsonObject): boolean {
-  return ["entered-in-error", "refuted"].includes(codeIn(resource.verificationStatus))
+  const isVoid = ["entered-in-error", "refuted"].includes(codeIn(allergy.verificationStatus))
+  return isActiveStatus(codeIn(allergy.clinicalStatus)) && !isVoid
 }
 
 function toGroup([type, lines]: [string, ResourceLine[]]): ResourceGroup {
