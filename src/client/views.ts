@@ -1,6 +1,16 @@
 /** Plain views: what the client shows a page or a terminal. Nothing here is a key, and all of it can be structured-cloned. */
+import type { PatientFields } from "../clinical/fields.ts"
+import type { FieldChange } from "../clinical/history.ts"
+import type { ConflictField } from "../clinical/merge.ts"
+import type { ChartView } from "../clinical/view.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import type { ErrorCode } from "../errors.ts"
+
+export type { DiagnosisView } from "../clinical/diagnoses.ts"
+export type { PatientFields } from "../clinical/fields.ts"
+export type { FieldChange } from "../clinical/history.ts"
+export type { ConflictField } from "../clinical/merge.ts"
+export type { ResourceLine } from "../clinical/resource-text.ts"
 
 export type Account =
   | { readonly state: "signed-out" }
@@ -30,14 +40,6 @@ export interface RecoverySheet {
   readonly practice: string
   readonly origin: string
   readonly logKey: string
-}
-
-export interface PatientFields {
-  readonly firstName: string
-  readonly lastName: string
-  /** YYYY-MM-DD */
-  readonly birthDate: string
-  readonly diagnosis: string
 }
 
 export interface HomeRow {
@@ -75,56 +77,20 @@ export interface HomePage {
   readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode }[]
 }
 
-export interface DiagnosisView {
-  readonly key: string
-  readonly text: string
-  /** "active", "resolved", … as FHIR says; "" where absent. */
-  readonly status: string
-  /** YYYY-MM-DD or "" */
-  readonly since: string
-  readonly until: string
-  readonly code: string
-}
-
-export interface ResourceLine {
-  readonly key: string
-  readonly date: string
-  readonly text: string
-}
-
-export interface RecordView {
+export interface RecordView extends ChartView {
   readonly id: RecordId
   /** The entry this view shows. */
   readonly seq: number
   /** The newest entry; larger than `seq` when an earlier version is shown. */
   readonly head: number
-  readonly firstName: string
-  readonly lastName: string
-  readonly birthDate: string
-  readonly sex: string
-  readonly deceased: string
-  readonly identifiers: readonly { readonly label: string; readonly value: string }[]
-  readonly contact: readonly { readonly label: string; readonly value: string }[]
-  readonly allergies: readonly string[]
-  readonly diagnoses: readonly DiagnosisView[]
-  /** Every other resource, by type, newest first. */
-  readonly groups: readonly { readonly type: string; readonly lines: readonly ResourceLine[] }[]
-  /** What the form shows when it is opened. */
-  readonly form: PatientFields
-  readonly archived: boolean
+  /** The author's time of the entry shown, milliseconds since 1970. */
   readonly updated: number
   /** Entries that verify but cannot be read, with their author's name where known. */
   readonly unreadable: readonly { readonly seq: number; readonly author: string }[]
+  /** The home page's summary says something else than the record: mended by the next write. */
+  readonly summaryDiffers: boolean
   /** "Only you", or names. */
   readonly readers: readonly string[]
-}
-
-export interface FieldChange {
-  readonly label: string
-  /** "" where there was nothing. */
-  readonly before: string
-  /** "" where nothing is left. */
-  readonly after: string
 }
 
 export interface HistoryItem {
@@ -140,15 +106,6 @@ export interface HistoryItem {
   readonly archived: boolean | null
   readonly note: string
   readonly readable: boolean
-}
-
-/** One thing that two physicians changed differently. Texts are for people, not JSON. */
-export interface ConflictField {
-  readonly key: string
-  readonly label: string
-  readonly before: string
-  readonly mine: string
-  readonly theirs: string
 }
 
 export type SaveResult =

@@ -39,7 +39,17 @@ export async function deflate(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>
 /** Inflates raw DEFLATE; stops as soon as the bound is passed. Trailing bytes are refused.
  * @throws BAD_INPUT_SIZE above 64 MiB, BAD_INPUT_FORMAT for anything else. */
 export async function inflate(packed: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  return pump(packed, new DecompressionStream("deflate-raw"), limits.inflatedBytes)
+  const body = await pump(packed, new DecompressionStream("deflate-raw"), limits.inflatedBytes)
+  if (await isWhole(packed.subarray(0, -1))) throw new AppError("BAD_INPUT_FORMAT")
+  return body
+}
+
+/** Node 24 swallows what lies behind the end of a raw stream, Chromium does not: where less would do, there is too much. */
+async function isWhole(packed: Uint8Array): Promise<boolean> {
+  return pump(packed, new DecompressionStream("deflate-raw"), limits.inflatedBytes).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function pump(

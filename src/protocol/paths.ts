@@ -16,7 +16,6 @@ export const paths = {
   unlocks: "/api/unlocks",
   profile: "/api/profile",
   keyring: "/api/keyring",
-  selfGrants: "/api/self-grants",
   segments: "/api/segments",
   segment: "/api/segments/:segment",
   changes: "/api/changes",

@@ -58,21 +58,14 @@ export const readChanges = {
         leaf: leafInfo,
         /** Inclusion proof, where this entry is its record's head. */
         inclusion: inclusion.optional(),
+        /** The caller's self-grant, where this entry began an epoch: enough to rebuild a roster. */
+        selfGrant: bytes(256).optional(),
       }),
     ),
     /** Ask from here next time: one past the last leaf that was looked at. */
     next: count,
     more: z.boolean(),
     log: logState,
-  }),
-}
-
-/** The caller's self-grants, by record, for rebuilding a roster. */
-export const readSelfGrants = {
-  query: z.object({ after: z.string().max(22), limit: countText }),
-  reply: z.object({
-    grants: z.array(z.object({ record: id<"record">(), epoch: count, token: bytes(256) })),
-    more: z.boolean(),
   }),
 }
 

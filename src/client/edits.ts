@@ -1,0 +1,88 @@
+import type { Change } from "../clinical/body.ts"
+import { validatePatientFields } from "../clinical/fields.ts"
+import { type Chart, foldBodies } from "../clinical/fold.ts"
+import { changesFor, formOf } from "../clinical/form.ts"
+import { type Choices, merge, resolve } from "../clinical/merge.ts"
+import type { RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { OpenRecord } from "./records.ts"
+import type { SaveResult } from "./views.ts"
+import { settle, todayOf, type Workspace } from "./workspace.ts"
+
+/** How often a save that keeps losing the race is replayed before the physician is told. */
+const attempts = 50
+
+/** Makes a record from a form. @throws BAD_INPUT_FORM */
+export async function createPatient(work: Workspace, input: unknown): Promise<SaveResult> {
+  const today = todayOf(work.session)
+  const fields = validatePatientFields(input, today)
+  const changes = changesFor(null, fields, () => crypto.randomUUID(), today)
+  const record = await work.records.create({ by: work.session.fullName, changes })
+  await settle(work)
+  return { saved: true, id: record.id, seq: record.head.seq, merged: false, unchanged: false }
+}
+
+/** Saves a form that was filled from entry `base`. What others wrote meanwhile is kept: changes are replayed resource by resource,
+ * and the physician is asked only where both changed the same one.
+ * @param answer what the physician chose, and for which head.
+ * @throws BAD_INPUT_FORM */
+export async function savePatient(
+  work: Workspace,
+  id: RecordId,
+  base: number,
+  input: unknown,
+  answer?: { readonly head: number; readonly choices: Choices },
+): Promise<SaveResult> {
+  const today = todayOf(work.session)
+  let mine: readonly Change[] | null = null
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const record = await work.records.open(id)
+    const start = chartAt(record, base)
+    if (mine === null) {
+      const fields = validatePatientFields(input, today, { before: formOf(start) })
+      mine = changesFor(start, fields, () => crypto.randomUUID(), today)
+    }
+    const moved = record.head.seq !== base
+    const merged = moved ? merge(start, mine, record.chart) : { changes: mine, conflicts: [] }
+    let changes = merged.changes
+    if (merged.conflicts.length > 0) {
+      const head = record.head.seq
+      if (answer === undefined || answer.head !== head)
+        return { saved: false, id, head, author: record.steps.at(-1)?.body?.by ?? "", fields: merged.conflicts }
+      changes = resolve(start, mine, record.chart, answer.choices)
+    }
+    if (changes.length === 0) return { saved: true, id, seq: record.head.seq, merged: moved, unchanged: true }
+    try {
+      const written = await work.records.write(record, { by: work.session.fullName, changes })
+      await settle(work)
+      return { saved: true, id, seq: written.head.seq, merged: moved, unchanged: false }
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
+    }
+  }
+  throw new AppError("CONFLICT_HEAD")
+}
+
+/** Archives a record, or brings it back: an entry like any other. Nothing is done where it is so already. */
+export async function archiveRecord(work: Workspace, id: RecordId, archived: boolean): Promise<void> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const record = await work.records.open(id)
+    if (record.chart.archived === archived) return
+    try {
+      await work.records.write(record, { by: work.session.fullName, changes: [], archived })
+      return await settle(work)
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
+    }
+  }
+  throw new AppError("CONFLICT_HEAD")
+}
+
+/** The chart as entry `seq` left it. @throws BAD_INPUT_FORMAT for an entry that is not there */
+export function chartAt(record: OpenRecord, seq: number): Chart {
+  if (seq === record.head.seq) return record.chart
+  if (!Number.isSafeInteger(seq) || seq < 0 || seq > record.head.seq)
+    throw new AppError("BAD_INPUT_FORMAT", "This record has no such version. Choose one from its history.")
+  const bodies = record.steps.slice(0, seq + 1).flatMap((step) => (step.body === null ? [] : [step.body]))
+  return foldBodies(bodies)
+}

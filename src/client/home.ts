@@ -1,0 +1,103 @@
+import { parseDate } from "../clinical/dates.ts"
+import type { Roster } from "./roster.ts"
+import type { RosterRow } from "./roster-row.ts"
+import { fold, matches, SearchIndex, wordsOf } from "./search.ts"
+import type { HomePage, HomeQuery, HomeRow, HomeSort, PatientFields } from "./views.ts"
+
+/** Rows changed since the index was built that are searched one by one; beyond it the index is built anew. */
+const overlayLimit = 300
+
+/** The home page's list: sorted and searched over the opened roster. */
+export class HomeList {
+  readonly #roster: Roster
+  #indexed: readonly RosterRow[] = []
+  #places = new Map<RosterRow, number>()
+  #index: SearchIndex | null = null
+  #sorted = new Map<string, { version: number; rows: readonly RosterRow[] }>()
+
+  constructor(roster: Roster) {
+    this.#roster = roster
+  }
+
+  /** @param today YYYY-MM-DD, for dates typed with two-digit years */
+  page(query: HomeQuery, complete: boolean, today: string): HomePage {
+    const all = this.#rows(query.sort, query.archived)
+    const found = query.search.trim() === "" ? all : this.#search(all, query.search, today)
+    const ordered = query.descending ? [...found].reverse() : found
+    return {
+      total: all.length,
+      matching: found.length,
+      rows: ordered.slice(query.offset, query.offset + query.limit).map(homeRow),
+      complete,
+      refused: [...this.#roster.refused].map(([id, { code }]) => ({ id, code })),
+    }
+  }
+
+  /** Builds what the next search needs, so that the first letter typed is answered at once. */
+  prepare(): void {
+    this.#build()
+  }
+
+  /** Records of a patient with the same name and birth date. */
+  namesakes(fields: PatientFields): HomeRow[] {
+    const key = (row: { firstName: string; lastName: string; birthDate: string }) =>
+      [wordsOf(row.firstName).join(" "), wordsOf(row.lastName).join(" "), row.birthDate].join("|")
+    const wanted = key(fields)
+    return [...this.#roster.rows.values()].filter((row) => key(row) === wanted).map(homeRow)
+  }
+
+  #rows(sort: HomeSort, archived: boolean): readonly RosterRow[] {
+    const name = `${sort}/${archived}`
+    const kept = this.#sorted.get(name)
+    if (kept?.version === this.#roster.version) return kept.rows
+    const refused = this.#roster.refused
+    const rows = [...this.#roster.rows.values()].filter((row) => row.archived === archived && !refused.has(row.id))
+    const keyed = rows.map((row) => ({ row, key: sortKey(row, sort) }))
+    keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    const sorted = keyed.map(({ row }) => row)
+    this.#sorted.set(name, { version: this.#roster.version, rows: sorted })
+    return sorted
+  }
+
+  #search(rows: readonly RosterRow[], search: string, today: string): readonly RosterRow[] {
+    const date = parseDate(search.trim(), today)
+    const words = date === null ? wordsOf(search) : [date]
+    if (this.#index === null) this.#build()
+    const hits = this.#index!.find(words)
+    let fresh = 0
+    const found = rows.filter((row) => {
+      const place = this.#places.get(row)
+      if (place !== undefined) return hits[place] === 1
+      fresh++
+      return matches(row, words)
+    })
+    if (fresh > overlayLimit) this.#index = null
+    return found
+  }
+
+  #build(): void {
+    this.#indexed = [...this.#roster.rows.values()]
+    this.#places = new Map(this.#indexed.map((row, place) => [row, place]))
+    this.#index = new SearchIndex(this.#indexed)
+  }
+}
+
+function sortKey(row: RosterRow, sort: HomeSort): string {
+  const name = `${fold(row.lastName)}\u0000${fold(row.firstName)}`
+  if (sort === "name") return name
+  if (sort === "birthDate") return `${row.birthDate}\u0000${name}`
+  if (sort === "diagnoses") return `${fold(row.diagnoses[0] ?? "\uffff")}\u0000${name}`
+  return `${String(row.updated).padStart(16, "0")}\u0000${name}`
+}
+
+export function homeRow(row: RosterRow): HomeRow {
+  return {
+    id: row.id,
+    firstName: row.firstName,
+    lastName: row.lastName,
+    birthDate: row.birthDate,
+    diagnoses: row.diagnoses,
+    updated: row.updated,
+    archived: row.archived,
+  }
+}

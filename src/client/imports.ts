@@ -1,0 +1,90 @@
+import { differenceTo } from "../clinical/difference.ts"
+import { type ImportedPatient, readBundle, textOfFile } from "../clinical/import.ts"
+import { isUnderstood } from "../clinical/view.ts"
+import type { RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { ImportReport } from "./views.ts"
+import { settle, type Workspace } from "./workspace.ts"
+
+const attempts = 50
+
+interface Tally {
+  readonly records: { id: RecordId; name: string }[]
+  resources: number
+  added: number
+  changed: number
+  made: number
+}
+
+/** Takes in one FHIR file. All of it is read and checked before anything is stored. What a record already holds, or held once, is
+ * not taken again.
+ * @param tick told after every patient how many of the file's resources are done.
+ * @returns what became of it; a refusal is an outcome, not an error. Only a lost session or server throws. */
+export async function importFile(
+  work: Workspace,
+  file: string,
+  bytes: Uint8Array,
+  tick: (done: number, total: number) => void,
+  signal: { readonly aborted: boolean },
+): Promise<ImportReport> {
+  const tally: Tally = { records: [], resources: 0, added: 0, changed: 0, made: 0 }
+  const types = new Map<string, number>()
+  const report = (outcome: ImportReport["outcome"]): ImportReport => ({
+    file,
+    outcome,
+    records: tally.records,
+    resources: tally.resources,
+    added: tally.added,
+    changed: tally.changed,
+    notUnderstood: [...types].filter(([type]) => !isUnderstood(type)).map(([type, count]) => ({ type, count })),
+  })
+  try {
+    const bundle = readBundle(textOfFile(bytes))
+    tick(0, bundle.resources)
+    for (const patient of bundle.patients) {
+      if (signal.aborted) return report("cancelled")
+      await importPatient(work, patient, tally)
+      tally.resources += patient.changes.length
+      for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
+      tick(Math.min(tally.resources, bundle.resources), bundle.resources)
+    }
+    await settle(work)
+  } catch (error) {
+    if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
+    return { ...report("refused"), code: error.code, message: error.message }
+  }
+  if (tally.made > 0) return report("added")
+  return report(tally.added + tally.changed > 0 ? "merged" : "nothing-new")
+}
+
+async function importPatient(work: Workspace, patient: ImportedPatient, tally: Tally): Promise<void> {
+  const by = work.session.fullName
+  const known = [...work.roster.rows.values()].find((row) => row.patient === patient.patient)
+  if (known === undefined) {
+    const made = await work.records.create({ by, changes: [...patient.changes] }, true)
+    tally.made++
+    tally.added += patient.changes.length
+    tally.records.push({ id: made.id, name: nameOf(work, made.id) })
+    return
+  }
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const record = await work.records.open(known.id)
+    const bodies = record.steps.flatMap((step) => (step.body === null ? [] : [step.body]))
+    const { changes, added, changed } = differenceTo(record.chart, patient.changes, bodies)
+    try {
+      if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
+      tally.added += added
+      tally.changed += changed
+      tally.records.push({ id: known.id, name: nameOf(work, known.id) })
+      return
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
+    }
+  }
+  throw new AppError("CONFLICT_HEAD")
+}
+
+function nameOf(work: Workspace, id: RecordId): string {
+  const row = work.roster.rows.get(id)
+  return row === undefined ? "" : [row.firstName, row.lastName].filter((part) => part !== "").join(" ")
+}

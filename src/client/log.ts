@@ -1,0 +1,71 @@
+import { equal } from "../encoding/bytes.ts"
+import { AppError } from "../errors.ts"
+import { openNote, type TreeHead } from "../proof/checkpoint.ts"
+import { type Leaf, leafData } from "../proof/leaf.ts"
+import { leafHash, verifyConsistency, verifyInclusion } from "../proof/merkle.ts"
+import type { LeafInfo, LogState, Receipt } from "../protocol/log.ts"
+import type { Pins } from "./pins.ts"
+
+export interface LogIdentity {
+  readonly origin: string
+  readonly logKey: Uint8Array
+}
+
+/** The client's view of the practice's log: it only ever moves from one verified tree to a larger one. */
+export class LogView {
+  readonly #identity: LogIdentity
+  readonly #pins: Pins
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(identity: LogIdentity, pins: Pins) {
+    this.#identity = identity
+    this.#pins = pins
+  }
+
+  get tree(): TreeHead {
+    return this.#pins.tree
+  }
+
+  /** Runs one exchange with the server at a time, so that every answer proves itself against the tree that the last one left.
+   * @param ask gets the size to name as `since`; its answer's `log` is verified before anybody sees it. */
+  exchange<Answer>(
+    ask: (tree: TreeHead) => Promise<Answer>,
+    logOf: (answer: Answer) => LogState,
+  ): Promise<{ answer: Answer; tree: TreeHead }> {
+    const run = async () => {
+      const from = this.#pins.tree
+      const answer = await ask(from)
+      const tree = await this.prove(from, logOf(answer))
+      this.#pins.moveTree(tree)
+      return { answer, tree }
+    }
+    const next = this.#turn.then(run, run)
+    this.#turn = next.catch(() => {})
+    return next
+  }
+
+  /** Demands that a receipt's leaf is this one and is in the log. @throws TAMPERED_LOG */
+  checkReceipt(receipt: Receipt, leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
+    this.checkLeaf(receipt.leaf, receipt.inclusion, leaf, tree)
+  }
+
+  /** Demands that a leaf is in `tree`. @throws TAMPERED_LOG */
+  checkLeaf(info: LeafInfo, inclusion: readonly Uint8Array[], leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
+    const hash = leafHash(leafData({ ...leaf, salt: info.salt, time: info.time }))
+    if (!verifyInclusion(hash, info.index, tree.size, inclusion, tree.root)) throw new AppError("TAMPERED_LOG")
+  }
+
+  /** Opens an answer's checkpoint and demands that `from` is a prefix of it. The pins do not move.
+   * @throws TAMPERED_LOG, TAMPERED_ROLLBACK, TAMPERED_FORK */
+  async prove(from: TreeHead, log: LogState): Promise<TreeHead> {
+    const { size, root } = await openNote(log.checkpoint, this.#identity.origin, this.#identity.logKey)
+    if (size < from.size) throw new AppError("TAMPERED_ROLLBACK")
+    if (
+      size === from.size
+        ? !equal(root, from.root)
+        : !verifyConsistency(from.size, from.root, size, root, log.consistency)
+    )
+      throw new AppError("TAMPERED_FORK")
+    return { size, root }
+  }
+}

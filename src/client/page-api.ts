@@ -1,0 +1,406 @@
+import { exportBundle } from "../clinical/export.ts"
+import type { RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { currentSession, getKeyring } from "../protocol/accounts.ts"
+import { paths } from "../protocol/paths.ts"
+import { changePassword, practiceOf, recover, register, renewWords, signIn } from "./account.ts"
+import { archiveRecord, createPatient, savePatient } from "./edits.ts"
+import { HomeList } from "./home.ts"
+import { importFile } from "./imports.ts"
+import { viewHistory, viewRecord } from "./record-views.ts"
+import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
+import { Session, type Surroundings } from "./session.ts"
+import type { ClientStorage } from "./storage.ts"
+import { viewTampered } from "./tampered.ts"
+import { fetchSend, Transport } from "./transport.ts"
+import type { Account, ClientEvent, PageApi, TamperedView } from "./views.ts"
+import { settle, todayOf, type Workspace, workspaceOf } from "./workspace.ts"
+
+export interface PageEnv {
+  /** Such as https://practice.example:5000 */
+  readonly baseUrl: string
+  readonly fetch: typeof fetch
+  readonly storage: ClientStorage
+  readonly now: () => number
+}
+
+const pollMs = 10_000
+const idleCheckMs = 5_000
+/** The server is told of activity at most this often. */
+const keepAliveMs = 60_000
+
+interface SignedIn extends Workspace {
+  readonly list: HomeList
+  readonly drafts: Drafts
+  /** Settles when the roster is open and up to date. */
+  ready: Promise<void>
+  complete: boolean
+}
+
+/** The worker's whole state: one physician at most. */
+class Page {
+  readonly #env: PageEnv
+  readonly #around: Surroundings
+  readonly #listeners = new Set<(event: ClientEvent) => void>()
+  #account: Account = { state: "signed-out" }
+  #work: SignedIn | null = null
+  #tampered: TamperedView | null = null
+  #online = true
+  #lastActive = 0
+  #lastKeptAlive = 0
+  #importing: { aborted: boolean } | null = null
+
+  constructor(env: PageEnv) {
+    this.#env = env
+    const transport = new Transport(fetchSend(env.baseUrl, env.fetch))
+    this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now }
+    setInterval(() => void this.#checkIdle(), idleCheckMs)
+    setInterval(() => void this.#poll(), pollMs)
+  }
+
+  listen(listener: (event: ClientEvent) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  get work(): SignedIn {
+    if (this.#work === null) throw new AppError("NOT_ALLOWED_SESSION")
+    return this.#work
+  }
+
+  get account(): Account {
+    return this.#account
+  }
+
+  get around(): Surroundings {
+    return this.#around
+  }
+
+  get now(): number {
+    return this.#env.now()
+  }
+
+  /** Runs what the page asked for, and turns what went wrong into the state that the page has to show. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work()
+      this.#setOnline(true)
+      return result
+    } catch (error) {
+      if (error instanceof AppError) this.#notice(error)
+      throw error
+    }
+  }
+
+  async restore(): Promise<Account> {
+    if (this.#work !== null) return this.#account
+    try {
+      const account = await this.#around.transport.call("GET", paths.session, { reply: currentSession.reply })
+      const key = await recallKey(this.#env.storage, account)
+      if (key === null) return this.#set({ state: "locked", username: account.username, reason: "reload" })
+      const practice = await practiceOf(this.#around)
+      return await this.enter(await Session.stand(this.#around, practice, account, key))
+    } catch (error) {
+      if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") {
+        await forgetSessions(this.#env.storage)
+        return this.#set({ state: "signed-out" })
+      }
+      throw error
+    }
+  }
+
+  /** Stands on a session that was just verified, and opens the roster in the background. */
+  async enter(session: Session): Promise<Account> {
+    await rememberSession(session)
+    const work = workspaceOf(session)
+    const signedIn: SignedIn = {
+      ...work,
+      list: new HomeList(work.roster),
+      drafts: new Drafts(session),
+      ready: Promise.resolve(),
+      complete: false,
+    }
+    this.#work = signedIn
+    this.#tampered = null
+    this.#lastActive = this.now
+    signedIn.ready = this.#openRoster(signedIn)
+    signedIn.ready.catch(() => {})
+    return this.showAccount()
+  }
+
+  showAccount(): Account {
+    const { session } = this.work
+    return this.#set({
+      state: "signed-in",
+      username: session.username,
+      firstName: session.firstName,
+      lastName: session.lastName,
+      idleMinutes: session.keyring.settings.idleMinutes,
+      wordsConfirmed: session.keyring.settings.wordsConfirmed,
+    })
+  }
+
+  async #openRoster(work: SignedIn): Promise<void> {
+    try {
+      await work.roster.load((opened, total) => this.emit({ type: "roster", opened, total, complete: false }))
+      if (work.roster.rows.size > 0) this.#emitRoster(work)
+      await work.roster.sync()
+      work.complete = true
+      this.#emitRoster(work)
+      work.list.prepare()
+      await settle(work)
+    } catch (error) {
+      if (error instanceof AppError) this.#notice(error)
+      throw error
+    }
+  }
+
+  async activity(): Promise<void> {
+    this.#lastActive = this.now
+    if (this.#work === null || this.now - this.#lastKeptAlive < keepAliveMs) return
+    this.#lastKeptAlive = this.now
+    await this.run(() => this.#around.transport.call("GET", paths.keyring, { reply: getKeyring.reply }))
+  }
+
+  /** Wipes this worker and the server's half; the session stays, and the password opens it again. */
+  async lock(reason: "idle" | "asked"): Promise<void> {
+    const work = this.#work
+    if (work === null) return
+    await this.#leave(work, { state: "locked", username: work.session.username, reason })
+    await this.#around.transport.call("DELETE", paths.sessionHalf, { background: true }).catch(() => {})
+  }
+
+  async signOut(): Promise<void> {
+    const work = this.#work
+    if (work === null) {
+      await forgetSessions(this.#env.storage)
+      await this.#around.transport.call("DELETE", paths.session).catch(() => {})
+      this.#set({ state: "signed-out" })
+      return
+    }
+    await settle(work).catch(() => {})
+    await work.session.end().catch(() => {})
+    await this.#leave(work, { state: "signed-out" })
+  }
+
+  async poll(): Promise<void> {
+    await this.#poll()
+  }
+
+  setImporting(signal: { aborted: boolean } | null): void {
+    this.#importing = signal
+  }
+
+  cancelImport(): void {
+    if (this.#importing !== null) this.#importing.aborted = true
+  }
+
+  tampered(id: RecordId | null): TamperedView | null {
+    if (id === null || this.#work === null) return this.#tampered
+    const refusal = this.#work.roster.refused.get(id)
+    return refusal === undefined ? null : viewTampered(refusal.code, id, refusal, this.now)
+  }
+
+  emit(event: ClientEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  async #leave(work: SignedIn, next: Account): Promise<void> {
+    this.#work = null
+    work.session.wipe()
+    this.cancelImport()
+    await forgetSessions(this.#env.storage)
+    this.#set(next)
+  }
+
+  async #poll(): Promise<void> {
+    const work = this.#work
+    if (work === null || !work.complete) return
+    try {
+      const changed = await work.roster.sync(true)
+      this.#setOnline(true)
+      if (changed.length > 0 && this.#work === work) {
+        for (const id of changed) this.emit({ type: "record", id })
+        this.#emitRoster(work)
+        await settle(work)
+      }
+    } catch (error) {
+      if (error instanceof AppError && this.#work === work) this.#notice(error)
+    }
+  }
+
+  async #checkIdle(): Promise<void> {
+    if (this.#work === null) return
+    if (this.now - this.#lastActive >= this.#work.session.keyring.settings.idleMinutes * 60_000) await this.lock("idle")
+  }
+
+  #notice(error: AppError): void {
+    if (error.code === "UNAVAILABLE_SERVER") this.#setOnline(false)
+    const work = this.#work
+    if (error.code === "NOT_ALLOWED_SESSION" && work !== null) {
+      void this.#leave(work, { state: "locked", username: work.session.username, reason: "ended" })
+    }
+    const ofTheWhole = ["TAMPERED_FORK", "TAMPERED_LOG", "TAMPERED_PRACTICE", "TAMPERED_IDENTITY"]
+    if (ofTheWhole.includes(error.code) || (error.code === "TAMPERED_ROLLBACK" && work === null)) {
+      this.#tampered = viewTampered(error.code, null, null, this.now)
+      this.emit({ type: "tampered", view: this.#tampered })
+    }
+  }
+
+  #emitRoster(work: SignedIn): void {
+    const opened = work.roster.rows.size
+    this.emit({ type: "roster", opened, total: opened, complete: work.complete })
+  }
+
+  #setOnline(online: boolean): void {
+    if (this.#online === online) return
+    this.#online = online
+    this.emit({ type: "connection", online })
+  }
+
+  #set(account: Account): Account {
+    this.#account = account
+    this.emit({ type: "account", account })
+    return account
+  }
+}
+
+/** What the worker answers the page with. */
+export function createPageApi(env: PageEnv): PageApi {
+  const page = new Page(env)
+  const run = <T>(work: () => Promise<T>) => page.run(work)
+  const changed = (id: RecordId) => {
+    page.emit({ type: "record", id })
+    const opened = page.work.roster.rows.size
+    page.emit({ type: "roster", opened, total: opened, complete: page.work.complete })
+  }
+  return {
+    restore: () => run(() => page.restore()),
+    subscribe: async (listener) => page.listen(listener),
+    register: (account) =>
+      run(async () => {
+        const { session, sheet } = await register(page.around, account)
+        await page.enter(session)
+        return sheet
+      }),
+    confirmWords: () =>
+      run(async () => {
+        const { session } = page.work
+        await session.updateKeyring((keyring) => ({
+          ...keyring,
+          settings: { ...keyring.settings, wordsConfirmed: true },
+        }))
+        await session.pins.save()
+        page.showAccount()
+      }),
+    signIn: (username, password) => run(async () => page.enter(await signIn(page.around, username, password))),
+    active: () => page.activity(),
+    lock: () => page.lock("asked"),
+    signOut: () => page.signOut(),
+    recover: (username, words, password) =>
+      run(async () => {
+        const { session, sheet } = await recover(page.around, username, words, password)
+        await page.enter(session)
+        await confirmed(session, false)
+        page.showAccount()
+        return sheet
+      }),
+    changePassword: (current, next) =>
+      run(async () => {
+        await changePassword(page.work.session, current, next)
+        await rememberSession(page.work.session)
+      }),
+    newWords: (password) =>
+      run(async () => {
+        const { session } = page.work
+        const sheet = await renewWords(session, password)
+        await rememberSession(session)
+        await confirmed(session, false)
+        page.showAccount()
+        return sheet
+      }),
+    setIdleMinutes: (minutes) =>
+      run(async () => {
+        const idleMinutes = Math.min(15, Math.max(1, Math.round(minutes)))
+        await page.work.session.updateKeyring((keyring) => ({
+          ...keyring,
+          settings: { ...keyring.settings, idleMinutes },
+        }))
+        page.showAccount()
+      }),
+    home: async (query) => page.work.list.page(query, page.work.complete, todayOf(page.work.session)),
+    record: (id, seq) =>
+      run(async () => {
+        const { records, roster } = page.work
+        await page.work.ready
+        const row = roster.rows.get(id) ?? null
+        const record = await records.open(id)
+        records.act(id, "read").catch(() => {})
+        return viewRecord(record, seq ?? record.head.seq, row)
+      }),
+    history: (id) => run(async () => viewHistory(await page.work.records.open(id))),
+    namesakes: async (fields) => {
+      await page.work.ready
+      return page.work.list.namesakes(fields)
+    },
+    create: (fields) =>
+      run(async () => {
+        await page.work.ready
+        const saved = await createPatient(page.work, fields)
+        changed(saved.id)
+        return saved
+      }),
+    save: (id, base, fields) =>
+      run(async () => {
+        const saved = await savePatient(page.work, id, base, fields)
+        if (saved.saved) changed(id)
+        return saved
+      }),
+    resolve: (id, base, fields, head, choices) =>
+      run(async () => {
+        const saved = await savePatient(page.work, id, base, fields, { head, choices })
+        if (saved.saved) changed(id)
+        return saved
+      }),
+    archive: (id, archived) =>
+      run(async () => {
+        await archiveRecord(page.work, id, archived)
+        changed(id)
+      }),
+    importFile: (name, bytes, progress) =>
+      run(async () => {
+        await page.work.ready
+        const signal = { aborted: false }
+        page.setImporting(signal)
+        try {
+          const tick = (resourcesDone: number, resourcesTotal: number) =>
+            progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
+          const report = await importFile(page.work, name, bytes, tick, signal)
+          for (const { id } of report.records) changed(id)
+          return report
+        } finally {
+          page.setImporting(null)
+        }
+      }),
+    cancelImport: async () => page.cancelImport(),
+    exportRecord: (id) =>
+      run(async () => {
+        const record = await page.work.records.open(id)
+        await page.work.records.act(id, "export")
+        return exportBundle(record.chart)
+      }),
+    resource: (id, key) =>
+      run(async () => {
+        const text = (await page.work.records.open(id)).chart.resources.get(key)
+        if (text === undefined) throw new AppError("NOT_ALLOWED")
+        return text
+      }),
+    keepDraft: (name, value) => page.work.drafts.keep(name, value),
+    draft: (name) => page.work.drafts.find(name),
+    dropDraft: (name) => page.work.drafts.drop(name),
+    tampered: async (id) => page.tampered(id),
+  }
+}
+
+async function confirmed(session: Session, wordsConfirmed: boolean): Promise<void> {
+  await session.updateKeyring((keyring) => ({ ...keyring, settings: { ...keyring.settings, wordsConfirmed } }))
+}

@@ -1,0 +1,161 @@
+import { z } from "zod"
+import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
+import { type DeviceId, isId, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { TreeHead } from "../proof/checkpoint.ts"
+import { emptyRoot } from "../proof/merkle.ts"
+import { bytesOf, count } from "../proof/statement.ts"
+import type { PhysicianKey } from "../vault/keys.ts"
+import { cachePlace } from "../vault/places.ts"
+import { open, seal } from "../vault/seal.ts"
+import type { ClientStorage } from "./storage.ts"
+
+const tree = z.strictObject({ size: count, root: bytesOf(32) })
+const schema = z.strictObject({
+  v: z.literal(1),
+  tree,
+  /** Trees that another tab or process saw and that are not yet proved to be prefixes of `tree`. */
+  others: z.array(tree),
+  identity: count,
+  keyring: count,
+  heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)])),
+})
+type Stored = z.output<typeof schema>
+
+const maxBytes = 16 * 1024 * 1024
+
+export interface PinnedHead {
+  readonly seq: number
+  readonly hash: Uint8Array
+}
+
+/** What this device remembers and never lets the server take back. Sealed under the physician key; only grows; survives sign-out. */
+export class Pins {
+  readonly #storage: ClientStorage
+  readonly #key: PhysicianKey
+  readonly #physician: PhysicianId
+  readonly #device: DeviceId
+  readonly #name: string
+  #tree: TreeHead = { size: 0, root: emptyRoot }
+  #known: TreeHead = { size: 0, root: emptyRoot }
+  others: readonly TreeHead[] = []
+  identity = 0
+  keyring = 0
+  readonly heads = new Map<RecordId, PinnedHead>()
+
+  private constructor(
+    storage: ClientStorage,
+    key: PhysicianKey,
+    physician: PhysicianId,
+    device: DeviceId,
+    name: string,
+  ) {
+    this.#storage = storage
+    this.#key = key
+    this.#physician = physician
+    this.#device = device
+    this.#name = name
+  }
+
+  /** @throws CANNOT_OPEN when what is stored is not this physician's or was damaged: never silently forgotten. */
+  static async load(
+    storage: ClientStorage,
+    key: PhysicianKey,
+    practice: PracticeId,
+    physician: PhysicianId,
+  ): Promise<Pins> {
+    const device = await deviceOf(storage)
+    const pins = new Pins(storage, key, physician, device, `pins/${practice}/${physician}`)
+    const stored = await pins.#read()
+    if (stored !== null) pins.#take(stored)
+    return pins
+  }
+
+  get device(): DeviceId {
+    return this.#device
+  }
+
+  get tree(): TreeHead {
+    return this.#tree
+  }
+
+  /** Moves the tree forward; the caller has verified that it is consistent. */
+  moveTree(to: TreeHead): void {
+    if (to.size > this.#tree.size) this.#tree = to
+  }
+
+  /** Merges with what other tabs or processes stored meanwhile, and stores the result.
+   * @param covered heads that the roster, which the keyring's number pins, covers: they need not be kept here as well. */
+  async save(covered: (record: RecordId, seq: number) => boolean = () => false): Promise<void> {
+    await this.#storage.exclusive(this.#name, async () => {
+      const stored = await this.#read()
+      if (stored !== null) this.#merge(stored)
+      for (const [record, { seq }] of this.heads) if (covered(record, seq)) this.heads.delete(record)
+      const plain: Stored = {
+        v: 1,
+        tree: { ...this.#tree },
+        others: this.others.map((other) => ({ ...other })),
+        identity: this.identity,
+        keyring: this.keyring,
+        heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash]),
+      }
+      const place = cachePlace(this.#physician, this.#device, "pins")
+      await this.#storage.put(this.#name, await seal(this.#key, place, encodeCbor(plain)))
+      this.#known = this.#tree
+    })
+  }
+
+  async #read(): Promise<Stored | null> {
+    const token = await this.#storage.get(this.#name)
+    if (token === null) return null
+    const place = cachePlace(this.#physician, this.#device, "pins")
+    try {
+      return schema.parse(parseCbor(await open(this.#key, place, token), maxBytes))
+    } catch (cause) {
+      throw new AppError(
+        "CANNOT_OPEN",
+        "What this device remembers of the practice cannot be opened. Keep its file for whoever looks into it, move it away, and sign in again.",
+        { cause },
+      )
+    }
+  }
+
+  #take(stored: Stored): void {
+    this.#tree = stored.tree
+    this.#known = stored.tree
+    this.others = stored.others
+    this.identity = stored.identity
+    this.keyring = stored.keyring
+    for (const [record, seq, hash] of stored.heads) this.heads.set(record, { seq, hash })
+  }
+
+  #merge(stored: Stored): void {
+    const strange = [stored.tree, ...stored.others].filter(
+      (other) => !sameTree(other, this.#tree) && !sameTree(other, this.#known),
+    )
+    this.others = [...this.others, ...strange.filter((a) => !this.others.some((b) => sameTree(a, b)))]
+    this.identity = Math.max(this.identity, stored.identity)
+    this.keyring = Math.max(this.keyring, stored.keyring)
+    for (const [record, seq, hash] of stored.heads)
+      if (seq > (this.heads.get(record)?.seq ?? -1)) this.heads.set(record, { seq, hash })
+  }
+}
+
+function sameTree(a: TreeHead, b: TreeHead): boolean {
+  return a.size === b.size && a.root.every((byte, i) => byte === b.root[i])
+}
+
+/** This device's id: random, no secret, made once. */
+async function deviceOf(storage: ClientStorage): Promise<DeviceId> {
+  return storage.exclusive("device", async () => {
+    const stored = await storage.get("device")
+    if (stored !== null) {
+      const text = parseUtf8(stored)
+      if (isId(text)) return text as DeviceId
+    }
+    const device = newId<"device">() as DeviceId
+    await storage.put("device", utf8(device))
+    return device
+  })
+}

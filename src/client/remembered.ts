@@ -1,0 +1,77 @@
+import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import type { PhysicianId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { AccountReply } from "../protocol/accounts.ts"
+import { asSecretKey, type PhysicianKey } from "../vault/keys.ts"
+import { cachePlace, sessionPlace } from "../vault/places.ts"
+import { open, seal } from "../vault/seal.ts"
+import type { Session } from "./session.ts"
+import type { ClientStorage } from "./storage.ts"
+
+/** What a browser keeps between reloads. Nothing here opens without the server's half, or the physician key. */
+
+/** Seals the physician key under the session's half, so that a reload does not ask for the password while the session lives. */
+export async function rememberSession(session: Session): Promise<void> {
+  const { storage } = session.around
+  await forgetSessions(storage)
+  if (session.half === null) return
+  const place = sessionPlace(session.physician, session.id)
+  await storage.put(`session/${session.id}`, await seal(session.half, place, session.key, { exact: true }))
+}
+
+/** The physician key of a session that the server still knows, or `null` where either half is gone. */
+export async function recallKey(storage: ClientStorage, account: AccountReply): Promise<PhysicianKey | null> {
+  const { session, physician } = account
+  const token = await storage.get(`session/${session.id}`)
+  if (token === null || session.half === undefined) return null
+  try {
+    const half = asSecretKey<"session">(session.half)
+    return asSecretKey(await open(half, sessionPlace(physician, session.id), token, { exact: true }))
+  } catch (error) {
+    if (error instanceof AppError && error.code === "CANNOT_OPEN") return null
+    throw error
+  }
+}
+
+export async function forgetSessions(storage: ClientStorage): Promise<void> {
+  for (const name of await storage.list("session/")) await storage.delete(name)
+}
+
+/** What was typed and not saved: sealed under the physician key, kept through lock, sign-out and the session's end.
+ * A name holds ids only, such as `record/<id>`. */
+export class Drafts {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  async keep(name: string, value: string): Promise<void> {
+    const token = await seal(this.#session.key, this.#place(name), utf8(value))
+    await this.#session.around.storage.put(this.#at(name), token)
+  }
+
+  /** `null` where there is none, or none that opens. */
+  async find(name: string): Promise<string | null> {
+    const token = await this.#session.around.storage.get(this.#at(name))
+    if (token === null) return null
+    try {
+      return parseUtf8(await open(this.#session.key, this.#place(name), token))
+    } catch {
+      return null
+    }
+  }
+
+  async drop(name: string): Promise<void> {
+    await this.#session.around.storage.delete(this.#at(name))
+  }
+
+  #place(name: string): Uint8Array {
+    return cachePlace(this.#session.physician, this.#session.pins.device, `draft/${name}`)
+  }
+
+  #at(name: string): string {
+    const physician: PhysicianId = this.#session.physician
+    return `draft/${physician}/${name}`
+  }
+}

@@ -1,0 +1,163 @@
+import type { Summary } from "../clinical/summary.ts"
+import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
+import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { isId, type RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { ChainHead } from "../proof/chain.ts"
+import { encodeChainHead, parseChainHead } from "../proof/chain-head.ts"
+import type { Identity } from "../proof/identity.ts"
+import { asSecretKey, commitTo, type RecordKey } from "../vault/keys.ts"
+
+/** What a roster holds of one record: its summary, its keys, and the head where a walk resumes. */
+export interface RosterRow extends Summary {
+  readonly id: RecordId
+  readonly seq: number
+  /** hash of the head's statement, base64url */
+  readonly hash: string
+  readonly epoch: number
+  readonly leaf: number
+  /** The record keys by epoch, base64url. */
+  readonly keys: readonly string[]
+  /** The author's time of the newest entry, milliseconds since 1970. */
+  readonly updated: number
+  /** Chain head as text, where there is more to it than a single owner. */
+  readonly chain: string
+}
+
+const format = 1
+
+/** A roster segment's content: UTF-8 JSON `[1, [row, …]]`, a row an array of its fields. Format: docs/formats/roster.md */
+export function encodeRows(rows: Iterable<RosterRow>): Uint8Array<ArrayBuffer> {
+  const tuples = Array.from(rows, (row) => [
+    row.id,
+    row.seq,
+    row.hash,
+    row.epoch,
+    row.leaf,
+    row.keys,
+    row.updated,
+    row.firstName,
+    row.lastName,
+    row.birthDate,
+    row.diagnoses,
+    row.patient,
+    row.archived ? 1 : 0,
+    row.chain,
+  ])
+  return utf8(JSON.stringify([format, tuples]))
+}
+
+/** @throws CANNOT_OPEN: what a physician sealed for themself and cannot be read is as good as absent */
+export function parseRows(bytes: Uint8Array): RosterRow[] {
+  try {
+    const [version, tuples] = JSON.parse(parseUtf8(bytes))
+    if (version !== format) throw new Error("another format")
+    return tuples.map(parseRow)
+  } catch (cause) {
+    throw new AppError("CANNOT_OPEN", undefined, { cause })
+  }
+}
+
+function parseRow(tuple: unknown): RosterRow {
+  const [
+    id,
+    seq,
+    hash,
+    epoch,
+    leaf,
+    keys,
+    updated,
+    firstName,
+    lastName,
+    birthDate,
+    diagnoses,
+    patient,
+    archived,
+    chain,
+  ] = tuple as [
+    RecordId,
+    number,
+    string,
+    number,
+    number,
+    string[],
+    number,
+    string,
+    string,
+    string,
+    string[],
+    string,
+    0 | 1,
+    string,
+  ]
+  if (!isId(id) || !Number.isSafeInteger(seq) || !Array.isArray(keys)) throw new Error("not a row")
+  return {
+    id,
+    seq,
+    hash,
+    epoch,
+    leaf,
+    keys,
+    updated,
+    firstName,
+    lastName,
+    birthDate,
+    diagnoses,
+    patient,
+    archived: archived === 1,
+    chain,
+  }
+}
+
+/** The record key of an epoch. @throws CANNOT_OPEN where the row has none */
+export function keyOf(row: RosterRow, epoch: number): RecordKey {
+  const text = row.keys[epoch]
+  if (text === undefined || text === "") throw new AppError("CANNOT_OPEN")
+  return asSecretKey(parseBase64url(text))
+}
+
+/** The head where a walk along the row's record resumes. */
+export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
+  if (row.chain !== "") return parseChainHead(row.chain)
+  const commits = new Map<number, Uint8Array>()
+  for (let epoch = 0; epoch < row.keys.length; epoch++)
+    commits.set(epoch, await commitTo(keyOf(row, epoch), row.id, epoch))
+  return {
+    record: row.id,
+    seq: row.seq,
+    hash: parseBase64url(row.hash),
+    epoch: row.epoch,
+    members: [{ physician: me.physician, fingerprint: me.fingerprint, role: "owner" }],
+    commits,
+    mustRaise: false,
+    leaf: row.leaf,
+    seen: new Map(),
+  }
+}
+
+export function rowOf(
+  head: ChainHead,
+  me: Identity,
+  keys: readonly RecordKey[],
+  summary: Summary,
+  updated: number,
+): RosterRow {
+  const [only, ...others] = head.members
+  const alone = others.length === 0 && only?.physician === me.physician && !head.mustRaise
+  return {
+    id: head.record,
+    seq: head.seq,
+    hash: encodeBase64url(head.hash),
+    epoch: head.epoch,
+    leaf: head.leaf,
+    keys: keys.map((key) => encodeBase64url(key)),
+    updated,
+    chain: alone ? "" : encodeChainHead(head),
+    firstName: summary.firstName,
+    lastName: summary.lastName,
+    birthDate: summary.birthDate,
+    diagnoses: summary.diagnoses,
+    patient: summary.patient,
+    archived: summary.archived,
+  }
+}

@@ -1,0 +1,271 @@
+import { sha256 } from "#sha256"
+import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
+import type { PhysicianId, SessionId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { TreeHead } from "../proof/checkpoint.ts"
+import { type Identity, verifyIdentityChain } from "../proof/identity.ts"
+import { type AccountReply, getKeyring, type PracticeReply, putKeyring } from "../protocol/accounts.ts"
+import { paths } from "../protocol/paths.ts"
+import { readChanges } from "../protocol/records.ts"
+import { type Keyring, openKeyring, sealKeyring } from "../vault/keyring.ts"
+import { asSecretKey, deriveUnlockKey, type PhysicianKey, type SessionHalf, wipe } from "../vault/keys.ts"
+import { profilePlace, unlockPlace } from "../vault/places.ts"
+import { open } from "../vault/seal.ts"
+import { importSigner, type Signer } from "../vault/signer.ts"
+import { LogView } from "./log.ts"
+import { Pins } from "./pins.ts"
+import type { ClientStorage } from "./storage.ts"
+import type { Transport } from "./transport.ts"
+
+export interface Surroundings {
+  readonly transport: Transport
+  readonly storage: ClientStorage
+  /** A program carries its session as a bearer token, a browser as a cookie. */
+  readonly carrier: "cookie" | "bearer"
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+type SessionParts = Pick<
+  Session,
+  | "around"
+  | "id"
+  | "half"
+  | "practice"
+  | "physician"
+  | "username"
+  | "firstName"
+  | "lastName"
+  | "key"
+  | "signer"
+  | "pins"
+  | "log"
+  | "identity"
+  | "keyring"
+  | "keyringNumber"
+>
+
+/** How many leaves a keyring's copy of the pins may lag before a session's end saves it: each save is a leaf itself. */
+const pinLag = 64
+
+/** A physician who is signed in: keys in memory, and what has been verified. */
+export class Session {
+  readonly around: Surroundings
+  id: SessionId
+  /** What a browser seals the physician key under between reloads; a program has none. */
+  half: SessionHalf | null
+  readonly practice: PracticeReply
+  readonly physician: PhysicianId
+  readonly username: string
+  readonly firstName: string
+  readonly lastName: string
+  readonly key: PhysicianKey
+  readonly signer: Signer
+  readonly pins: Pins
+  readonly log: LogView
+  identity: Identity
+  keyring: Keyring
+  keyringNumber: number
+
+  private constructor(parts: SessionParts) {
+    this.around = parts.around
+    this.id = parts.id
+    this.half = parts.half
+    this.practice = parts.practice
+    this.physician = parts.physician
+    this.username = parts.username
+    this.firstName = parts.firstName
+    this.lastName = parts.lastName
+    this.key = parts.key
+    this.signer = parts.signer
+    this.pins = parts.pins
+    this.log = parts.log
+    this.identity = parts.identity
+    this.keyring = parts.keyring
+    this.keyringNumber = parts.keyringNumber
+  }
+
+  get fullName(): string {
+    return [this.firstName, this.lastName].filter((part) => part !== "").join(" ")
+  }
+
+  /** Checks all that the server says of an account against itself, the keyring and the pins, and stands up a session on it.
+   * @throws TAMPERED_PRACTICE, TAMPERED_IDENTITY, TAMPERED_ROLLBACK, TAMPERED_FORK, CANNOT_OPEN */
+  static async stand(
+    around: Surroundings,
+    practice: PracticeReply,
+    account: AccountReply,
+    key: PhysicianKey,
+  ): Promise<Session> {
+    const { physician, username } = account
+    const identity = await verifyAccountIdentity(account)
+    const keyring = await openKeyring(key, physician, account.keyring.number, account.keyring.token)
+    demandPractice(keyring, practice)
+    const signer = await importSigner(asSecretKey(keyring.signSeed))
+    if (!equal(signer.publicKey, identity.signKey) || !equal(keyring.sealKey, identity.sealKey))
+      throw new AppError("TAMPERED_IDENTITY")
+    const pins = await Pins.load(around.storage, key, practice.practice, physician)
+    if (identity.seq < Math.max(pins.identity, keyring.seen.identity) || account.keyring.number < pins.keyring)
+      throw new AppError("TAMPERED_ROLLBACK")
+    pins.identity = identity.seq
+    pins.keyring = account.keyring.number
+    const log = new LogView(practice, pins)
+    const profile = JSON.parse(
+      parseUtf8(await open(key, profilePlace(physician, account.profile.number), account.profile.token)),
+    )
+    const session = new Session({
+      around,
+      id: account.session.id,
+      half: halfOf(account.session),
+      practice,
+      physician,
+      username,
+      firstName: String(profile.firstName),
+      lastName: String(profile.lastName),
+      key,
+      signer,
+      pins,
+      log,
+      identity,
+      keyring,
+      keyringNumber: account.keyring.number,
+    })
+    await advance(session)
+    return session
+  }
+
+  /** Changes the keyring: compare-and-swap on its number; the loser reads the winner's and changes that. */
+  async updateKeyring(change: (keyring: Keyring) => Keyring): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      const number = this.keyringNumber + 1
+      const { size, root } = this.pins.tree
+      const seen = { size, root, identity: this.pins.identity }
+      const keyring = { ...change(this.keyring), seen }
+      const token = await sealKeyring(this.key, this.physician, number, keyring)
+      try {
+        const { answer, tree } = await this.log.exchange(
+          (from) =>
+            this.around.transport.call("PUT", paths.keyring, {
+              json: putKeyring.body.encode({ number, token, since: from.size }),
+              reply: putKeyring.reply,
+            }),
+          (receipt) => receipt.log,
+        )
+        const about = { subject: this.physician, actor: this.physician, stream: "keyring", type: "keyring" } as const
+        this.log.checkReceipt(answer, { ...about, number, statementHash: sha256(token) }, tree)
+        this.keyring = keyring
+        this.keyringNumber = number
+        this.pins.keyring = number
+        return
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === "CONFLICT_KEYRING") || attempt >= 8) throw error
+        await pullKeyring(this)
+      }
+    }
+  }
+
+  /** The server gave a fresh session to the same physician. */
+  moveTo(session: AccountReply["session"]): void {
+    this.id = session.id
+    this.half = halfOf(session)
+  }
+
+  /** Saves what was seen, and ends the session on the server. The caller wipes. */
+  async end(): Promise<void> {
+    if (this.pins.tree.size > this.keyring.seen.size + pinLag) await this.updateKeyring((keyring) => keyring)
+    await this.pins.save()
+    await this.around.transport.call("DELETE", paths.session)
+  }
+
+  wipe(): void {
+    wipe(this.key)
+    wipe(this.keyring.signSeed)
+    wipe(this.keyring.sealSeed)
+  }
+}
+
+/** Opens the physician key with one way to unlock, which the newest identity has to list.
+ * @param secret OPAQUE's export key, or the entropy of the recovery words.
+ * @throws TAMPERED_IDENTITY, CANNOT_OPEN */
+export async function unlock(account: AccountReply, method: string, secret: Uint8Array): Promise<PhysicianKey> {
+  const identity = await verifyAccountIdentity(account)
+  const given = account.unlocks.find((item) => item.method === method)
+  const listed = identity.unlocks.find((item) => item.method === method)
+  if (given === undefined || listed === undefined || given.generation !== listed.generation)
+    throw new AppError("TAMPERED_IDENTITY")
+  if (!equal(listed.hash, sha256(given.token))) throw new AppError("TAMPERED_IDENTITY")
+  const unlockKey = await deriveUnlockKey(secret, account.physician, method, given.generation)
+  const place = unlockPlace(account.physician, method, given.generation)
+  const key = asSecretKey<"physician">(await open(unlockKey, place, given.token, { exact: true }))
+  wipe(unlockKey)
+  return key
+}
+
+export function encodeProfile(name: { readonly firstName: string; readonly lastName: string }): Uint8Array {
+  return utf8(JSON.stringify({ firstName: name.firstName, lastName: name.lastName }))
+}
+
+async function verifyAccountIdentity(account: AccountReply): Promise<Identity> {
+  const identity = await verifyIdentityChain(account.identity)
+  if (identity.physician !== account.physician || identity.username !== account.username)
+    throw new AppError("TAMPERED_IDENTITY")
+  return identity
+}
+
+function halfOf(session: AccountReply["session"]): SessionHalf | null {
+  return session.half === undefined ? null : asSecretKey(session.half)
+}
+
+function demandPractice(keyring: Keyring, practice: PracticeReply): void {
+  const known = keyring.practice
+  const same =
+    known.id === practice.practice &&
+    known.origin === practice.origin &&
+    equal(known.logKey, practice.logKey) &&
+    known.opaqueKey === practice.opaqueKey
+  if (!same) throw new AppError("TAMPERED_PRACTICE")
+}
+
+/** Moves the log on from the newest tree that any device of the physician has seen, and proves the older ones to be prefixes. */
+async function advance(session: Session): Promise<void> {
+  const { pins, log, keyring } = session
+  const trees = [...pins.others, pins.tree, keyring.seen].filter((tree) => tree.size > 0)
+  const newest = trees.reduce((a, b) => (b.size > a.size ? b : a), pins.tree)
+  const old = trees.filter((tree) => !sameTree(tree, newest))
+  pins.moveTree(newest)
+  const prove = async (tree: TreeHead) => log.prove(tree, (await logSince(session, tree.size)).log)
+  const catchUp = () =>
+    log.exchange(
+      (from) => logSince(session, from.size),
+      (answer) => answer.log,
+    )
+  await catchUp()
+  for (const tree of old) {
+    // An answer speaks of the tree of its own moment: it counts once that is the tree that this client stands on.
+    for (let shown = await prove(tree); !sameTree(shown, pins.tree); shown = await prove(tree)) {
+      if (shown.size === pins.tree.size) throw new AppError("TAMPERED_FORK")
+      await catchUp()
+    }
+  }
+  pins.others = []
+}
+
+function sameTree(a: TreeHead, b: TreeHead): boolean {
+  return a.size === b.size && equal(a.root, b.root)
+}
+
+function logSince(session: Session, size: number) {
+  return session.around.transport.call("GET", paths.changes, {
+    query: { since: Number.MAX_SAFE_INTEGER, limit: 0, pinned: size },
+    reply: readChanges.reply,
+    background: true,
+  })
+}
+
+async function pullKeyring(session: Session): Promise<void> {
+  const stored = await session.around.transport.call("GET", paths.keyring, { reply: getKeyring.reply })
+  if (stored.number <= session.keyringNumber) throw new AppError("TAMPERED_ROLLBACK")
+  session.keyring = await openKeyring(session.key, session.physician, stored.number, stored.token)
+  session.keyringNumber = stored.number
+  session.pins.keyring = stored.number
+}

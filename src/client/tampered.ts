@@ -1,0 +1,41 @@
+import type { RecordId } from "../encoding/ids.ts"
+import type { AppError, ErrorCode } from "../errors.ts"
+import type { Refusal } from "./roster.ts"
+import type { TamperedView } from "./views.ts"
+
+/** What was expected and what came, in a physician's words. */
+const words: Partial<Record<ErrorCode, readonly [expected: string, found: string]>> = {
+  TAMPERED_CHAIN: ["Every entry follows the one before it, by somebody who may write.", "An entry that does not fit."],
+  TAMPERED_SIGNATURE: ["Every entry carries its author's signature.", "A signature that does not match the entry."],
+  TAMPERED_TOKEN: ["Content exactly as its author signed it.", "Content that was changed, cut or exchanged."],
+  TAMPERED_KEY: ["The key that the record has promised from the start.", "Another key."],
+  TAMPERED_IDENTITY: ["Your own identity, as this account made it.", "One that does not check."],
+  TAMPERED_ROLLBACK: ["At least what this device has seen before.", "An older state."],
+  TAMPERED_FORK: ["The same log that this device has seen, grown longer.", "A log with another history."],
+  TAMPERED_LOG: ["A signed log that holds every entry.", "A log that does not check."],
+  TAMPERED_PRACTICE: ["The practice that you registered with.", "A server that says it is another one."],
+  CANNOT_OPEN: ["Content that your keys open.", "Content that they do not open."],
+}
+
+/** The evidence holds statements and codes, which the server has anyway, and nothing of the record. */
+export function viewTampered(
+  code: ErrorCode,
+  record: RecordId | null,
+  refusal: Refusal | null,
+  now: number,
+): TamperedView {
+  const [expected, found] = words[code] ?? ["An answer that checks.", "One that does not."]
+  const evidence = {
+    healthcrypt: "evidence",
+    version: 1,
+    code,
+    time: new Date(now).toISOString(),
+    ...(record === null ? {} : { record }),
+    ...(refusal === null ? {} : { seq: refusal.seq, statement: refusal.statement }),
+  }
+  return { code, expected, found, evidence: `${JSON.stringify(evidence, null, 2)}\n` }
+}
+
+export function isTampering(error: AppError): boolean {
+  return error.is("TAMPERED")
+}

@@ -1,0 +1,28 @@
+import { Records } from "./records.ts"
+import { Roster } from "./roster.ts"
+import type { Session } from "./session.ts"
+
+/** A signed-in physician with everything at hand. */
+export interface Workspace {
+  readonly session: Session
+  readonly roster: Roster
+  readonly records: Records
+}
+
+export function workspaceOf(session: Session): Workspace {
+  const roster = new Roster(session)
+  return { session, roster, records: new Records(session, roster) }
+}
+
+/** YYYY-MM-DD where the physician is. */
+export function todayOf(session: Session): string {
+  const now = new Date(session.around.now())
+  const two = (part: number) => String(part).padStart(2, "0")
+  return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`
+}
+
+/** What every write does afterwards: fold the roster when it is due, remember the heads. */
+export async function settle({ session, roster }: Workspace): Promise<void> {
+  await roster.fold()
+  await session.pins.save()
+}
