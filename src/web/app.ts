@@ -1,0 +1,88 @@
+/** What every screen shares: the worker, and the few values that change under it. Nothing decrypted outlives a lock. */
+import { createContext, use } from "react"
+import type { Account, PageApi, TamperedView } from "../client/views.ts"
+import type { Backend } from "./backend.ts"
+import { createHomeList, type HomeList } from "./home-list.ts"
+import { createImports, type Imports } from "./imports.ts"
+import { createStore, type Store, useStore } from "./store.ts"
+
+/** "unknown" until the worker has said whether a session is remembered. */
+export type Session = Account | { readonly state: "unknown" }
+
+export type Work = "" | "saving" | "saved"
+
+export interface App {
+  readonly api: PageApi
+  readonly session: Store<Session>
+  readonly online: Store<boolean>
+  /** Set when the practice as a whole did not check: nothing else is shown then. */
+  readonly tampered: Store<TamperedView | null>
+  readonly work: Store<Work>
+  readonly home: HomeList
+  readonly imports: Imports
+  /** Called before a lock or a sign-out, so that what is being typed is sealed first. */
+  readonly flushers: Set<() => Promise<void>>
+  /** Which record changed, for whoever shows it. */
+  readonly recordChanged: Set<(id: string) => void>
+  lock(): Promise<void>
+  signOut(): Promise<void>
+}
+
+const hintKey = "healthcrypt-session"
+
+/** Whether somebody may still be signed in here: no secret, only spares a stranger the wait for the worker. */
+export function maybeRemembered(): boolean {
+  return localStorage.getItem(hintKey) === "1"
+}
+
+export function createApp({ api }: Backend): App {
+  const session = createStore<Session>({ state: "unknown" })
+  const flushers = new Set<() => Promise<void>>()
+  const home = createHomeList(api)
+  const imports = createImports(api)
+  const flush = () => Promise.allSettled([...flushers].map((run) => run()))
+
+  session.subscribe(() => {
+    const { state } = session.get()
+    if (state === "unknown") return
+    if (state === "signed-out") localStorage.removeItem(hintKey)
+    else localStorage.setItem(hintKey, "1")
+    if (state !== "signed-in") {
+      home.clear()
+      imports.clear()
+    }
+  })
+
+  return {
+    api,
+    session,
+    online: createStore(true),
+    tampered: createStore<TamperedView | null>(null),
+    work: createStore<Work>(""),
+    home,
+    imports,
+    flushers,
+    recordChanged: new Set(),
+    async lock() {
+      await flush()
+      await api.lock()
+    },
+    async signOut() {
+      await flush()
+      await api.signOut()
+    },
+  }
+}
+
+const AppContext = createContext<App | null>(null)
+export const AppProvider = AppContext.Provider
+
+export function useApp(): App {
+  const app = use(AppContext)
+  if (!app) throw new TypeError("useApp needs an AppProvider above it")
+  return app
+}
+
+export function useSession(): Session {
+  return useStore(useApp().session)
+}

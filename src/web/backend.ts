@@ -1,0 +1,79 @@
+/** The page's end of the worker. Nothing is loaded until the first call, or until `start` is told to. */
+import { proxy, type Remote, wrap } from "comlink"
+import type { PageApi } from "../client/views.ts"
+import { AppError } from "../errors.ts"
+import { carryAppErrors } from "./transport.ts"
+import workerUrl from "./worker.ts?worker&url"
+
+export interface Backend {
+  readonly api: PageApi
+  /** Loads the worker, if nothing has done so before. */
+  start(): void
+}
+
+interface TrustedScripts {
+  createScriptURL(url: string): string
+}
+
+interface PolicyFactory {
+  createPolicy(name: string, rules: { createScriptURL(url: string): string }): TrustedScripts
+}
+
+interface Running {
+  readonly remote: Remote<PageApi>
+  readonly failed: Promise<never>
+}
+
+type Call = (...args: unknown[]) => Promise<unknown>
+
+/** @returns every method of PageApi; each fails with UNAVAILABLE when the worker cannot be loaded. */
+export function createBackend(): Backend {
+  carryAppErrors()
+  let running: Running | null = null
+
+  const start = (): Running => {
+    running ??= run()
+    return running
+  }
+
+  const call = async (name: string, args: readonly unknown[]): Promise<unknown> => {
+    const { remote, failed } = start()
+    const method = (remote as unknown as Record<string, Call>)[name]
+    if (!method) throw new AppError("UNAVAILABLE")
+    const sent = args.map((arg) => (typeof arg === "function" ? proxy(arg as () => void) : arg))
+    return Promise.race([method(...sent), failed])
+  }
+
+  const api = new Proxy({} as PageApi, {
+    get: (_target, name) => (typeof name === "string" && name !== "then" ? bind(name) : undefined),
+  })
+  const bind =
+    (name: string): Call =>
+    (...args) =>
+      call(name, args)
+  return { api, start: () => void start() }
+}
+
+function run(): Running {
+  const worker = new Worker(trusted(workerUrl), { type: "module", name: "healthcrypt" })
+  const failed = new Promise<never>((_resolve, reject) => {
+    worker.addEventListener("error", () =>
+      reject(new AppError("UNAVAILABLE", "Healthcrypt could not be loaded completely. Reload this page.")),
+    )
+  })
+  failed.catch(() => {})
+  return { remote: wrap<PageApi>(worker), failed }
+}
+
+/** The only script URL that this page's one Trusted Types policy lets through. */
+function trusted(url: string): string {
+  const factory = (globalThis as { trustedTypes?: PolicyFactory }).trustedTypes
+  if (!factory) return url
+  const policy = factory.createPolicy("healthcrypt", {
+    createScriptURL(asked) {
+      if (asked !== url) throw new TypeError("Not a script of this page")
+      return asked
+    },
+  })
+  return policy.createScriptURL(url)
+}

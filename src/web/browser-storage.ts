@@ -1,0 +1,80 @@
+/** The client's key → bytes store in a browser: one object store of IndexedDB. Holds only what the client has sealed. */
+import { AppError } from "../errors.ts"
+
+export interface BrowserStorage {
+  get(name: string): Promise<Uint8Array | null>
+  /** Durable when it resolves. */
+  put(name: string, bytes: Uint8Array): Promise<void>
+  delete(name: string): Promise<void>
+  list(prefix: string): Promise<string[]>
+}
+
+const storeName = "sealed"
+
+/** Opens the database at the first use, and again should the browser have closed it.
+ * @throws UNAVAILABLE where the browser refuses storage. */
+export function browserStorage(databaseName: string): BrowserStorage {
+  let opening: Promise<IDBDatabase> | null = null
+
+  const database = (): Promise<IDBDatabase> => {
+    opening ??= open(databaseName, () => {
+      opening = null
+    })
+    return opening
+  }
+
+  async function run<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const transaction = (await database()).transaction(storeName, mode, { durability: "strict" })
+    const request = ask(transaction.objectStore(storeName))
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(request.result)
+      transaction.onabort = () => reject(refused(transaction.error))
+      transaction.onerror = () => reject(refused(transaction.error))
+    })
+  }
+
+  return {
+    async get(name) {
+      const found: unknown = await run("readonly", (store) => store.get(name))
+      return found instanceof Uint8Array ? found : null
+    },
+    async put(name, bytes) {
+      await run("readwrite", (store) => store.put(bytes, name))
+    },
+    async delete(name) {
+      await run("readwrite", (store) => store.delete(name))
+    },
+    async list(prefix) {
+      const keys = await run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))
+      return keys.filter((key): key is string => typeof key === "string")
+    },
+  }
+}
+
+function open(databaseName: string, closed: () => void): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(databaseName, 1)
+    request.onupgradeneeded = () => request.result.createObjectStore(storeName)
+    request.onsuccess = () => {
+      const database = request.result
+      database.onclose = closed
+      database.onversionchange = () => {
+        closed()
+        database.close()
+      }
+      resolve(database)
+    }
+    request.onerror = () => {
+      closed()
+      reject(refused(request.error))
+    }
+  })
+}
+
+function refused(cause: unknown): AppError {
+  return new AppError(
+    "UNAVAILABLE",
+    "This browser does not let Healthcrypt store anything. Allow site data, then try again.",
+    { cause },
+  )
+}

@@ -1,0 +1,61 @@
+import "@mantine/core/styles/Popover.layer.css"
+import "@mantine/core/styles/Menu.layer.css"
+import IconFileImport from "@tabler/icons-react/dist/esm/icons/IconFileImport.mjs"
+import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs"
+import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs"
+import { Link } from "@tanstack/react-router"
+import type { ReactNode } from "react"
+import type { Account } from "../../client/views.ts"
+import classes from "./frame.module.css"
+import { PhysicianMenu } from "./physician-menu.tsx"
+import { SearchBox } from "./search-box.tsx"
+import { Skeleton } from "./skeleton.tsx"
+import { StateWord } from "./state-word.tsx"
+import { Wordmark } from "./wordmark.tsx"
+
+const places = [
+  { to: "/", label: "Patients", icon: IconUsers },
+  { to: "/import", label: "Import", icon: IconFileImport },
+  { to: "/settings", label: "Settings", icon: IconSettings },
+] as const
+
+interface FrameProps {
+  /** Null while the worker has not answered yet: the frame is there at once. */
+  account: Extract<Account, { state: "signed-in" }> | null
+  children: ReactNode
+}
+
+export function Frame({ account, children }: FrameProps) {
+  return (
+    <div className={classes.frame}>
+      <a className={classes.skip} href="#main">
+        Skip to the page
+      </a>
+      <nav className={classes.rail} aria-label="Main">
+        <div className={classes.mark}>
+          <Wordmark small />
+        </div>
+        <ul className={classes.places}>
+          {places.map(({ to, label, icon: PlaceIcon }) => (
+            <li key={to}>
+              <Link to={to} className={classes.place} activeOptions={{ exact: to !== "/" }} activeProps={active}>
+                <PlaceIcon size={20} stroke={1.75} aria-hidden="true" />
+                {label}
+              </Link>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <header className={classes.top}>
+        <SearchBox />
+        <StateWord />
+        {account ? <PhysicianMenu account={account} /> : <span className={classes.nobody} />}
+      </header>
+      <main id="main" className={classes.main} tabIndex={-1}>
+        {account ? children : <Skeleton lines={8} heading />}
+      </main>
+    </div>
+  )
+}
+
+const active = { "data-active": true, "aria-current": "page" } as const

@@ -1,0 +1,38 @@
+import type { RecordView } from "../../client/views.ts"
+import { ageOf, showDate } from "../dates.ts"
+import { Heading } from "./heading.tsx"
+import classes from "./identity-strip.module.css"
+
+/** Whose record this is: stays in sight while one scrolls. Allergies are the only red on the page. */
+export function IdentityStrip({ record, tab = "Record" }: { record: RecordView; tab?: string }) {
+  const age = ageOf(record.birthDate, record.deceased.length >= 10 ? record.deceased.slice(0, 10) : undefined)
+  const name = [record.firstName, record.lastName].filter(Boolean).join(" ") || "(no name)"
+  return (
+    <div className={classes.strip}>
+      <div className={classes.who}>
+        <Heading tab={tab}>{name}</Heading>
+        {record.archived && <span className={classes.tag}>archived</span>}
+      </div>
+      <ul className={classes.facts} aria-label="Identity">
+        {age !== null && <li>{record.deceased ? `lived ${age} years` : `${age} years`}</li>}
+        {record.sex && <li>{record.sex}</li>}
+        {record.birthDate && (
+          <li>
+            born <time dateTime={record.birthDate}>{showDate(record.birthDate)}</time>
+          </li>
+        )}
+        {record.deceased && <li>died {showDate(record.deceased)}</li>}
+        {record.identifiers.slice(0, 1).map(({ label, value }) => (
+          <li key={value} className={classes.identifier}>
+            {label} {value}
+          </li>
+        ))}
+      </ul>
+      {record.allergies.length > 0 && (
+        <p className={classes.allergies}>
+          <strong>Allergies</strong> {record.allergies.join(" · ")}
+        </p>
+      )}
+    </div>
+  )
+}

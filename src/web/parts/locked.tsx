@@ -1,0 +1,85 @@
+import { Button } from "@mantine/core"
+import { useForm } from "@mantine/form"
+import { useState } from "react"
+import type { Account } from "../../client/views.ts"
+import { useApp } from "../app.ts"
+import { messageOf } from "../form-errors.ts"
+import look from "./form.module.css"
+import { Heading } from "./heading.tsx"
+import classes from "./locked.module.css"
+import { Notice } from "./notice.tsx"
+import { SecretField } from "./secret-field.tsx"
+import { Wordmark } from "./wordmark.tsx"
+
+type LockedAccount = Extract<Account, { state: "locked" }>
+
+const why: Record<LockedAccount["reason"], string> = {
+  idle: "Locked because nothing was done here for a while.",
+  asked: "You locked this device.",
+  reload: "The page was loaded again, so your keys have to be opened again.",
+  ended: "Your session has ended.",
+}
+
+export function Locked({ account }: { account: LockedAccount }) {
+  const { api, session, signOut } = useApp()
+  const [busy, setBusy] = useState(false)
+  const form = useForm({
+    mode: "uncontrolled",
+    initialValues: { password: "" },
+    validate: { password: (value) => (value === "" ? "Enter your password." : null) },
+  })
+  const [problem, setProblem] = useState("")
+
+  const submit = form.onSubmit(
+    async ({ password }) => {
+      setProblem("")
+      setBusy(true)
+      try {
+        session.set(await api.signIn(account.username, password))
+      } catch (error) {
+        setProblem(messageOf(error))
+        setBusy(false)
+        form.getInputNode("password")?.focus()
+      }
+    },
+    () => form.getInputNode("password")?.focus(),
+  )
+
+  return (
+    <div className={classes.page}>
+      <header className={classes.top}>
+        <Wordmark />
+        <span role="status">Locked</span>
+      </header>
+      <main className={classes.main}>
+        <Heading tab="Locked">{account.username}</Heading>
+        <p className={look.lead}>{why[account.reason]} What you were typing is kept, sealed.</p>
+        <form className={look.form} onSubmit={submit} noValidate>
+          {problem && (
+            <Notice tone="danger" live>
+              {problem}
+            </Notice>
+          )}
+          <input hidden type="text" name="username" autoComplete="username" value={account.username} readOnly />
+          <SecretField
+            label="Password"
+            autoComplete="current-password"
+            autoFocus
+            key={form.key("password")}
+            {...form.getInputProps("password")}
+          />
+          <Button type="submit" size="md" loading={busy} fullWidth>
+            Unlock
+          </Button>
+          <Button
+            variant="subtle"
+            size="md"
+            onClick={() => void signOut().catch(() => session.set({ state: "signed-out" }))}
+          >
+            Sign in as somebody else
+          </Button>
+        </form>
+      </main>
+    </div>
+  )
+}

@@ -1,0 +1,60 @@
+import { Button } from "@mantine/core"
+import { useState } from "react"
+import type { RecordView } from "../../client/views.ts"
+import { useApp } from "../app.ts"
+import { messageOf } from "../form-errors.ts"
+import { saveFile } from "../save-file.ts"
+import { ButtonLink } from "./button-link.tsx"
+import { Notice } from "./notice.tsx"
+
+/** What can be done with a whole record. Archiving is an entry like any other and can be undone at once. */
+export function RecordActions({ record, onChange }: { record: RecordView; onChange: () => void }) {
+  const { api, work } = useApp()
+  const [problem, setProblem] = useState("")
+  const [busy, setBusy] = useState<"" | "export" | "archive">("")
+  const { id, archived } = record
+
+  const attempt = async (what: "export" | "archive", run: () => Promise<void>) => {
+    setBusy(what)
+    setProblem("")
+    try {
+      await run()
+    } catch (error) {
+      setProblem(messageOf(error))
+      work.set("")
+    }
+    setBusy("")
+  }
+  const exportRecord = async () => {
+    // The file is the physician's own; its name gives away no more than the record's id.
+    saveFile(`record-${id}.json`, "application/fhir+json", await api.exportRecord(id))
+  }
+  const archive = async () => {
+    work.set("saving")
+    await api.archive(id, !archived)
+    work.set("saved")
+    onChange()
+  }
+
+  return (
+    <>
+      <ButtonLink to="/records/$id/edit" params={{ id }}>
+        Edit
+      </ButtonLink>
+      <ButtonLink to="/records/$id/history" params={{ id }} variant="default">
+        History
+      </ButtonLink>
+      <Button variant="default" loading={busy === "export"} onClick={() => void attempt("export", exportRecord)}>
+        Export
+      </Button>
+      <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
+        {archived ? "Restore" : "Archive"}
+      </Button>
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+    </>
+  )
+}

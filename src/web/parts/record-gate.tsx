@@ -1,0 +1,36 @@
+import { Link } from "@tanstack/react-router"
+import { Fragment } from "react"
+import type { RecordState } from "../use-record.ts"
+import { Heading } from "./heading.tsx"
+import { RetryNotice } from "./retry-notice.tsx"
+import { Skeleton } from "./skeleton.tsx"
+import { Tampered } from "./tampered.tsx"
+
+interface RecordGateProps {
+  now: Exclude<RecordState, { state: "ready" }>
+  reload: () => void
+}
+
+/** What stands where a record would be while it is loading, when it may not be shown, and when it does not check. */
+export function RecordGate({ now, reload }: RecordGateProps) {
+  if (now.state === "loading") return <Skeleton lines={6} heading />
+  if (now.state === "tampered") return <Tampered view={now.view} inside />
+  if (now.error.is("UNAVAILABLE")) {
+    return (
+      <Fragment>
+        <Heading tab="Record">This record can’t be shown now</Heading>
+        <br />
+        <RetryNotice error={now.error} onRetry={reload} />
+      </Fragment>
+    )
+  }
+  return (
+    <Fragment>
+      <Heading tab="Not found">There is no record here for you</Heading>
+      <p>{now.error.message}</p>
+      <p>
+        <Link to="/">Go to your patients</Link>
+      </p>
+    </Fragment>
+  )
+}

@@ -1,0 +1,50 @@
+import { Button } from "@mantine/core"
+import type { TamperedView } from "../../client/views.ts"
+import { saveFile } from "../save-file.ts"
+import { Heading } from "./heading.tsx"
+import classes from "./tampered.module.css"
+
+/** The page that nobody should ever see, and that nobody can get round: what was expected, what came, whom to call. */
+export function Tampered({ view, inside = false }: { view: TamperedView; inside?: boolean }) {
+  const Page = inside ? "div" : "main"
+  return (
+    <Page className={classes.page} data-inside={inside || undefined}>
+      <div className={classes.sheet}>
+        <p className={classes.code}>{view.code}</p>
+        <Heading tab="Stopped">Stop: what the server sent does not check</Heading>
+        <p className={classes.lead}>
+          Healthcrypt has stopped here and changed nothing. Please do not try again, and do not enter your password.
+        </p>
+        <dl className={classes.facts}>
+          <dt>Expected</dt>
+          <dd>{view.expected}</dd>
+          <dt>Found</dt>
+          <dd>{view.found}</dd>
+          <dt>What it may mean</dt>
+          <dd>{meaning(view.code)}</dd>
+          <dt>Whom to call</dt>
+          <dd>
+            The person who runs your server, by telephone or face to face. Give them the code above and the evidence.
+          </dd>
+        </dl>
+        <Button size="md" color="red" onClick={() => saveFile("healthcrypt-evidence.txt", "text/plain", view.evidence)}>
+          Save the evidence
+        </Button>
+        <p className={classes.note}>The evidence holds signed statements and hashes, nothing of a patient.</p>
+      </div>
+    </Page>
+  )
+}
+
+function meaning(code: TamperedView["code"]): string {
+  if (code === "TAMPERED_ROLLBACK") {
+    return "An old copy of the database may have been put back, on purpose or after a failure."
+  }
+  if (code === "TAMPERED_FORK" || code === "TAMPERED_LOG") {
+    return "The server may be showing different histories to different people, or its log may be damaged."
+  }
+  if (code === "TAMPERED_PRACTICE") {
+    return "You may be on another server than the one you registered with: check the address first."
+  }
+  return "Stored data may have been damaged by a failing disk, or changed by somebody who may not."
+}

@@ -1,0 +1,96 @@
+/** Addresses. They carry record ids and nothing else of a patient. Every screen but the log-in page loads when needed. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router"
+import { useApp } from "./app.ts"
+import { NotFound } from "./parts/not-found.tsx"
+import { Tampered } from "./parts/tampered.tsx"
+import { LoginScreen } from "./screens/login.tsx"
+import { useStore } from "./store.ts"
+
+function Root() {
+  const view = useStore(useApp().tampered)
+  return view ? <Tampered view={view} /> : <Outlet />
+}
+
+const rootRoute = createRootRoute({ component: Root, notFoundComponent: NotFound })
+
+const login = createRoute({ getParentRoute: () => rootRoute, path: "/login", component: LoginScreen })
+const register = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/register",
+  component: lazyRouteComponent(() => import("./screens/register.tsx"), "RegisterScreen"),
+})
+const recover = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/recover",
+  component: lazyRouteComponent(() => import("./screens/recover.tsx"), "RecoverScreen"),
+})
+
+/** Everything below needs somebody signed in; the gate shows the way there. */
+const inside = createRoute({
+  getParentRoute: () => rootRoute,
+  id: "inside",
+  component: lazyRouteComponent(() => import("./screens/inside.tsx"), "Inside"),
+})
+const home = createRoute({
+  getParentRoute: () => inside,
+  path: "/",
+  component: lazyRouteComponent(() => import("./screens/home.tsx"), "HomeScreen"),
+})
+const newRecord = createRoute({
+  getParentRoute: () => inside,
+  path: "/records/new",
+  component: lazyRouteComponent(() => import("./screens/new-record.tsx"), "NewRecordScreen"),
+})
+const record = createRoute({
+  getParentRoute: () => inside,
+  path: "/records/$id",
+  component: lazyRouteComponent(() => import("./screens/record.tsx"), "RecordScreen"),
+})
+const editRecord = createRoute({
+  getParentRoute: () => inside,
+  path: "/records/$id/edit",
+  component: lazyRouteComponent(() => import("./screens/edit-record.tsx"), "EditRecordScreen"),
+})
+const history = createRoute({
+  getParentRoute: () => inside,
+  path: "/records/$id/history",
+  component: lazyRouteComponent(() => import("./screens/history.tsx"), "HistoryScreen"),
+})
+const version = createRoute({
+  getParentRoute: () => inside,
+  path: "/records/$id/history/$seq",
+  component: lazyRouteComponent(() => import("./screens/record.tsx"), "VersionScreen"),
+})
+const importPage = createRoute({
+  getParentRoute: () => inside,
+  path: "/import",
+  component: lazyRouteComponent(() => import("./screens/import.tsx"), "ImportScreen"),
+})
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./screens/settings.tsx"), "SettingsScreen"),
+})
+
+const routeTree = rootRoute.addChildren([
+  login,
+  register,
+  recover,
+  inside.addChildren([home, newRecord, record, editRecord, history, version, importPage, settings]),
+])
+
+export function createAppRouter() {
+  return createRouter({ routeTree, defaultPreload: "intent", scrollRestoration: true })
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>
+  }
+  interface HistoryState {
+    /** Where somebody wanted to go before the log-in page. */
+    next?: string
+    /** Set after a save that was put together with somebody else's. */
+    merged?: boolean
+  }
+}

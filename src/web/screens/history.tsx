@@ -1,0 +1,126 @@
+import { Link, useParams } from "@tanstack/react-router"
+import { useEffect, useState } from "react"
+import type { HistoryItem } from "../../client/views.ts"
+import { useApp } from "../app.ts"
+import { count, showMoment } from "../dates.ts"
+import { messageOf } from "../form-errors.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
+import { IdentityStrip } from "../parts/identity-strip.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { RecordGate } from "../parts/record-gate.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
+import { asRecordId, type RecordId } from "../record-id.ts"
+import { useRecord } from "../use-record.ts"
+import classes from "./history.module.css"
+
+const clocksApartMs = 5 * 60_000
+
+export function HistoryScreen() {
+  const params = useParams({ from: "/inside/records/$id/history" })
+  const id = asRecordId(params.id)
+  const { now, reload } = useRecord(id)
+  if (!id || now.state !== "ready") {
+    return now.state === "ready" ? null : <RecordGate now={now} reload={reload} />
+  }
+  return (
+    <>
+      <IdentityStrip record={now.record} tab="History" />
+      <div className={classes.actions}>
+        <ButtonLink to="/records/$id" params={{ id }} variant="default">
+          Overview
+        </ButtonLink>
+      </div>
+      <Timeline id={id} head={now.record.head} />
+    </>
+  )
+}
+
+function Timeline({ id, head }: { id: RecordId; head: number }) {
+  const { api } = useApp()
+  const [items, setItems] = useState<readonly HistoryItem[] | null>(null)
+  const [problem, setProblem] = useState("")
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new head means a longer history
+  useEffect(() => {
+    let gone = false
+    api.history(id).then(
+      (found) => !gone && setItems([...found].sort((a, b) => b.seq - a.seq)),
+      (error: unknown) => !gone && setProblem(messageOf(error)),
+    )
+    return () => {
+      gone = true
+    }
+  }, [api, id, head])
+
+  return (
+    <section className={classes.history}>
+      <h2>History</h2>
+      <p className={classes.lead}>Every change is a signed entry. Nothing here was overwritten or deleted.</p>
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+      {!items && !problem && <Skeleton lines={4} />}
+      <ul className={classes.timeline}>
+        {items?.map((item) => (
+          <Entry key={item.seq} id={id} item={item} newest={item.seq === head} />
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: boolean }) {
+  const apart = Math.abs(item.time - item.serverTime) > clocksApartMs
+  return (
+    <li className={classes.entry}>
+      <p className={classes.when}>
+        <time dateTime={new Date(item.time).toISOString()}>{showMoment(item.time)}</time>
+        {apart && <span className={classes.apart}> · the server says {showMoment(item.serverTime)}</span>}
+      </p>
+      <p className={classes.what}>
+        <strong>{item.author || "Unknown author"}</strong> {deed(item)}
+      </p>
+      {!item.readable && <p className={classes.apart}>What this entry says cannot be read.</p>}
+      {item.changes.length > 0 && (
+        <dl className={classes.changes}>
+          {item.changes.map(({ label, before, after }, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the list never changes, and labels may occur twice
+            <div key={index}>
+              <dt>{label}</dt>
+              <dd>
+                {before && <del>{before}</del>}
+                {before && after && <span aria-hidden="true"> → </span>}
+                {after ? <ins>{after}</ins> : <span className={classes.gone}> removed</span>}
+              </dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {item.note && <p className={classes.note}>{item.note}</p>}
+      <Link
+        to={newest ? "/records/$id" : "/records/$id/history/$seq"}
+        params={{ id, seq: String(item.seq) }}
+        className={classes.view}
+      >
+        View this version<span className={classes.hidden}> ({item.seq + 1})</span>
+      </Link>
+    </li>
+  )
+}
+
+function deed({ kind, archived, changes, resources }: HistoryItem): string {
+  const parts: string[] = []
+  if (kind === "open") parts.push("created the record")
+  if (kind === "members") parts.push("changed who can read it")
+  if (archived !== null && kind !== "open") parts.push(archived ? "archived it" : "restored it")
+  const counts = [
+    resources.added > 0 && `${resources.added.toLocaleString()} added`,
+    resources.changed > 0 && `${resources.changed.toLocaleString()} changed`,
+    resources.removed > 0 && `${resources.removed.toLocaleString()} removed`,
+  ].filter((text) => text !== false)
+  const total = resources.added + resources.changed + resources.removed
+  if (changes.length > 0 && kind !== "open") parts.push("changed it")
+  if (total > 0) parts.push(`${count(total, "resource").replace(/^\S+ /, "")}: ${counts.join(", ")}`)
+  return parts.join(" · ") || "made an entry"
+}

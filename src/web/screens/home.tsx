@@ -1,0 +1,162 @@
+import IconUserPlus from "@tabler/icons-react/dist/esm/icons/IconUserPlus.mjs"
+import { Link } from "@tanstack/react-router"
+import { useEffect } from "react"
+import { useApp, useSession } from "../app.ts"
+import { count } from "../dates.ts"
+import type { HomeView } from "../home-list.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
+import { Heading } from "../parts/heading.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { PatientTable } from "../parts/patient-table.tsx"
+import { RetryNotice } from "../parts/retry-notice.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
+import { useStore } from "../store.ts"
+import classes from "./home.module.css"
+import { SortMenu } from "./sort-menu.tsx"
+
+export function HomeScreen() {
+  const { home } = useApp()
+  const account = useSession()
+  const view = useStore(home.view)
+  useEffect(() => {
+    home.want(0, 100)
+  }, [home])
+  useTypingSearches()
+
+  const name = account.state === "signed-in" ? `${account.firstName} ${account.lastName}` : ""
+  const first = view.complete && view.total === 0 && view.search === "" && !view.archived && !view.error
+  return (
+    <>
+      <div className={classes.head}>
+        <Heading tab="Patients">Welcome, {name}</Heading>
+        {!first && (
+          <ButtonLink to="/records/new" leftSection={<IconUserPlus size={18} stroke={1.75} aria-hidden="true" />}>
+            New patient
+          </ButtonLink>
+        )}
+      </div>
+      {account.state === "signed-in" && !account.wordsConfirmed && <WordsNotice />}
+      {first ? <FirstRun /> : <Patients view={view} />}
+    </>
+  )
+}
+
+function Patients({ view }: { view: HomeView }) {
+  const { home } = useApp()
+  return (
+    <>
+      <div className={classes.line}>
+        <p role="status">{countLine(view)}</p>
+        <SortMenu view={view} />
+        <label className={classes.archived}>
+          <input
+            type="checkbox"
+            checked={view.archived}
+            onChange={(event) => home.setArchived(event.currentTarget.checked)}
+          />
+          Show archived
+        </label>
+      </div>
+      {view.error && <RetryNotice error={view.error} onRetry={() => home.rosterMoved(true)} />}
+      {view.refused.length > 0 && <RefusedNotice refused={view.refused} />}
+      {!view.loaded ? (
+        <Skeleton lines={8} />
+      ) : view.matching > 0 ? (
+        <PatientTable view={view} />
+      ) : view.complete && !view.error ? (
+        <Nobody view={view} />
+      ) : null}
+      {view.loaded && !view.complete && !view.error && view.matching < 12 && <Skeleton lines={6} />}
+    </>
+  )
+}
+
+function countLine(view: HomeView): string {
+  if (!view.loaded) return "Opening your patients…"
+  const all = count(view.total, view.archived ? "archived patient" : "patient")
+  if (!view.complete) return `${all} so far, opening the rest…`
+  if (view.search !== "") return `${view.matching.toLocaleString()} of ${all}`
+  const by = { name: "name", birthDate: "birth date", diagnoses: "diagnoses", updated: "last change" }[view.sort]
+  return `${all} · sorted by ${by}`
+}
+
+function FirstRun() {
+  return (
+    <div className={classes.first}>
+      <h2>No patients yet</h2>
+      <p>Write the first record, or bring the ones you have as FHIR files. Everything is encrypted here first.</p>
+      <div className={classes.doors}>
+        <ButtonLink to="/records/new" size="md">
+          New patient
+        </ButtonLink>
+        <ButtonLink to="/import" size="md" variant="default">
+          Import patients
+        </ButtonLink>
+      </div>
+    </div>
+  )
+}
+
+function Nobody({ view }: { view: HomeView }) {
+  const { home } = useApp()
+  return (
+    <div className={classes.nobody}>
+      <p>{view.search === "" ? "No archived patients." : "Nobody matches. Search by name, birth date or diagnosis."}</p>
+      {view.search !== "" && (
+        <button type="button" className={classes.plain} onClick={() => home.setSearch("")}>
+          Clear the search
+        </button>
+      )}
+    </div>
+  )
+}
+
+function WordsNotice() {
+  return (
+    <div className={classes.notice}>
+      <Notice
+        tone="amber"
+        actions={
+          <ButtonLink to="/settings" size="xs" variant="default">
+            Make new words
+          </ButtonLink>
+        }
+      >
+        Your recovery words are not confirmed. Without them a forgotten password cannot be mended by anyone.
+      </Notice>
+    </div>
+  )
+}
+
+function RefusedNotice({ refused }: { refused: HomeView["refused"] }) {
+  return (
+    <div className={classes.notice}>
+      <Notice tone="danger">
+        {count(refused.length, "record")} cannot be shown. Open {refused.length === 1 ? "it" : "one"} to see why:{" "}
+        {refused.slice(0, 5).map(({ id }, index) => (
+          <span key={id}>
+            {index > 0 && ", "}
+            <Link to="/records/$id" params={{ id }}>
+              record {id.slice(0, 6)}
+            </Link>
+          </span>
+        ))}
+        {refused.length > 5 && " …"}
+      </Notice>
+    </div>
+  )
+}
+
+/** A printable key pressed anywhere on the page goes into the search box. */
+function useTypingSearches(): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1 || event.key === " ") return
+      const target = event.target
+      if (target instanceof HTMLElement && target.closest("input, textarea, select, [role=menu], dialog")) return
+      document.getElementById("search")?.focus()
+    }
+    addEventListener("keydown", onKey)
+    return () => removeEventListener("keydown", onKey)
+  }, [])
+}

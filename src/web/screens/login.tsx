@@ -1,0 +1,85 @@
+import { Button, TextInput } from "@mantine/core"
+import { useForm } from "@mantine/form"
+import { Link, Navigate, useRouterState } from "@tanstack/react-router"
+import { useState } from "react"
+import { useApp, useSession } from "../app.ts"
+import { focusFirst, messageOf } from "../form-errors.ts"
+import look from "../parts/form.module.css"
+import { Heading } from "../parts/heading.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { Outside } from "../parts/outside.tsx"
+import { SecretField } from "../parts/secret-field.tsx"
+
+const names = ["username", "password"]
+
+export function LoginScreen() {
+  const { api, session } = useApp()
+  const account = useSession()
+  const next = useRouterState({ select: (state) => state.location.state.next }) ?? "/"
+  const [problem, setProblem] = useState("")
+  const [busy, setBusy] = useState(false)
+  const form = useForm({
+    mode: "uncontrolled",
+    initialValues: { username: "", password: "" },
+    validateInputOnBlur: false,
+    validate: {
+      username: (value) => (value.trim() === "" ? "Enter your username." : null),
+      password: (value) => (value === "" ? "Enter your password." : null),
+    },
+  })
+
+  if (account.state === "signed-in") return <Navigate to={next} replace />
+
+  const submit = form.onSubmit(
+    async ({ username, password }) => {
+      setProblem("")
+      setBusy(true)
+      try {
+        session.set(await api.signIn(username.trim(), password))
+      } catch (error) {
+        setProblem(messageOf(error))
+        setBusy(false)
+        form.getInputNode("password")?.focus()
+      }
+    },
+    (errors) => focusFirst(form, names, errors),
+  )
+
+  return (
+    <Outside>
+      <Heading tab="Sign in">Sign in</Heading>
+      {next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>}
+      <form className={look.form} onSubmit={submit} noValidate>
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
+        <TextInput
+          label="Username"
+          autoFocus
+          autoComplete="username"
+          autoCapitalize="none"
+          spellCheck={false}
+          key={form.key("username")}
+          {...form.getInputProps("username")}
+        />
+        <SecretField
+          label="Password"
+          autoComplete="current-password"
+          key={form.key("password")}
+          {...form.getInputProps("password")}
+        />
+        <Button type="submit" size="md" loading={busy} fullWidth>
+          Sign in
+        </Button>
+      </form>
+      <div className={look.links}>
+        <Link to="/recover">Forgot your password?</Link>
+        <span>
+          New here? <Link to="/register">Create an account</Link>
+        </span>
+      </div>
+    </Outside>
+  )
+}

@@ -1,0 +1,120 @@
+import { useParams, useRouterState } from "@tanstack/react-router"
+import type { RecordView } from "../../client/views.ts"
+import { count, showMoment } from "../dates.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
+import { Diagnoses } from "../parts/diagnoses.tsx"
+import { IdentityStrip } from "../parts/identity-strip.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { RecordActions } from "../parts/record-actions.tsx"
+import { RecordGate } from "../parts/record-gate.tsx"
+import { ResourceGroup } from "../parts/resource-group.tsx"
+import { asRecordId } from "../record-id.ts"
+import { useRecord } from "../use-record.ts"
+import classes from "./record.module.css"
+
+export function RecordScreen() {
+  const { id } = useParams({ from: "/inside/records/$id" })
+  const { now, reload } = useRecord(asRecordId(id))
+  if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
+  return (
+    <Overview record={now.record}>
+      <RecordActions record={now.record} onChange={reload} />
+    </Overview>
+  )
+}
+
+/** An earlier version, as the entry with this number left it. */
+export function VersionScreen() {
+  const { id, seq } = useParams({ from: "/inside/records/$id/history/$seq" })
+  const number = /^\d{1,9}$/.test(seq) ? Number(seq) : Number.NaN
+  const { now, reload } = useRecord(Number.isNaN(number) ? null : asRecordId(id), number)
+  if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
+  const { record } = now
+  return (
+    <Overview record={record}>
+      <ButtonLink to="/records/$id/history" params={{ id: record.id }} variant="default">
+        History
+      </ButtonLink>
+      <ButtonLink to="/records/$id" params={{ id: record.id }} variant="default">
+        Newest version
+      </ButtonLink>
+    </Overview>
+  )
+}
+
+function Overview({ record, children }: { record: RecordView; children: React.ReactNode }) {
+  const merged = useRouterState({ select: (state) => state.location.state.merged }) === true
+  return (
+    <>
+      <IdentityStrip record={record} />
+      <div className={classes.actions}>{children}</div>
+      <Notices record={record} merged={merged} />
+      <div className={classes.columns}>
+        <div className={classes.clinical}>
+          <Diagnoses items={record.diagnoses} />
+          {record.groups.map((group) => (
+            <ResourceGroup key={group.type} record={record.id} group={group} />
+          ))}
+        </div>
+        <aside className={classes.aside} aria-label="About the patient">
+          <Facts title="Identifiers" facts={record.identifiers} />
+          <Facts title="Contact" facts={record.contact} />
+          <section>
+            <h2>Who can read this</h2>
+            <p className={classes.quiet}>{record.readers.join(", ") || "Only you"}</p>
+          </section>
+          <section>
+            <h2>Last change</h2>
+            <p className={classes.quiet}>
+              {showMoment(record.updated)} · {count(record.head + 1, "entry", "entries")}
+            </p>
+          </section>
+        </aside>
+      </div>
+    </>
+  )
+}
+
+function Notices({ record, merged }: { record: RecordView; merged: boolean }) {
+  const authors = [...new Set(record.unreadable.map(({ author }) => author).filter(Boolean))]
+  const unreadable = record.unreadable.length
+  return (
+    <div className={classes.notices}>
+      {record.seq < record.head && (
+        <Notice tone="amber">
+          This is version {record.seq + 1} of {record.head + 1}, as it was at {showMoment(record.updated)}.
+        </Notice>
+      )}
+      {merged && (
+        <Notice tone="plain" live>
+          Somebody else saved this record at the same time. Both changes are kept.
+        </Notice>
+      )}
+      {record.archived && <Notice>This record is archived. It is not shown among your patients.</Notice>}
+      {unreadable > 0 && (
+        <Notice tone="amber">
+          {count(unreadable, "entry", "entries")}
+          {authors.length > 0 && ` by ${authors.join(", ")}`} cannot be read and {unreadable === 1 ? "is" : "are"} left
+          out below.
+        </Notice>
+      )}
+    </div>
+  )
+}
+
+function Facts({ title, facts }: { title: string; facts: RecordView["contact"] }) {
+  if (facts.length === 0) return null
+  return (
+    <section>
+      <h2>{title}</h2>
+      <dl className={classes.facts}>
+        {facts.map(({ label, value }) => (
+          <div key={`${label} ${value}`}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  )
+}

@@ -1,0 +1,122 @@
+import { Button, Textarea, TextInput } from "@mantine/core"
+import { useForm } from "@mantine/form"
+import { Link, Navigate, useNavigate } from "@tanstack/react-router"
+import { useState } from "react"
+import type { RecoverySheet } from "../../client/views.ts"
+import { newPasswordProblem, repeatProblem, tidyWords, usernameProblem, wordsProblem } from "../account-rules.ts"
+import { useApp, useSession } from "../app.ts"
+import { focusFirst, showErrors } from "../form-errors.ts"
+import look from "../parts/form.module.css"
+import { Heading } from "../parts/heading.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { Outside } from "../parts/outside.tsx"
+import { RecoveryWords } from "../parts/recovery-words.tsx"
+import { SecretField } from "../parts/secret-field.tsx"
+
+const names = ["username", "words", "password", "confirm"]
+
+export function RecoverScreen() {
+  const { api } = useApp()
+  const account = useSession()
+  const navigate = useNavigate()
+  const [sheet, setSheet] = useState<RecoverySheet | null>(null)
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState("")
+  const form = useForm({
+    mode: "uncontrolled",
+    initialValues: { username: "", words: "", password: "", confirm: "" },
+    validateInputOnBlur: true,
+    validate: {
+      username: usernameProblem,
+      words: wordsProblem,
+      password: newPasswordProblem,
+      confirm: (value, { password }) => repeatProblem(value, password),
+    },
+  })
+
+  if (sheet) {
+    const done = async () => {
+      await api.confirmWords()
+      await navigate({ to: "/", replace: true })
+    }
+    return (
+      <Outside wide>
+        <Notice>Your new password is set. The old words are used up: here are new ones.</Notice>
+        <br />
+        <RecoveryWords sheet={sheet} onDone={done} />
+      </Outside>
+    )
+  }
+  if (account.state === "signed-in" && !busy) return <Navigate to="/" replace />
+
+  const submit = form.onSubmit(
+    async ({ username, words, password }) => {
+      setProblem("")
+      setBusy(true)
+      try {
+        setSheet(await api.recover(username.trim(), tidyWords(words), password))
+      } catch (error) {
+        setProblem(showErrors(form, names, error))
+      }
+      setBusy(false)
+    },
+    (errors) => focusFirst(form, names, errors),
+  )
+
+  return (
+    <Outside>
+      <Heading tab="Recover account">Use your recovery words</Heading>
+      <p className={look.lead}>
+        With the 24 words from your sheet you choose a new password. Your records stay as they are.
+      </p>
+      <form className={look.form} onSubmit={submit} noValidate>
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
+        <TextInput
+          label="Username"
+          autoComplete="username"
+          autoCapitalize="none"
+          spellCheck={false}
+          autoFocus
+          key={form.key("username")}
+          {...form.getInputProps("username")}
+        />
+        <Textarea
+          label="Recovery words"
+          description="All 24 in their order, with spaces or line breaks between them."
+          rows={5}
+          autoComplete="off"
+          autoCapitalize="none"
+          autoCorrect="off"
+          spellCheck={false}
+          key={form.key("words")}
+          {...form.getInputProps("words")}
+        />
+        <SecretField
+          label="New password"
+          description="At least 12 characters. A few unrelated words do well."
+          autoComplete="new-password"
+          key={form.key("password")}
+          {...form.getInputProps("password")}
+        />
+        <SecretField
+          label="Confirm new password"
+          autoComplete="new-password"
+          key={form.key("confirm")}
+          {...form.getInputProps("confirm")}
+        />
+        <Button type="submit" size="md" loading={busy} fullWidth>
+          Set new password
+        </Button>
+      </form>
+      <div className={look.links}>
+        <span>
+          Remembered it? <Link to="/login">Sign in</Link>
+        </span>
+      </div>
+    </Outside>
+  )
+}

@@ -1,0 +1,96 @@
+import "@mantine/core/styles/FloatingIndicator.layer.css"
+import "@mantine/core/styles/SegmentedControl.layer.css"
+import { SegmentedControl, useMantineColorScheme } from "@mantine/core"
+import { useState } from "react"
+import { useApp, useSession } from "../app.ts"
+import { messageOf } from "../form-errors.ts"
+import { ChangePassword } from "../parts/change-password.tsx"
+import { Heading } from "../parts/heading.tsx"
+import { NewWords } from "../parts/new-words.tsx"
+import { Notice } from "../parts/notice.tsx"
+import classes from "./settings.module.css"
+
+export function SettingsScreen() {
+  const account = useSession()
+  if (account.state !== "signed-in") return null
+  return (
+    <div className={classes.page}>
+      <Heading tab="Settings">Settings</Heading>
+      <section className={classes.section}>
+        <h2 id="idle">Lock when idle</h2>
+        <p>After this time without a key, a touch or a move of the mouse, this device asks for your password again.</p>
+        <IdleMinutes minutes={account.idleMinutes} />
+      </section>
+      <section className={classes.section}>
+        <h2>Appearance</h2>
+        <Appearance />
+      </section>
+      <section className={classes.section}>
+        <h2>Change password</h2>
+        <p>Your records stay as they are. Other devices are signed out.</p>
+        <ChangePassword username={account.username} />
+      </section>
+      <section className={classes.section}>
+        <h2>Recovery words</h2>
+        <NewWords confirmed={account.wordsConfirmed} />
+      </section>
+    </div>
+  )
+}
+
+function IdleMinutes({ minutes }: { minutes: number }) {
+  const { api, work } = useApp()
+  const [problem, setProblem] = useState("")
+  const [value, setValue] = useState(minutes)
+  const change = async (next: number) => {
+    setValue(next)
+    setProblem("")
+    work.set("saving")
+    try {
+      await api.setIdleMinutes(next)
+      work.set("saved")
+    } catch (error) {
+      setValue(minutes)
+      setProblem(messageOf(error))
+      work.set("")
+    }
+  }
+  return (
+    <>
+      <select
+        className={classes.select}
+        aria-labelledby="idle"
+        value={value}
+        onChange={(event) => void change(Number(event.currentTarget.value))}
+      >
+        {Array.from({ length: 15 }, (_, index) => index + 1).map((minute) => (
+          <option key={minute} value={minute}>
+            {minute === 1 ? "1 minute" : `${minute} minutes`}
+          </option>
+        ))}
+      </select>
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+    </>
+  )
+}
+
+function Appearance() {
+  const { colorScheme, setColorScheme } = useMantineColorScheme()
+  return (
+    <SegmentedControl
+      className={classes.segments ?? ""}
+      aria-label="Appearance"
+      value={colorScheme}
+      onChange={(value) => setColorScheme(value === "light" || value === "dark" ? value : "auto")}
+      data={[
+        { value: "auto", label: "As the system" },
+        { value: "light", label: "Light" },
+        { value: "dark", label: "Dark" },
+      ]}
+    />
+  )
+}

@@ -1,0 +1,16 @@
+/** The one worker: keys, crypto, sync, roster and search live here. The page gets plain views. */
+import { expose } from "comlink"
+import { createPageApi } from "../client/page-api.ts"
+import { browserStorage } from "./browser-storage.ts"
+import { carryAppErrors } from "./transport.ts"
+
+carryAppErrors()
+
+expose(
+  createPageApi({
+    baseUrl: self.location.origin,
+    fetch: (input, init) => fetch(input, init),
+    storage: browserStorage("healthcrypt"),
+    now: () => Date.now(),
+  }),
+)
