@@ -6,8 +6,8 @@ import { createHomeList, type HomeList } from "./home-list.ts"
 import { createImports, type Imports } from "./imports.ts"
 import { createStore, type Store, useStore } from "./store.ts"
 
-/** "unknown" until the worker has said whether a session is remembered. */
-export type Session = Account | { readonly state: "unknown" }
+/** "unknown" until the worker has said whether a session is remembered; "unreachable" when nobody could say. */
+export type Session = Account | { readonly state: "unknown" } | { readonly state: "unreachable"; readonly why: string }
 
 export type Work = "" | "saving" | "saved"
 
@@ -24,6 +24,8 @@ export interface App {
   readonly flushers: Set<() => Promise<void>>
   /** Which record changed, for whoever shows it. */
   readonly recordChanged: Set<(id: string) => void>
+  /** Asks the worker for a remembered session; never fails. */
+  restore(): Promise<void>
   lock(): Promise<void>
   signOut(): Promise<void>
 }
@@ -44,7 +46,7 @@ export function createApp({ api }: Backend): App {
 
   session.subscribe(() => {
     const { state } = session.get()
-    if (state === "unknown") return
+    if (state === "unknown" || state === "unreachable") return
     if (state === "signed-out") localStorage.removeItem(hintKey)
     else localStorage.setItem(hintKey, "1")
     if (state !== "signed-in") {
@@ -63,6 +65,14 @@ export function createApp({ api }: Backend): App {
     imports,
     flushers,
     recordChanged: new Set(),
+    async restore() {
+      try {
+        session.set(await api.restore())
+      } catch (error) {
+        const why = error instanceof Error ? error.message : ""
+        if (session.get().state !== "signed-in") session.set({ state: "unreachable", why })
+      }
+    },
     async lock() {
       await flush()
       await api.lock()

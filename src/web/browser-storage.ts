@@ -1,19 +1,12 @@
 /** The client's key → bytes store in a browser: one object store of IndexedDB. Holds only what the client has sealed. */
+import type { ClientStorage } from "../client/storage.ts"
 import { AppError } from "../errors.ts"
-
-export interface BrowserStorage {
-  get(name: string): Promise<Uint8Array | null>
-  /** Durable when it resolves. */
-  put(name: string, bytes: Uint8Array): Promise<void>
-  delete(name: string): Promise<void>
-  list(prefix: string): Promise<string[]>
-}
 
 const storeName = "sealed"
 
 /** Opens the database at the first use, and again should the browser have closed it.
  * @throws UNAVAILABLE where the browser refuses storage. */
-export function browserStorage(databaseName: string): BrowserStorage {
+export function browserStorage(databaseName: string): ClientStorage {
   let opening: Promise<IDBDatabase> | null = null
 
   const database = (): Promise<IDBDatabase> => {
@@ -48,6 +41,7 @@ export function browserStorage(databaseName: string): BrowserStorage {
       const keys = await run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))
       return keys.filter((key): key is string => typeof key === "string")
     },
+    exclusive: (name, work) => navigator.locks.request(`${databaseName}/${name}`, work),
   }
 }
 

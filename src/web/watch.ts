@@ -1,11 +1,12 @@
 /** Follows the worker's events, the physician's activity and the other tabs. Started once per page. */
 import type { ClientEvent } from "../client/views.ts"
-import type { App } from "./app.ts"
+import type { App, Session } from "./app.ts"
 
 /** What tabs tell each other: never a name, never a key. */
-type Word = "active" | "locked" | "signed-out" | "signed-in"
+type Word = "active" | Session["state"]
 
 const activityEveryMs = 5_000
+const retryEveryMs = 5_000
 const activityKinds = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"] as const
 
 export function watch(app: App): void {
@@ -20,21 +21,27 @@ export function watch(app: App): void {
       app.home.rosterMoved(null)
       for (const listener of app.recordChanged) listener(event.id)
     } else if (event.type === "connection") app.online.set(event.online)
-    else void app.api.tampered(null).then((view) => app.tampered.set(view))
+    else
+      void app.api
+        .tampered(null)
+        .then((view) => app.tampered.set(view))
+        .catch(() => {})
   }
   // Subscribing waits for the worker; a failure shows where the first call is made.
   void app.api.subscribe(onEvent).catch(() => {})
-  void app.api.restore().then(
-    (account) => app.session.set(account),
-    () => app.session.set({ state: "signed-out" }),
-  )
+  void app.restore()
+  const again = (): void => {
+    if (app.session.get().state === "unreachable") void app.restore()
+  }
+  setInterval(again, retryEveryMs)
+  addEventListener("online", again)
 
   let before = app.session.get().state
   app.session.subscribe(() => {
     const { state } = app.session.get()
     if (state === before) return
-    const word = state === "unknown" ? null : state
-    if (before !== "unknown" && word && word !== heard) tell(word)
+    const settled = (other: Session["state"]) => other !== "unknown" && other !== "unreachable"
+    if (settled(before) && settled(state) && state !== heard) tell(state)
     before = state
     heard = null
   })
@@ -42,14 +49,14 @@ export function watch(app: App): void {
   tabs.addEventListener("message", (message: MessageEvent<unknown>) => {
     const word = message.data
     const { state } = app.session.get()
-    if (word === "active" && state === "signed-in") void app.api.active()
+    if (word === "active" && state === "signed-in") void app.api.active().catch(() => {})
     if (word === "locked" && state === "signed-in") {
       heard = "locked"
-      void app.lock()
+      void app.lock().catch(() => {})
     }
     if (word === "signed-out" && (state === "signed-in" || state === "locked")) {
       heard = "signed-out"
-      void app.signOut()
+      void app.signOut().catch(() => {})
     }
     // Signed in elsewhere: the session is shared, so this tab may pick it up, unless something is being typed here.
     if (word === "signed-in" && (state === "locked" || state === "signed-out") && !somethingTyped()) location.reload()

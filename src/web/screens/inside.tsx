@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react"
 import { maybeRemembered, useApp, useSession } from "../app.ts"
 import { Frame } from "../parts/frame.tsx"
 import { Locked } from "../parts/locked.tsx"
+import { Unreachable } from "../parts/unreachable.tsx"
 
 /** The gate to every page that needs somebody signed in: a stranger goes to the log-in page and comes back here. */
 export function Inside() {
@@ -19,6 +20,7 @@ export function Inside() {
     if (work.get() === "saved") return () => work.set("")
   }, [path])
 
+  if (account.state === "unreachable") return <Unreachable why={account.why} />
   if (account.state === "locked") return <Locked account={account} />
   if (account.state === "signed-out" || (account.state === "unknown" && !maybeRemembered())) {
     // After signing out on purpose the next one starts at home, not where this physician was.
