@@ -1,9 +1,36 @@
 import { readFile } from "node:fs/promises"
 import { Command, CommanderError } from "commander"
 import { AppError } from "../errors.ts"
+import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 
-const commands: readonly (() => Promise<CliCommand>)[] = [async () => (await import("./serve.ts")).serve]
+/** First word of a command line → the commands that begin with it. Only what is asked for is loaded. */
+const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> = {
+  serve: async () => [(await import("./serve.ts")).serve],
+  register: async () => [(await import("./register.ts")).register],
+  password: async () => [(await import("./password.ts")).password],
+  recover: async () => [(await import("./recover.ts")).recover],
+  records: async () => (await import("./records.ts")).records,
+  import: async () => [(await import("./import.ts")).importCommand],
+  export: async () => [(await import("./export.ts")).exportCommand],
+  token: async () => [(await import("./token.ts")).token],
+  shell: async () => [(await import("./shell.ts")).shell],
+  verify: async () => [(await import("./verify.ts")).verify],
+}
+
+const summaries: Readonly<Record<string, string>> = {
+  records: "List, show, add, edit, archive records, and see their history",
+}
+
+const environment = `
+Environment:
+  HEALTHCRYPT_SERVER    the server's address (http://localhost:5000)
+  HEALTHCRYPT_USERNAME  who you are; asked for on a terminal
+  HEALTHCRYPT_PASSWORD  your password; asked for on a terminal
+  HEALTHCRYPT_HOME      where this machine remembers what it has seen (~/.healthcrypt)
+  HEALTHCRYPT_CA        a certificate authority to trust besides the system's
+
+Exit codes: 0 done, 1 refused, 2 usage, 3 tampered.`
 
 const io: Io = {
   stdin: process.stdin,
@@ -12,19 +39,23 @@ const io: Io = {
   env: process.env,
   isTerminal: process.stdin.isTTY === true && process.stderr.isTTY === true,
 }
-process.exitCode = await main(io, process.argv.slice(2))
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0)
+})
+process.exitCode = await main(process.argv.slice(2))
 
-async function main(io: Io, argv: readonly string[]): Promise<number> {
+async function main(argv: readonly string[]): Promise<number> {
   const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"))
-  const program = new Command("healthcrypt").version(version).exitOverride()
-  program.description("An electronic medical record that its own server cannot read")
+  const program = new Command("healthcrypt").version(version).exitOverride().showHelpAfterError("(--help says more)")
+  program.description("An electronic medical record that its own server cannot read").addHelpText("after", environment)
+  const asked = commands[argv[0] ?? ""]
+  const loaded =
+    asked === undefined ? await Promise.all(Object.values(commands).map((load) => load())) : [await asked()]
   let exitCode = 0
-  for (const load of commands) {
-    const command = await load()
-    const sub = program.command(command.name).description(command.summary).exitOverride()
+  for (const command of loaded.flat()) {
+    const sub = place(program, command.name, version).description(command.summary)
     if (command.arguments) sub.arguments(command.arguments)
     for (const option of command.options) sub.option(option.flags, option.description, option.default)
-    sub.version(version)
     sub.action(async () => {
       exitCode = await command.run(io, sub.opts(), sub.args)
     })
@@ -33,9 +64,27 @@ async function main(io: Io, argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: "user" })
     return exitCode
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof AppError)) throw error
-    io.stderr.write(`${error.message}\n`)
-    return error.is("TAMPERED") ? 3 : 1
+    return report(error)
   }
+}
+
+/** The commander command for a name of one or two words. */
+function place(program: Command, name: string, version: string): Command {
+  const [first, second] = name.split(" ") as [string, string | undefined]
+  const add = (parent: Command, word: string) => parent.command(word).version(version).exitOverride()
+  if (second === undefined) return add(program, first)
+  const group = program.commands.find((command) => command.name() === first)
+  return add(group ?? add(program, first).description(summaries[first] ?? ""), second)
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof UsageError) {
+    io.stderr.write(`${error.message}\n`)
+    return 2
+  }
+  if (!(error instanceof AppError)) throw error
+  const fields = Object.entries(error.fields ?? {}).map(([name, message]) => `  ${name}: ${message}`)
+  io.stderr.write(`${[error.message, ...fields].join("\n")}\n`)
+  return error.is("TAMPERED") ? 3 : 1
 }

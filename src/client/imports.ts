@@ -2,9 +2,13 @@ import { differenceTo } from "../clinical/difference.ts"
 import { type ImportedPatient, readBundle, textOfFile } from "../clinical/import.ts"
 import { isUnderstood } from "../clinical/view.ts"
 import type { RecordId } from "../encoding/ids.ts"
+import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import type { ImportReport } from "./views.ts"
 import { settle, type Workspace } from "./workspace.ts"
+
+/** A larger file is refused before it is read. */
+export const maxImportBytes = limits.inflatedBytes
 
 const attempts = 50
 

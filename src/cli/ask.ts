@@ -1,0 +1,87 @@
+import { password as askPassword, text as askText, isCancel } from "@clack/prompts"
+import { AppError } from "../errors.ts"
+import type { Io } from "./command.ts"
+
+const maxInputBytes = 4 * 1024 * 1024
+
+/** Thrown when something that a command needs was not given: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError"
+}
+
+/** A secret from the environment, or asked for on a terminal without showing it. Never from argv. */
+export async function secretFrom(io: Io, variable: string, question: string): Promise<string> {
+  const given = io.env[variable]
+  if (given !== undefined && given !== "") return given
+  if (!io.isTerminal) throw new UsageError(`Set ${variable}, or run this on a terminal to be asked.`)
+  return answer(await askPassword({ message: question, output: io.stderr, input: io.stdin }))
+}
+
+/** A new password, asked for twice on a terminal; elsewhere from a variable or one line of standard input. */
+export async function newPasswordFrom(io: Io, variables: readonly string[]): Promise<string> {
+  for (const variable of variables) if (io.env[variable]) return io.env[variable]
+  if (!io.isTerminal) {
+    const line = (await readInput(io)).split(/\r?\n/)[0] ?? ""
+    if (line !== "") return line
+    throw new UsageError(`Give the new password as one line on standard input, or set ${variables[0]}.`)
+  }
+  const first = answer(
+    await askPassword({ message: "New password (12 characters or more)", output: io.stderr, input: io.stdin }),
+  )
+  const second = answer(await askPassword({ message: "The same again", output: io.stderr, input: io.stdin }))
+  if (first !== second) throw new AppError("BAD_INPUT_PASSWORD", "The two passwords differ. Try again.")
+  return first
+}
+
+export async function usernameFrom(io: Io): Promise<string> {
+  const given = io.env.HEALTHCRYPT_USERNAME
+  if (given !== undefined && given !== "") return given
+  if (!io.isTerminal) throw new UsageError("Set HEALTHCRYPT_USERNAME, or run this on a terminal to be asked.")
+  return ask(io, "Username")
+}
+
+/** One line from a person. @param initial what stands in the field already */
+export async function ask(io: Io, question: string, initial = ""): Promise<string> {
+  return answer(await askText({ message: question, initialValue: initial, output: io.stderr, input: io.stdin }))
+}
+
+/** A JSON object from standard input; asked for field by field on a terminal. @throws BAD_INPUT_FORMAT */
+export async function fieldsFrom(
+  io: Io,
+  questions: Readonly<Record<string, string>>,
+  initial: Readonly<Record<string, string>> = {},
+): Promise<Record<string, unknown>> {
+  if (io.isTerminal) {
+    const fields: Record<string, string> = {}
+    for (const [name, question] of Object.entries(questions)) fields[name] = await ask(io, question, initial[name])
+    return fields
+  }
+  const names = Object.keys(questions).join(", ")
+  let value: unknown
+  try {
+    value = JSON.parse(await readInput(io))
+  } catch {
+    throw new AppError("BAD_INPUT_FORMAT", `Standard input has to be a JSON object with ${names}.`)
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new AppError("BAD_INPUT_FORMAT", `Standard input has to be a JSON object with ${names}.`)
+  return value as Record<string, unknown>
+}
+
+/** All of standard input. @throws BAD_INPUT_SIZE above 4 MiB */
+export async function readInput(io: Io): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of io.stdin) {
+    const bytes = Buffer.from(chunk)
+    size += bytes.length
+    if (size > maxInputBytes) throw new AppError("BAD_INPUT_SIZE")
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks).toString("utf8")
+}
+
+function answer(value: string | symbol): string {
+  if (isCancel(value) || typeof value !== "string") throw new UsageError("Stopped. Nothing was changed.")
+  return value
+}

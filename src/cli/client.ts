@@ -1,0 +1,63 @@
+import { homedir } from "node:os"
+import { join } from "node:path"
+import { signIn } from "../client/account.ts"
+import type { Session, Surroundings } from "../client/session.ts"
+import { Transport } from "../client/transport.ts"
+import { type Workspace, workspaceOf } from "../client/workspace.ts"
+import { AppError } from "../errors.ts"
+import { secretFrom, usernameFrom } from "./ask.ts"
+import type { Io } from "./command.ts"
+import { connect } from "./http.ts"
+import { fileStorage } from "./storage.ts"
+
+/** Runs work with a connection to the server that HEALTHCRYPT_SERVER names. */
+export async function withServer<T>(io: Io, work: (around: Surroundings) => Promise<T>): Promise<T> {
+  const connection = connect(io.env.HEALTHCRYPT_SERVER || "http://localhost:5000", io.env.HEALTHCRYPT_CA || undefined)
+  const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
+  try {
+    return await work({
+      transport: new Transport(connection.send),
+      storage: fileStorage(home),
+      carrier: "bearer",
+      now: () => Date.now(),
+    })
+  } finally {
+    connection.close()
+  }
+}
+
+/** Signs in, runs work, remembers what was seen, and ends the session. */
+export async function withSession<T>(io: Io, work: (session: Session) => Promise<T>): Promise<T> {
+  const username = await usernameFrom(io)
+  const password = await secretFrom(io, "HEALTHCRYPT_PASSWORD", "Password")
+  return withServer(io, async (around) => {
+    const session = await signIn(around, username, password)
+    return endAfter(session, () => work(session))
+  })
+}
+
+/** The same with the roster open and up to date. */
+export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>): Promise<T> {
+  return withSession(io, async (session) => {
+    const workspace = workspaceOf(session)
+    await workspace.roster.load()
+    await workspace.roster.sync()
+    const result = await work(workspace)
+    await workspace.roster.fold()
+    return result
+  })
+}
+
+/** Ends a session after work, whatever came of it. A failure to say goodbye does not hide what the work did. */
+export async function endAfter<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  try {
+    const result = await work()
+    await session.pins.save()
+    return result
+  } finally {
+    await session.end().catch((error) => {
+      if (error instanceof AppError && error.is("TAMPERED")) throw error
+    })
+    session.wipe()
+  }
+}

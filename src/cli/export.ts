@@ -1,0 +1,49 @@
+import { open, rename, rm } from "node:fs/promises"
+import { exportBundle } from "../clinical/export.ts"
+import { AppError } from "../errors.ts"
+import { UsageError } from "./ask.ts"
+import { withWorkspace } from "./client.ts"
+import type { CliCommand } from "./command.ts"
+import { recordIdFrom } from "./ids.ts"
+import { print, printLine } from "./print.ts"
+
+export const exportCommand: CliCommand = {
+  name: "export",
+  summary: "Write one record as a FHIR bundle: plain text, readable by whoever gets the file",
+  arguments: "<id>",
+  options: [{ flags: "-o, --output <file>", description: "Where to write it; - for standard output" }],
+  async run(io, options, args) {
+    const output = options.output
+    if (typeof output !== "string" || output === "") throw new UsageError("Say where to write it: -o FILE.")
+    const id = recordIdFrom(args)
+    return withWorkspace(io, async (work) => {
+      const record = await work.records.open(id)
+      await work.records.act(id, "export")
+      const bundle = exportBundle(record.chart)
+      if (output === "-") await print(io.stdout, bundle)
+      else {
+        await writePrivately(output, bundle)
+        await printLine(io.stderr, `${output} is not encrypted. Delete it when it is no longer needed.`)
+      }
+      return 0
+    })
+  },
+}
+
+/** Whole or not at all, readable by its owner alone. */
+async function writePrivately(file: string, text: string): Promise<void> {
+  const temporary = `${file}.${process.pid}.new`
+  try {
+    const handle = await open(temporary, "wx", 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, file)
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {})
+    throw new AppError("UNAVAILABLE", "The file cannot be written. Check the path and the free space.", { cause })
+  }
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs"
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http"
+import { request as httpsRequest, Agent as SecureAgent } from "node:https"
+import { rootCertificates } from "node:tls"
+import type { Send } from "../client/transport.ts"
+import { AppError } from "../errors.ts"
+
+/** How long a server may say nothing: a command ends within ten seconds when nobody answers. */
+const silenceMs = 8_000
+
+export interface Connection {
+  readonly send: Send
+  close(): void
+}
+
+/** Speaks HTTP from a terminal. Plain HTTP is for this machine alone.
+ * @param caFile a certificate authority to trust besides the system's: HEALTHCRYPT_CA */
+export function connect(server: string, caFile: string | undefined): Connection {
+  const url = parseServer(server)
+  const secure = url.protocol === "https:"
+  const options = { keepAlive: true, maxSockets: 8 }
+  const agent = secure
+    ? new SecureAgent({
+        ...options,
+        minVersion: "TLSv1.3",
+        ...(caFile === undefined ? {} : { ca: authorities(caFile) }),
+      })
+    : new Agent(options)
+  const request = secure ? httpsRequest : httpRequest
+  return {
+    close: () => agent.destroy(),
+    send: ({ method, path, headers, body }) =>
+      new Promise((resolve, reject) => {
+        const fail = (cause: unknown) => reject(unreachable(url, cause))
+        const sent = request(
+          new URL(path, url),
+          {
+            method,
+            agent,
+            headers: { ...headers, ...(body === undefined ? {} : { "content-length": body.length }) },
+            timeout: silenceMs,
+          },
+          (response) =>
+            collect(response).then((bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }), fail),
+        )
+        sent.on("timeout", () => sent.destroy(new Error("no answer")))
+        sent.on("error", fail)
+        sent.end(body)
+      }),
+  }
+}
+
+async function collect(response: IncomingMessage): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk)
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}
+
+function parseServer(server: string): URL {
+  let url: URL
+  try {
+    url = new URL(server)
+  } catch {
+    throw new AppError("BAD_INPUT_FORMAT", "HEALTHCRYPT_SERVER is not an address. Write it like http://localhost:5000.")
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw new AppError(
+      "BAD_INPUT_FORMAT",
+      "HEALTHCRYPT_SERVER has to begin with https:// or, on this machine, http://.",
+    )
+  const loopback = url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d+){3}$/.test(url.hostname)
+  if (url.protocol === "http:" && !loopback)
+    throw new AppError(
+      "BAD_INPUT_FORMAT",
+      "Plain http:// is for this machine alone. Use https:// in HEALTHCRYPT_SERVER.",
+    )
+  return url
+}
+
+function authorities(file: string): string[] {
+  try {
+    return [...rootCertificates, readFileSync(file, "utf8")]
+  } catch (cause) {
+    throw new AppError("BAD_INPUT_FORMAT", "The file named in HEALTHCRYPT_CA cannot be read. Check its path.", {
+      cause,
+    })
+  }
+}
+
+function unreachable(url: URL, cause: unknown): AppError {
+  const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
+  const untrusted =
+    code?.includes("CERT") || code?.includes("SELF_SIGNED") || code?.includes("VERIFY") || code?.includes("ISSUER")
+  const message = untrusted
+    ? `The certificate of ${url.origin} is not trusted. Name the practice's authority in HEALTHCRYPT_CA.`
+    : `The server at ${url.origin} cannot be reached. Check that it runs, and HEALTHCRYPT_SERVER.`
+  return new AppError("UNAVAILABLE_SERVER", message, { cause })
+}

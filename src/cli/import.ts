@@ -1,0 +1,106 @@
+import { readFile, stat } from "node:fs/promises"
+import { basename } from "node:path"
+import { Presets, SingleBar } from "cli-progress"
+import { importFile, maxImportBytes } from "../client/imports.ts"
+import type { ImportReport } from "../client/views.ts"
+import { AppError } from "../errors.ts"
+import { withWorkspace } from "./client.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { clean, printLine } from "./print.ts"
+
+export const importCommand: CliCommand = {
+  name: "import",
+  summary: "Import FHIR R4 bundles, one record a patient; each file all or nothing",
+  arguments: "<file...>",
+  options: [],
+  run: (io, _options, files) =>
+    withWorkspace(io, async (work) => {
+      const signal = { aborted: false }
+      const stop = () => {
+        signal.aborted = true
+      }
+      process.once("SIGINT", stop)
+      let refused = 0
+      try {
+        for (const [i, file] of files.entries()) {
+          const bar = progressBar(io, files.length > 1 ? `${i + 1}/${files.length} ` : "")
+          const report = await readBytes(file).then(
+            (bytes) => importFile(work, basename(file), bytes, bar.tick, signal),
+            (error: AppError) => failed(file, error),
+          )
+          bar.stop()
+          if (report.outcome === "refused") refused++
+          await printLine(report.outcome === "refused" ? io.stderr : io.stdout, describe(file, report))
+          if (report.outcome === "cancelled") return 1
+        }
+      } finally {
+        process.removeListener("SIGINT", stop)
+      }
+      return refused > 0 ? 1 : 0
+    }),
+}
+
+/** One line a file: what was taken, and what was not. */
+function describe(file: string, report: ImportReport): string {
+  const ids = report.records.map(({ id }) => id).join(" ")
+  const kept = report.notUnderstood.map(({ type, count }) => `${count} ${type}`).join(", ")
+  const also = kept === "" ? "" : `; kept but not understood: ${kept}`
+  switch (report.outcome) {
+    case "added":
+      return clean(
+        `${file}: added ${plural(report.records.length, "record")} with ${plural(report.added, "resource")}${also}  ${ids}`,
+      )
+    case "merged":
+      return clean(
+        `${file}: ${report.added} added, ${report.changed} changed of ${plural(report.resources, "resource")}${also}  ${ids}`,
+      )
+    case "nothing-new":
+      return clean(`${file}: nothing new  ${ids}`)
+    case "cancelled":
+      return clean(`${file}: stopped; nothing of it was taken`)
+    case "refused":
+      return clean(`${file}: refused. ${report.message}`)
+  }
+}
+
+async function readBytes(file: string): Promise<Uint8Array> {
+  try {
+    if ((await stat(file)).size > maxImportBytes) throw new AppError("BAD_INPUT_SIZE")
+    return new Uint8Array(await readFile(file))
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError("BAD_INPUT_FORMAT", "The file cannot be read. Check its path and its permissions.", {
+      cause: error,
+    })
+  }
+}
+
+function failed(file: string, error: AppError): ImportReport {
+  if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
+  const nothing = { records: [], resources: 0, added: 0, changed: 0, notUnderstood: [] }
+  return { file, outcome: "refused", ...nothing, code: error.code, message: error.message }
+}
+
+/** A bar on a terminal, silence in a pipe. */
+function progressBar(io: Io, label: string) {
+  if (!io.isTerminal) return { tick: () => {}, stop: () => {} }
+  const format = `${label}{bar} {value}/{total} resources · {rate}/s · {eta_formatted} left`
+  const bar = new SingleBar(
+    { format, stream: io.stderr as NodeJS.WriteStream, hideCursor: true },
+    Presets.shades_classic,
+  )
+  const started = Date.now()
+  let running = false
+  return {
+    tick: (done: number, total: number) => {
+      if (!running) bar.start(total, 0, { rate: 0 })
+      running = true
+      bar.update(done, { rate: Math.round((done * 1000) / Math.max(1, Date.now() - started)) })
+    },
+    stop: () => bar.stop(),
+  }
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`
+}

@@ -1,0 +1,235 @@
+import { archiveRecord, createPatient, savePatient } from "../client/edits.ts"
+import { HomeList } from "../client/home.ts"
+import { viewHistory, viewRecord } from "../client/record-views.ts"
+import type { HistoryItem, HomeRow, RecordView } from "../client/views.ts"
+import { todayOf, type Workspace } from "../client/workspace.ts"
+import { formOf } from "../clinical/form.ts"
+import { groupTitle } from "../clinical/view.ts"
+import { AppError } from "../errors.ts"
+import { fieldsFrom } from "./ask.ts"
+import { withWorkspace } from "./client.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { recordIdFrom, wholeNumber } from "./ids.ts"
+import { clean, printJson, printLine, table } from "./print.ts"
+
+const json = { flags: "--json", description: "Print JSON" }
+const questions = { firstName: "First name", lastName: "Last name", birthDate: "Date of birth", diagnosis: "Diagnosis" }
+
+const list: CliCommand = {
+  name: "records list",
+  summary: "List your patients, sorted by name",
+  options: [json, { flags: "--archived", description: "The archived ones instead" }],
+  run: (io, options) =>
+    withWorkspace(io, async (work) => {
+      const query = { search: "", sort: "name", descending: false, offset: 0, limit: Number.MAX_SAFE_INTEGER } as const
+      const home = new HomeList(work.roster)
+      const { rows, refused } = home.page(
+        { ...query, archived: options.archived === true },
+        true,
+        todayOf(work.session),
+      )
+      if (options.json) await printJson(io.stdout, rows.map(plainRow))
+      else if (rows.length > 0) await printLine(io.stdout, rowsAsTable(rows, colours(io)))
+      else
+        await printLine(
+          io.stderr,
+          "No records. Add one with `healthcrypt records add`, or import FHIR files with `healthcrypt import`.",
+        )
+      for (const { id, code } of refused) await printLine(io.stderr, `${id}: ${code}. ${new AppError(code).message}`)
+      return refused.some(({ code }) => code.startsWith("TAMPERED")) ? 3 : 0
+    }),
+}
+
+const show: CliCommand = {
+  name: "records show",
+  summary: "Show one record",
+  arguments: "<id>",
+  options: [json, { flags: "--seq <n>", description: "As entry n left it" }],
+  run: (io, options, args) =>
+    withWorkspace(io, async (work) => {
+      const id = recordIdFrom(args)
+      const row = work.roster.rows.get(id) ?? null
+      const record = await work.records.open(id)
+      await work.records.act(id, "read").catch(() => {})
+      const view = viewRecord(record, wholeNumber(options.seq, "--seq") ?? record.head.seq, row)
+      if (options.json) await printJson(io.stdout, plainRecord(view))
+      else await printLine(io.stdout, recordAsText(view))
+      return 0
+    }),
+}
+
+const add: CliCommand = {
+  name: "records add",
+  summary: "Add a patient: reads firstName, lastName, birthDate, diagnosis; prints the new id",
+  options: [],
+  async run(io) {
+    const fields = await fieldsFrom(io, questions)
+    return withWorkspace(io, async (work) => {
+      const saved = await createPatient(work, fields)
+      await printLine(io.stdout, saved.id)
+      return 0
+    })
+  },
+}
+
+const edit: CliCommand = {
+  name: "records edit",
+  summary: "Edit a patient: reads any of firstName, lastName, birthDate, diagnosis",
+  arguments: "<id>",
+  options: [{ flags: "--seq <n>", description: "What you read was entry n: what others wrote since is kept" }],
+  async run(io, options, args) {
+    const id = recordIdFrom(args)
+    const seq = wholeNumber(options.seq, "--seq")
+    const given = io.isTerminal ? null : await fieldsFrom(io, questions)
+    return withWorkspace(io, async (work) => {
+      const record = await work.records.open(id)
+      const base = seq ?? record.head.seq
+      const form = formOf(record.chart)
+      const part = given ?? (await fieldsFrom(io, questions, { ...form }))
+      if (Object.keys(part).length === 0) throw new AppError("BAD_INPUT_FORMAT", "Nothing to change was given.")
+      return saveEdit(io, work, id, base, part)
+    })
+  },
+}
+
+const history: CliCommand = {
+  name: "records history",
+  summary: "Show who changed a record, when, and what",
+  arguments: "<id>",
+  options: [json],
+  run: (io, options, args) =>
+    withWorkspace(io, async (work) => {
+      const items = viewHistory(await work.records.open(recordIdFrom(args)))
+      if (options.json) await printJson(io.stdout, items.map(plainItem))
+      else await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
+      return 0
+    }),
+}
+
+const archive: CliCommand = {
+  name: "records archive",
+  summary: "Archive a record: it stays, and leaves the list",
+  arguments: "<id>",
+  options: [{ flags: "--undo", description: "Bring it back" }],
+  run: (io, options, args) =>
+    withWorkspace(io, async (work) => {
+      await archiveRecord(work, recordIdFrom(args), options.undo !== true)
+      return 0
+    }),
+}
+
+export const records: readonly CliCommand[] = [list, show, add, edit, history, archive]
+
+async function saveEdit(io: Io, work: Workspace, id: HomeRow["id"], base: number, part: Record<string, unknown>) {
+  const record = await work.records.open(id)
+  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(record, base, null).form
+  const saved = await savePatient(work, id, base, { ...start, ...part })
+  if (saved.saved) return 0
+  const fields = saved.fields.map((field) => field.label).join(", ")
+  await printLine(
+    io.stderr,
+    `Somebody else changed the same part since: ${fields}. Nothing was changed. Look at the record and edit again.`,
+  )
+  return 1
+}
+
+function plainRow(row: HomeRow) {
+  const { id, firstName, lastName, birthDate, diagnoses, updated } = row
+  return { id, firstName, lastName, birthDate, diagnoses, updated: dateOf(updated) }
+}
+
+function plainRecord(view: RecordView) {
+  const { id, seq, firstName, lastName, birthDate, form, diagnoses, updated, ...rest } = view
+  return {
+    id,
+    seq,
+    firstName,
+    lastName,
+    birthDate,
+    diagnosis: form.diagnosis,
+    diagnoses: diagnoses.map((diagnosis) => diagnosis.text),
+    updated: dateOf(updated),
+    conditions: diagnoses,
+    ...rest,
+  }
+}
+
+function plainItem(item: HistoryItem) {
+  const { time, serverTime, ...rest } = item
+  return { ...rest, time: new Date(time).toISOString(), serverTime: new Date(serverTime).toISOString() }
+}
+
+function rowsAsTable(rows: readonly HomeRow[], colour: boolean): string {
+  const head = ["ID", "Name", "Born", "Changed", "Diagnoses"]
+  const cells = rows.map((row) => [
+    row.id,
+    [row.lastName, row.firstName].filter((part) => part !== "").join(", "),
+    row.birthDate,
+    dateOf(row.updated),
+    row.diagnoses.join(" · "),
+  ])
+  return table(head, cells, colour)
+}
+
+function recordAsText(view: RecordView): string {
+  const lines = [
+    `${view.firstName} ${view.lastName}`.trim(),
+    [view.birthDate && `born ${view.birthDate}`, view.sex, view.deceased && `deceased ${view.deceased}`]
+      .filter((part) => part !== "")
+      .join(" · "),
+    ...view.identifiers.map(({ label, value }) => `${label}: ${value}`),
+    ...view.contact.map(({ label, value }) => `${label}: ${value}`),
+    `Who can read this: ${view.readers.join(", ")}`,
+    ...(view.archived ? ["Archived"] : []),
+    ...(view.seq === view.head ? [] : [`Version ${view.seq} of ${view.head}`]),
+    ...view.unreadable.map(({ seq, author }) => `Entry ${seq} by ${author} verifies but cannot be read.`),
+    ...section("Allergies", view.allergies),
+    ...section(
+      "Diagnoses",
+      view.diagnoses.map((one) =>
+        [one.since, one.text, one.status, one.until && `until ${one.until}`].filter(Boolean).join("  "),
+      ),
+    ),
+    ...view.groups.flatMap(({ type, lines: all }) =>
+      section(
+        groupTitle(type),
+        all.map((one) => `${one.date.padEnd(10)}  ${one.text}`),
+      ),
+    ),
+  ]
+  return lines.map(clean).join("\n")
+}
+
+function itemAsText(item: HistoryItem): string {
+  const when = new Date(item.time).toISOString().replace("T", " ").slice(0, 19)
+  const { added, changed, removed } = item.resources
+  const counts = [added && `${added} added`, changed && `${changed} changed`, removed && `${removed} removed`].filter(
+    Boolean,
+  )
+  const lines = [
+    `${item.seq}  ${when}  ${item.author}`,
+    ...item.changes.map(
+      ({ label, before, after }) => `    ${label}: ${before || "(nothing)"} → ${after || "(nothing)"}`,
+    ),
+    ...(counts.length > 0 ? [`    Other resources: ${counts.join(", ")}`] : []),
+    ...(item.archived === null ? [] : [item.archived ? "    Archived" : "    Brought back"]),
+    ...(item.note === "" ? [] : [`    ${item.note}`]),
+    ...(item.readable ? [] : ["    This entry verifies but cannot be read."]),
+  ]
+  return lines.map(clean).join("\n")
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ["", title, ...lines.map((line) => `  ${line}`)]
+}
+
+/** YYYY-MM-DD in the terminal's own time zone. */
+function dateOf(time: number): string {
+  const date = new Date(time)
+  const two = (part: number) => String(part).padStart(2, "0")
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+}
+
+function colours(io: Io): boolean {
+  return io.isTerminal && (io.stdout as { isTTY?: boolean }).isTTY === true && !io.env.NO_COLOR
+}

@@ -1,0 +1,19 @@
+import { encodePaddedBase64url } from "../encoding/base64.ts"
+import { AppError } from "../errors.ts"
+import { deriveBytes } from "../vault/keys.ts"
+import { entryPlace } from "../vault/places.ts"
+import type { OpenRecord } from "./records.ts"
+
+/** One entry's body token and the Fernet key that opens it, and it alone, as text for any Fernet implementation.
+ * What comes out is the frame of docs/formats/token.md. @throws NOT_ALLOWED where the record has no such entry, or it no body */
+export async function entryToken(record: OpenRecord, seq: number): Promise<{ key: string; token: string }> {
+  const step = record.steps[seq]
+  if (step === undefined || step.token === null)
+    throw new AppError(
+      "NOT_ALLOWED",
+      "This record has no such entry, or it holds no body. See `healthcrypt records history`.",
+    )
+  const { epoch, author } = step.entry
+  const key = await deriveBytes(record.keys[epoch]!, entryPlace(record.id, epoch, seq, author))
+  return { key: encodePaddedBase64url(key), token: encodePaddedBase64url(step.token) }
+}
