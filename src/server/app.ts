@@ -1,0 +1,104 @@
+import { readFile } from "node:fs/promises"
+import cookie from "@fastify/cookie"
+import Fastify, { type FastifyInstance, LogController } from "fastify"
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod"
+import { AppError } from "../errors.ts"
+import { logOrigin } from "../proof/checkpoint.ts"
+import type { AppDeps } from "./deps.ts"
+import { logSigner } from "./log.ts"
+import { opaqueServer } from "./opaque.ts"
+import { answerRefusals, refuseUnknown } from "./refusals.ts"
+import { entryRoutes } from "./routes/entries.ts"
+import { keyringRoutes } from "./routes/keyring.ts"
+import { loginRoutes } from "./routes/login.ts"
+import { practiceRoutes } from "./routes/practice.ts"
+import { recoverRoutes } from "./routes/recover.ts"
+import { registerRoutes } from "./routes/register.ts"
+import { segmentRoutes } from "./routes/segments.ts"
+import { sessionRoutes } from "./routes/session.ts"
+import { unlocksRoutes } from "./routes/unlocks.ts"
+import { Sessions } from "./sessions.ts"
+
+const smallBody = 64 * 1024
+const requestMs = 120_000
+const purgeMs = 60_000
+
+/** The API on a store, not listening yet. It does not close the store. */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { store, secrets, now } = deps
+  const app = create(deps)
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.removeContentTypeParser("text/plain")
+  app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) => done(null, body))
+  app.register(cookie)
+  app.decorateRequest("session", null)
+  answerRefusals(app)
+  logRequests(app)
+  app.addHook("onRequest", async (request, reply) => {
+    if (request.url.startsWith("/api")) reply.header("cache-control", "no-store")
+  })
+
+  const opaque = await opaqueServer(secrets.opaqueSetup, store.practice)
+  const sessions = new Sessions(store, deps.secureCookies, now)
+  const { publicKey: logKey } = logSigner(secrets.logSeed)
+  const about = {
+    practice: store.practice,
+    origin: logOrigin(store.practice),
+    logKey,
+    opaqueKey: opaque.publicKey,
+    version: await ownVersion(),
+  }
+  const context = { store, sessions, opaque, now }
+  const api = app.withTypeProvider<ZodTypeProvider>()
+  practiceRoutes(api, context, about)
+  registerRoutes(api, context)
+  loginRoutes(api, context)
+  recoverRoutes(api, context, logKey)
+  sessionRoutes(api, context)
+  unlocksRoutes(api, context)
+  keyringRoutes(api, context)
+  entryRoutes(api, context)
+  segmentRoutes(api, context)
+  refuseUnknown(api)
+
+  const purging = setInterval(() => sessions.purge().catch((error: unknown) => app.log.error(error, "purge")), purgeMs)
+  purging.unref()
+  app.addHook("onClose", async () => clearInterval(purging))
+  return app
+}
+
+function create({ logLevel, logStream, trustProxy, https }: AppDeps): FastifyInstance {
+  const options = {
+    // No process id, no host name, and no request: what a line says is chosen in `logRequests`.
+    logger: { level: logLevel, base: null, stream: logStream ?? process.stderr },
+    logController: new LogController({ disableRequestLogging: true }),
+    // The one proxy before us appends the address it saw; whatever stands before that is the client's own word.
+    trustProxy: trustProxy ? (_: string, hop: number) => hop === 0 : false,
+    bodyLimit: smallBody,
+    requestTimeout: requestMs,
+    routerOptions: { maxParamLength: 64 },
+  }
+  if (https === undefined) return Fastify(options)
+  return Fastify({ ...options, https }) as unknown as FastifyInstance
+}
+
+/** One line a request, which names the route and never what stood in it. */
+function logRequests(app: FastifyInstance): void {
+  app.addHook("onResponse", async (request, reply) => {
+    const line = {
+      method: request.method,
+      route: request.routeOptions.url ?? "-",
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime * 10) / 10,
+    }
+    request.server.log.info(line, "request")
+  })
+}
+
+async function ownVersion(): Promise<string> {
+  const text = await readFile(new URL("../../package.json", import.meta.url), "utf8")
+  const { version }: { version?: unknown } = JSON.parse(text)
+  if (typeof version !== "string") throw new AppError("UNAVAILABLE")
+  return version
+}

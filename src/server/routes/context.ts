@@ -1,0 +1,68 @@
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  onRequestAsyncHookHandler,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from "fastify"
+import type { ZodTypeProvider } from "fastify-type-provider-zod"
+import { AppError } from "../../errors.ts"
+import type { Attempt, Begun } from "../guess-limit.ts"
+import type { OpaqueServer } from "../opaque.ts"
+import type { Sessions } from "../sessions.ts"
+import type { Store, StoredSession } from "../store/store.ts"
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Set by the hook of routes that need one. */
+    session: StoredSession | null
+  }
+}
+
+/** The server, with zod's schemas for types. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
+
+/** What routes work with. */
+export interface RouteContext {
+  readonly store: Store
+  readonly sessions: Sessions
+  readonly opaque: OpaqueServer
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+/** JSON of a body whose bytes come to so many: base64url is a third longer, and names and ids stand around it. */
+export function jsonLimit(bytes: number): number {
+  return Math.ceil((bytes * 4) / 3) + 16_384
+}
+
+/** Before the body is read: only a session gets further. */
+export function signedIn(sessions: Sessions): { onRequest: onRequestAsyncHookHandler } {
+  return {
+    onRequest: async (request: FastifyRequest) => {
+      request.session = await sessions.authenticate(request)
+    },
+  }
+}
+
+/** The session of a route that has `signedIn`. */
+export function sessionOf(request: FastifyRequest): StoredSession {
+  if (request.session === null) throw new AppError("NOT_ALLOWED_SESSION")
+  return request.session
+}
+
+/** @throws UNAVAILABLE_LIMIT, saying when to try again */
+export function demandAttempt(begun: Begun, reply: FastifyReply): Attempt {
+  if ("attempt" in begun) return begun.attempt
+  reply.header("retry-after", Math.ceil(begun.retryAfterMs / 1000))
+  throw new AppError("UNAVAILABLE_LIMIT")
+}

@@ -1,0 +1,69 @@
+import { AppError } from "../../errors.ts"
+import { checkPublicKey } from "../../proof/signature.ts"
+import { type UnlockSeal, unlocks, unlocksStart } from "../../protocol/accounts.ts"
+import { paths } from "../../protocol/paths.ts"
+import { demandFreshProof } from "../access.ts"
+import { demandListed, verifyNextIdentity } from "../statements.ts"
+import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
+
+const largest = jsonLimit(65_536 + 8192)
+
+/** Replacing ways to unlock: password, recovery words, or both at once. */
+export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteContext): void {
+  app.post(
+    paths.unlocksStart,
+    { ...signedIn(sessions), schema: { body: unlocksStart.body, response: { 200: unlocksStart.reply } } },
+    async (request) => {
+      const session = sessionOf(request)
+      demandFreshProof(session, now())
+      const username = await store.usernameOf(session.physician)
+      return { registrationResponse: opaque.respond(username, request.body.registrationRequest) }
+    },
+  )
+
+  app.post(
+    paths.unlocks,
+    { ...signedIn(sessions), schema: { body: unlocks.body, response: { 200: unlocks.reply } }, bodyLimit: largest },
+    async (request) => {
+      const session = sessionOf(request)
+      demandFreshProof(session, now())
+      const { password, recovery, identity: signed, since } = request.body
+      const { physician } = session
+      const newest = (await store.identities(physician)).at(-1)
+      if (newest === undefined) throw new AppError("CONFLICT_IDENTITY")
+      const identity = await verifyNextIdentity(newest, signed)
+      const fresh = [
+        ...(password === undefined ? [] : [sealOf("password", password)]),
+        ...(recovery === undefined ? [] : [sealOf("recovery", recovery)]),
+      ]
+      demandListed(identity, replaced(await store.unlocks(physician), fresh))
+      if (recovery !== undefined) checkPublicKey(recovery.recoveryKey)
+      return store.replaceUnlocks({
+        physician,
+        identity: signed,
+        seq: identity.seq,
+        ...(password && {
+          password: { opaqueRecord: password.registrationRecord, seal: sealOf("password", password) },
+        }),
+        ...(recovery && { recovery: { recoveryKey: recovery.recoveryKey, seal: sealOf("recovery", recovery) } }),
+        session: session.id,
+        since,
+      })
+    },
+  )
+}
+
+function sealOf(method: string, { generation, token }: Omit<UnlockSeal, "method">): UnlockSeal {
+  return { method, generation, token }
+}
+
+/** What will be stored afterwards. @throws BAD_INPUT_STATEMENT unless every replacement is its method's next generation */
+function replaced(stored: readonly UnlockSeal[], fresh: readonly UnlockSeal[]): UnlockSeal[] {
+  for (const { method, generation } of fresh) {
+    const before = stored.find((seal) => seal.method === method)
+    if (generation !== (before === undefined ? 0 : before.generation + 1)) throw new AppError("BAD_INPUT_STATEMENT")
+  }
+  if (fresh.length === 0) throw new AppError("BAD_INPUT_STATEMENT")
+  const kept = stored.filter((seal) => !fresh.some((one) => one.method === seal.method))
+  return [...kept, ...fresh]
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from "node:crypto"
+import type { FastifyReply, FastifyRequest } from "fastify"
+import { sha256 } from "#sha256"
+import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
+import { newId, type PhysicianId, type SessionId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { AccountReply, Carrier } from "../protocol/accounts.ts"
+import { backgroundHeader, sessionCookie } from "../protocol/paths.ts"
+import type { NewSession, Store, StoredSession } from "./store/store.ts"
+
+export const idleMs = 15 * 60_000
+export const longestMs = 12 * 3_600_000
+const touchEveryMs = 60_000
+
+/** A session that has not been stored yet, with the secret that only the client keeps. */
+export interface FreshSession {
+  readonly row: NewSession
+  readonly secret: string
+  readonly carrier: Carrier
+}
+
+/** Finds the physician behind a request. Secrets are 32 random bytes; the store knows their SHA-256 alone. */
+export class Sessions {
+  readonly #store: Store
+  readonly #now: () => number
+  readonly #secure: boolean
+  readonly #cookie: string
+  /** The last activity of each session, which the store is told of once a minute. */
+  readonly #active = new Map<SessionId, number>()
+
+  /** @param secure whether browsers reach this server through TLS. */
+  constructor(store: Store, secure: boolean, now: () => number) {
+    this.#store = store
+    this.#now = now
+    this.#secure = secure
+    this.#cookie = secure ? `__Host-${sessionCookie}` : sessionCookie
+  }
+
+  fresh(physician: PhysicianId, carrier: Carrier): FreshSession {
+    const secret = new Uint8Array(randomBytes(32))
+    const created = this.#now()
+    const half = carrier === "cookie" ? new Uint8Array(randomBytes(32)) : null
+    const row = { id: newId<"session">(), physician, half, created, expires: created + longestMs }
+    return { row: { ...row, tokenHash: hashed(secret) }, secret: encodeBase64url(secret), carrier }
+  }
+
+  /** Gives a stored session's secret to the client. @returns what an account's answer says of the session. */
+  hand({ row, secret, carrier }: FreshSession, reply: FastifyReply): AccountReply["session"] {
+    if (carrier === "bearer") return { ...describe(row), bearer: secret }
+    reply.setCookie(this.#cookie, secret, this.#attributes())
+    return describe(row)
+  }
+
+  /** The session of a request that is not too old. A request counts as activity, unless it says that nobody's hand caused it.
+   * @throws NOT_ALLOWED_SESSION; NOT_ALLOWED when another site's page may have sent it */
+  async authenticate(request: FastifyRequest): Promise<StoredSession> {
+    const secret = this.#secretOf(request)
+    const session = secret === null ? null : await this.#store.findSession(secret)
+    if (session === null) throw new AppError("NOT_ALLOWED_SESSION")
+    const now = this.#now()
+    const active = Math.max(session.touched, this.#active.get(session.id) ?? 0)
+    if (now >= session.expires || now >= active + idleMs) {
+      await this.end(session.id)
+      throw new AppError("NOT_ALLOWED_SESSION")
+    }
+    if (request.headers[backgroundHeader] === undefined) {
+      this.#active.set(session.id, now)
+      // The answer does not wait: should it fail, the next request tells again.
+      if (now >= session.touched + touchEveryMs) this.#store.touchSession(session.id, now).catch(() => {})
+    }
+    return session
+  }
+
+  async end(id: SessionId): Promise<void> {
+    this.#active.delete(id)
+    await this.#store.endSession(id)
+  }
+
+  clearCookie(reply: FastifyReply): void {
+    reply.clearCookie(this.#cookie, this.#attributes())
+  }
+
+  /** Ends all sessions that are too old. Run once a minute. */
+  async purge(): Promise<void> {
+    const now = this.#now()
+    for (const [id, active] of this.#active) if (now >= active + idleMs) this.#active.delete(id)
+    await this.#store.purgeSessions(now, now - idleMs - touchEveryMs)
+  }
+
+  /** The hash of the secret that a request carries. */
+  #secretOf(request: FastifyRequest): string | null {
+    const { authorization } = request.headers
+    if (authorization !== undefined) return hashOf(/^Bearer ([A-Za-z0-9_-]{43})$/.exec(authorization)?.[1])
+    const cookie = request.cookies[this.#cookie]
+    if (cookie === undefined) return null
+    if (request.method !== "GET" && request.method !== "HEAD") demandSameOrigin(request)
+    return hashOf(cookie)
+  }
+
+  #attributes() {
+    return { httpOnly: true, sameSite: "strict", path: "/", secure: this.#secure } as const
+  }
+}
+
+/** @param session a stored one, or one that was just made. */
+export function describe(session: NewSession): AccountReply["session"] {
+  const { id, expires, half } = session
+  return { id, expires, ...(half === null ? {} : { half }) }
+}
+
+/** A cookie is sent by whatever page asks: what changes something has to come from our own.
+ * Source: Fetch Metadata (w3.org/TR/fetch-metadata), else the Origin header that browsers put on every such request. */
+function demandSameOrigin(request: FastifyRequest): void {
+  const site = request.headers["sec-fetch-site"]
+  if (site === "same-origin") return
+  if (site === undefined && isOwnOrigin(request.headers.origin, request.host)) return
+  throw new AppError("NOT_ALLOWED", "This request came from another site's page. Open Healthcrypt by its own address.")
+}
+
+function isOwnOrigin(origin: string | undefined, host: string): boolean {
+  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host
+}
+
+function hashOf(secret: string | undefined): string | null {
+  if (secret === undefined || !/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/.test(secret)) return null
+  return hashed(parseBase64url(secret))
+}
+
+function hashed(secret: Uint8Array): string {
+  return encodeBase64url(sha256(secret))
+}

@@ -1,0 +1,81 @@
+import { sha256 } from "#sha256"
+import { utf8 } from "../../encoding/bytes.ts"
+import type { PhysicianId } from "../../encoding/ids.ts"
+import { AppError } from "../../errors.ts"
+import { type Signed, statementHash } from "../../proof/statement.ts"
+import type { UnlockSeal } from "../../protocol/accounts.ts"
+import type { Db } from "./connection.ts"
+import type { NewPhysician } from "./store.ts"
+
+/** @throws CONFLICT_USERNAME, CONFLICT_EXISTS */
+export async function insertPhysician(db: Db, given: NewPhysician, time: number): Promise<void> {
+  const taken = await db
+    .selectFrom("physician")
+    .select("id")
+    .where((e) => e.or([e("username", "=", given.username), e("id", "=", given.physician)]))
+    .execute()
+  if (taken.some((row) => row.id === given.physician)) throw new AppError("CONFLICT_EXISTS")
+  if (taken.length > 0) throw new AppError("CONFLICT_USERNAME")
+  const opaqueRecord = utf8(given.opaqueRecord)
+  await db
+    .insertInto("physician")
+    .values({
+      id: given.physician,
+      username: given.username,
+      opaque_record: opaqueRecord,
+      opaque_record_sha256: sha256(opaqueRecord),
+      recovery_key: given.recoveryKey,
+      recovery_key_sha256: sha256(given.recoveryKey),
+      profile_number: 0,
+      profile: given.profile,
+      profile_sha256: sha256(given.profile),
+      keyring_number: 0,
+      keyring: given.keyring,
+      keyring_sha256: sha256(given.keyring),
+      created: time,
+    })
+    .execute()
+  await insertIdentity(db, given.physician, 0, given.identity)
+  for (const seal of given.unlocks) await putUnlock(db, given.physician, seal)
+}
+
+export async function insertIdentity(db: Db, physician: PhysicianId, seq: number, signed: Signed): Promise<void> {
+  await db
+    .insertInto("identity")
+    .values({
+      physician,
+      seq,
+      statement: signed.statement,
+      statement_sha256: statementHash(signed.statement),
+      signature: signed.signature,
+    })
+    .execute()
+}
+
+export async function putPassword(db: Db, physician: PhysicianId, record: string, seal: UnlockSeal): Promise<void> {
+  const opaqueRecord = utf8(record)
+  await db
+    .updateTable("physician")
+    .set({ opaque_record: opaqueRecord, opaque_record_sha256: sha256(opaqueRecord) })
+    .where("id", "=", physician)
+    .execute()
+  await putUnlock(db, physician, seal)
+}
+
+export async function putRecovery(db: Db, physician: PhysicianId, key: Uint8Array, seal: UnlockSeal): Promise<void> {
+  await db
+    .updateTable("physician")
+    .set({ recovery_key: key, recovery_key_sha256: sha256(key) })
+    .where("id", "=", physician)
+    .execute()
+  await putUnlock(db, physician, seal)
+}
+
+async function putUnlock(db: Db, physician: PhysicianId, { method, generation, token }: UnlockSeal): Promise<void> {
+  const row = { generation, token, token_sha256: sha256(token) }
+  await db
+    .insertInto("unlock")
+    .values({ physician, method, ...row })
+    .onConflict((conflict) => conflict.columns(["physician", "method"]).doUpdateSet(row))
+    .execute()
+}

@@ -1,0 +1,199 @@
+import { sha256 } from "#sha256"
+import { equal, parseUtf8 } from "../../encoding/bytes.ts"
+import type { PhysicianId } from "../../encoding/ids.ts"
+import { AppError } from "../../errors.ts"
+import type { PublicKeys } from "../../proof/chain.ts"
+import { fingerprintOf, parseIdentity } from "../../proof/identity.ts"
+import { type Signed, statementHash } from "../../proof/statement.ts"
+import type { LeafInfo } from "../../protocol/log.ts"
+import { insertIdentity, insertPhysician, putPassword, putRecovery } from "./account-rows.ts"
+import type { Db } from "./connection.ts"
+import type { StoreContext } from "./context.ts"
+import { leafAt } from "./log-rows.ts"
+import { insertSession } from "./sessions.ts"
+import type { AccountStore, NewUnlocks } from "./store.ts"
+
+export function accountStore({ reader, writer, tree }: StoreContext): AccountStore {
+  const keys = new KeyCache(reader)
+  return {
+    async usernameTaken(username) {
+      return (await byUsername(reader, username)) !== undefined
+    },
+
+    async findCredential(username) {
+      const row = await byUsername(reader, username)
+      if (row === undefined) return null
+      return { physician: row.id, opaqueRecord: parseUtf8(row.opaque_record), recoveryKey: row.recovery_key }
+    },
+
+    async register(physician, session) {
+      const leaves = await writer.write(async (batch) => {
+        await insertPhysician(batch.db, physician, batch.time)
+        await insertSession(batch.db, session)
+        const event = { subject: physician.physician, number: 0, actor: physician.physician }
+        const identity = statementHash(physician.identity.statement)
+        return {
+          identity: batch.addLeaf({ ...event, stream: "identity", type: "identity", statementHash: identity }),
+          keyring: batch.addLeaf({
+            ...event,
+            stream: "keyring",
+            type: "keyring",
+            statementHash: sha256(physician.keyring),
+          }),
+        }
+      })
+      return { identity: await tree.receipt(leaves.identity, 0), keyring: await tree.receipt(leaves.keyring, 0) }
+    },
+
+    account: (physician, since) =>
+      reader
+        .transaction()
+        .execute(async (db) => {
+          const { username, profile, profile_number } = await db
+            .selectFrom("physician")
+            .select(["username", "profile", "profile_number"])
+            .where("id", "=", physician)
+            .executeTakeFirstOrThrow()
+          return {
+            physician,
+            username,
+            identity: await identitiesOf(db, physician),
+            unlocks: await unlocksOf(db, physician),
+            profile: { number: profile_number, token: profile },
+            keyring: await keyringOf(db, physician),
+          }
+        })
+        .then(async (account) => ({ ...account, log: await tree.logState(since) })),
+
+    async usernameOf(physician) {
+      const row = reader.selectFrom("physician").select("username").where("id", "=", physician)
+      return (await row.executeTakeFirstOrThrow()).username
+    },
+
+    identities: (physician) => identitiesOf(reader, physician),
+    unlocks: (physician) => unlocksOf(reader, physician),
+    findKeys: (physician, fingerprint) => keys.find(physician, fingerprint),
+
+    async replaceUnlocks(change) {
+      return tree.receipt(
+        await writer.write((batch) =>
+          replaceUnlocks(batch.db, change).then(() =>
+            batch.addLeaf({
+              subject: change.physician,
+              stream: "identity",
+              number: change.seq,
+              type: "identity",
+              actor: change.physician,
+              statementHash: statementHash(change.identity.statement),
+            }),
+          ),
+        ),
+        change.since,
+      )
+    },
+
+    keyring: (physician) => keyringOf(reader, physician),
+
+    async putKeyring(physician, number, token, since) {
+      const hash = sha256(token)
+      const leaf = await writer.write(async (batch): Promise<LeafInfo> => {
+        const { numUpdatedRows } = await batch.db
+          .updateTable("physician")
+          .set({ keyring_number: number, keyring: token, keyring_sha256: hash })
+          .where("id", "=", physician)
+          .where("keyring_number", "=", number - 1)
+          .executeTakeFirst()
+        if (numUpdatedRows === 1n)
+          return batch.addLeaf({
+            subject: physician,
+            stream: "keyring",
+            number,
+            type: "keyring",
+            actor: physician,
+            statementHash: hash,
+          })
+        const stored = await keyringOf(batch.db, physician)
+        if (stored.number === number && equal(stored.token, token)) return stored.leaf
+        throw new AppError("CONFLICT_KEYRING")
+      })
+      return tree.receipt(leaf, since)
+    },
+  }
+}
+
+async function replaceUnlocks(db: Db, change: NewUnlocks): Promise<void> {
+  const newest = await db
+    .selectFrom("identity")
+    .select((e) => e.fn.max("seq").as("seq"))
+    .where("physician", "=", change.physician)
+    .executeTakeFirst()
+  if (newest?.seq !== change.seq - 1) throw new AppError("CONFLICT_IDENTITY")
+  await insertIdentity(db, change.physician, change.seq, change.identity)
+  if (change.recovery) await putRecovery(db, change.physician, change.recovery.recoveryKey, change.recovery.seal)
+  if (change.password) {
+    await putPassword(db, change.physician, change.password.opaqueRecord, change.password.seal)
+    await db.deleteFrom("session").where("physician", "=", change.physician).where("id", "!=", change.session).execute()
+  }
+}
+
+function byUsername(db: Db, username: string) {
+  return db
+    .selectFrom("physician")
+    .select(["id", "opaque_record", "recovery_key"])
+    .where("username", "=", username)
+    .executeTakeFirst()
+}
+
+async function identitiesOf(db: Db, physician: PhysicianId): Promise<Signed[]> {
+  return db
+    .selectFrom("identity")
+    .select(["statement", "signature"])
+    .where("physician", "=", physician)
+    .orderBy("seq")
+    .execute()
+}
+
+async function unlocksOf(db: Db, physician: PhysicianId) {
+  return db
+    .selectFrom("unlock")
+    .select(["method", "generation", "token"])
+    .where("physician", "=", physician)
+    .orderBy("method")
+    .execute()
+}
+
+async function keyringOf(db: Db, physician: PhysicianId) {
+  const row = await db
+    .selectFrom("physician")
+    .select(["keyring_number", "keyring"])
+    .where("id", "=", physician)
+    .executeTakeFirstOrThrow()
+  const leaf = await leafAt(db, physician, "keyring", row.keyring_number)
+  return { number: row.keyring_number, token: row.keyring, leaf }
+}
+
+const keptKeys = 4096
+
+/** Keys by physician and fingerprint. A fingerprint names its keys for ever, so nothing here grows stale. */
+class KeyCache {
+  readonly #db: Db
+  readonly #kept = new Map<string, PublicKeys>()
+
+  constructor(db: Db) {
+    this.#db = db
+  }
+
+  async find(physician: PhysicianId, fingerprint: Uint8Array): Promise<PublicKeys | null> {
+    const name = `${physician} ${fingerprint.join(",")}`
+    const known = this.#kept.get(name)
+    if (known !== undefined) return known
+    for (const { statement } of (await identitiesOf(this.#db, physician)).reverse()) {
+      const { signKey, sealKey } = parseIdentity(statement)
+      if (!equal(fingerprintOf(physician, signKey, sealKey), fingerprint)) continue
+      if (this.#kept.size >= keptKeys) this.#kept.delete(this.#kept.keys().next().value!)
+      this.#kept.set(name, { signKey, sealKey })
+      return { signKey, sealKey }
+    }
+    return null
+  }
+}

@@ -1,0 +1,171 @@
+import { sha256 } from "#sha256"
+import type { PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
+import { AppError } from "../../errors.ts"
+import { encodeChainHead } from "../../proof/chain-head.ts"
+import { ChainHeads } from "./chain-heads.ts"
+import type { Db } from "./connection.ts"
+import type { StoreContext } from "./context.ts"
+import type { Batch } from "./group-commit.ts"
+import { leafAt } from "./log-rows.ts"
+import { prepare } from "./prepared.ts"
+import { readChanges, readStretch } from "./reading.ts"
+import type { EntryRow, RecordRow } from "./schema.ts"
+import type { EntryStore, VerifiedEntry } from "./store.ts"
+
+const noStatement = new Uint8Array(32)
+
+export function entryStore({ reader, writer, tree }: StoreContext): EntryStore {
+  const heads = new ChainHeads(reader)
+  const append = appender(reader, heads)
+  return {
+    chainHead: (record) => heads.find(record),
+
+    async append(entry) {
+      const leaf = await writer.write((batch) => append(batch, entry))
+      return tree.receipt(leaf, entry.since)
+    },
+
+    async receiptAgain(head, since) {
+      return tree.receipt(await leafAt(reader, head.record, "entry", head.seq), since)
+    },
+
+    async readEntries(physician, record, from, since) {
+      const state = tree.state
+      const read = await reader.transaction().execute(async (db) => ({
+        ...(await readStretch(db, record, from, state.size)),
+        selfGrants: await selfGrantsOf(db, physician, record),
+      }))
+      const head = read.entries.at(-1)
+      const proofs = read.more || head === undefined ? [] : await tree.inclusions([head.leaf.index], state)
+      return { ...read, inclusion: proofs[0] ?? [], log: await tree.logState(since, state) }
+    },
+
+    readChanges: (physician, since, limit, pinned) => readChanges(reader, tree, physician, since, limit, pinned),
+
+    recordAct: (physician, session, record, act) =>
+      writer.write(async (batch) => {
+        if (act === "read" && !(await markRead(batch.db, session, record))) return
+        batch.addLeaf({
+          subject: record,
+          stream: "act",
+          number: await batch.nextAct(record),
+          type: act,
+          actor: physician,
+          statementHash: noStatement,
+        })
+      }),
+  }
+}
+
+type NewHead = RecordRow & { before: Uint8Array }
+
+/** Compare-and-swap on the record's head, the entry, and its leaf. */
+function appender(db: Db, heads: ChainHeads) {
+  const insertRecord = prepare<RecordRow>((p) =>
+    db
+      .insertInto("record")
+      .values({ id: p.id, head_seq: p.head_seq, head_hash: p.head_hash, head_leaf: p.head_leaf, chain: p.chain })
+      .onConflict((conflict) => conflict.column("id").doNothing()),
+  )
+  const moveHead = prepare<NewHead>((p) =>
+    db
+      .updateTable("record")
+      .set({ head_seq: p.head_seq, head_hash: p.head_hash, head_leaf: p.head_leaf, chain: p.chain })
+      .where("id", "=", p.id)
+      .where("head_hash", "=", p.before),
+  )
+  const insertEntry = prepare<EntryRow>((p) =>
+    db.insertInto("entry").values({
+      record: p.record,
+      seq: p.seq,
+      author: p.author,
+      kind: p.kind,
+      epoch: p.epoch,
+      statement: p.statement,
+      statement_sha256: p.statement_sha256,
+      signature: p.signature,
+      leaf: p.leaf,
+      summary: p.summary,
+      summary_sha256: p.summary_sha256,
+      body: p.body,
+      body_sha256: p.body_sha256,
+    }),
+  )
+
+  return async (batch: Batch, given: VerifiedEntry) => {
+    const { entry, before, signed } = given
+    const { record, author, seq } = entry
+    const hash = given.head.hash
+    const leaf = batch.addLeaf({
+      subject: record,
+      stream: "entry",
+      number: seq,
+      type: "entry",
+      actor: author,
+      statementHash: hash,
+    })
+    const head = { ...given.head, leaf: leaf.index }
+    const chain = encodeChainHead(head)
+    heads.keep(record, chain, head)
+    const row = {
+      id: record,
+      head_seq: seq,
+      head_hash: hash,
+      head_leaf: leaf.index,
+      chain,
+    }
+    const moved =
+      before === null ? await insertRecord(batch.db, row) : await moveHead(batch.db, { ...row, before: before.hash })
+    if (moved.numAffectedRows !== 1n) throw new AppError("CONFLICT_HEAD")
+    await insertEntry(batch.db, {
+      record,
+      seq,
+      author,
+      kind: entry.kind,
+      epoch: entry.epoch,
+      statement: signed.statement,
+      statement_sha256: hash,
+      signature: signed.signature,
+      leaf: leaf.index,
+      summary: given.summary ?? null,
+      summary_sha256: entry.summary?.hash ?? null,
+      body: given.body ?? null,
+      body_sha256: entry.body?.hash ?? null,
+    })
+    if (before === null) await insertMembership(batch.db, given)
+    return leaf
+  }
+}
+
+async function insertMembership(db: Db, { entry, head, selfGrant }: VerifiedEntry): Promise<void> {
+  const { record, author, epoch } = entry
+  await db
+    .insertInto("member")
+    .values(head.members.map(({ physician, role }) => ({ record, physician, role })))
+    .execute()
+  if (selfGrant === undefined) return
+  await db
+    .insertInto("self_grant")
+    .values({ physician: author, record, epoch, token: selfGrant, token_sha256: sha256(selfGrant) })
+    .execute()
+}
+
+function selfGrantsOf(db: Db, physician: PhysicianId, record: RecordId) {
+  return db
+    .selectFrom("self_grant")
+    .select(["epoch", "token"])
+    .where("physician", "=", physician)
+    .where("record", "=", record)
+    .orderBy("epoch")
+    .execute()
+}
+
+/** @returns whether it is this session's first read of the record. */
+async function markRead(db: Db, session: SessionId, record: RecordId): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto("read_mark")
+    .values({ session, record })
+    .onConflict((conflict) => conflict.columns(["session", "record"]).doNothing())
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n
+}

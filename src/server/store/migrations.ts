@@ -1,0 +1,177 @@
+import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely"
+import { type Migration, type MigrationProvider, Migrator } from "kysely/migration"
+
+/** What the migrations need to know of a database. */
+export interface ColumnTypes {
+  readonly bytes: ColumnDataType
+  /** 64-bit whole numbers. */
+  readonly whole: ColumnDataType
+  /** Goes after a table whose rows are small and sought by their primary key alone. */
+  readonly keyed: RawBuilder<unknown>
+}
+
+/** Brings a database to the newest version, in one transaction where the dialect can. Running it again changes nothing. */
+export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes): Promise<void> {
+  const migrator = new Migrator({ db, provider: provider(types) })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+function provider(types: ColumnTypes): MigrationProvider {
+  return { getMigrations: async () => ({ "0001-first": first(types) }) }
+}
+
+function first({ bytes, whole, keyed }: ColumnTypes): Migration {
+  const up = async (db: Kysely<never>): Promise<void> => {
+    await db.schema
+      .createTable("meta")
+      .addColumn("name", "text", (c) => c.primaryKey())
+      .addColumn("value", "text", (c) => c.notNull())
+      .execute()
+
+    await db.schema
+      .createTable("physician")
+      .addColumn("id", "text", (c) => c.primaryKey())
+      .addColumn("username", "text", (c) => c.notNull().unique())
+      .addColumn("opaque_record", bytes, (c) => c.notNull())
+      .addColumn("opaque_record_sha256", bytes, (c) => c.notNull())
+      .addColumn("recovery_key", bytes, (c) => c.notNull())
+      .addColumn("recovery_key_sha256", bytes, (c) => c.notNull())
+      .addColumn("profile_number", whole, (c) => c.notNull())
+      .addColumn("profile", bytes, (c) => c.notNull())
+      .addColumn("profile_sha256", bytes, (c) => c.notNull())
+      .addColumn("keyring_number", whole, (c) => c.notNull())
+      .addColumn("keyring", bytes, (c) => c.notNull())
+      .addColumn("keyring_sha256", bytes, (c) => c.notNull())
+      .addColumn("created", whole, (c) => c.notNull())
+      .execute()
+
+    await db.schema
+      .createTable("identity")
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("seq", whole, (c) => c.notNull())
+      .addColumn("statement", bytes, (c) => c.notNull())
+      .addColumn("statement_sha256", bytes, (c) => c.notNull())
+      .addColumn("signature", bytes, (c) => c.notNull())
+      .addPrimaryKeyConstraint("identity_pk", ["physician", "seq"])
+      .execute()
+
+    await db.schema
+      .createTable("unlock")
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("method", "text", (c) => c.notNull())
+      .addColumn("generation", whole, (c) => c.notNull())
+      .addColumn("token", bytes, (c) => c.notNull())
+      .addColumn("token_sha256", bytes, (c) => c.notNull())
+      .addPrimaryKeyConstraint("unlock_pk", ["physician", "method"])
+      .execute()
+
+    await db.schema
+      .createTable("session")
+      .addColumn("token_hash", "text", (c) => c.primaryKey())
+      .addColumn("id", "text", (c) => c.notNull().unique())
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("half", bytes)
+      .addColumn("half_sha256", bytes)
+      .addColumn("created", whole, (c) => c.notNull())
+      .addColumn("touched", whole, (c) => c.notNull())
+      .addColumn("expires", whole, (c) => c.notNull())
+      .addColumn("proven", whole, (c) => c.notNull())
+      .execute()
+    await db.schema.createIndex("session_physician").on("session").column("physician").execute()
+
+    await db.schema
+      .createTable("read_mark")
+      .addColumn("session", "text", (c) => c.notNull().references("session.id").onDelete("cascade"))
+      .addColumn("record", "text", (c) => c.notNull())
+      .addPrimaryKeyConstraint("read_mark_pk", ["session", "record"])
+      .modifyEnd(keyed)
+      .execute()
+
+    await db.schema
+      .createTable("record")
+      .addColumn("id", "text", (c) => c.primaryKey())
+      .addColumn("head_seq", whole, (c) => c.notNull())
+      .addColumn("head_hash", bytes, (c) => c.notNull())
+      .addColumn("head_leaf", whole, (c) => c.notNull())
+      .addColumn("chain", "text", (c) => c.notNull())
+      .execute()
+
+    await db.schema
+      .createTable("member")
+      .addColumn("record", "text", (c) => c.notNull().references("record.id"))
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("role", "text", (c) => c.notNull())
+      .addPrimaryKeyConstraint("member_pk", ["record", "physician"])
+      .modifyEnd(keyed)
+      .execute()
+    await db.schema.createIndex("member_physician").on("member").column("physician").execute()
+
+    await db.schema
+      .createTable("entry")
+      .addColumn("record", "text", (c) => c.notNull().references("record.id"))
+      .addColumn("seq", whole, (c) => c.notNull())
+      .addColumn("author", "text", (c) => c.notNull())
+      .addColumn("kind", "text", (c) => c.notNull())
+      .addColumn("epoch", whole, (c) => c.notNull())
+      .addColumn("statement", bytes, (c) => c.notNull())
+      .addColumn("statement_sha256", bytes, (c) => c.notNull())
+      .addColumn("signature", bytes, (c) => c.notNull())
+      .addColumn("leaf", whole, (c) => c.notNull().unique())
+      .addColumn("summary", bytes)
+      .addColumn("summary_sha256", bytes)
+      .addColumn("body_sha256", bytes)
+      .addColumn("body", bytes)
+      .addPrimaryKeyConstraint("entry_pk", ["record", "seq"])
+      .execute()
+
+    await db.schema
+      .createTable("self_grant")
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("record", "text", (c) => c.notNull().references("record.id"))
+      .addColumn("epoch", whole, (c) => c.notNull())
+      .addColumn("token", bytes, (c) => c.notNull())
+      .addColumn("token_sha256", bytes, (c) => c.notNull())
+      .addPrimaryKeyConstraint("self_grant_pk", ["physician", "record", "epoch"])
+      .modifyEnd(keyed)
+      .execute()
+
+    await db.schema
+      .createTable("segment")
+      .addColumn("id", "text", (c) => c.primaryKey())
+      .addColumn("physician", "text", (c) => c.notNull().references("physician.id"))
+      .addColumn("created", whole, (c) => c.notNull())
+      .addColumn("token_sha256", bytes, (c) => c.notNull())
+      .addColumn("token", bytes, (c) => c.notNull())
+      .execute()
+    await db.schema.createIndex("segment_physician").on("segment").column("physician").execute()
+
+    await db.schema
+      .createTable("leaf")
+      .addColumn("idx", whole, (c) => c.primaryKey())
+      .addColumn("data", bytes, (c) => c.notNull())
+      .addColumn("salt", bytes, (c) => c.notNull())
+      .addColumn("subject", "text", (c) => c.notNull())
+      .addColumn("stream", "text", (c) => c.notNull())
+      .addColumn("number", whole, (c) => c.notNull())
+      .addColumn("type", "text", (c) => c.notNull())
+      .addColumn("time", whole, (c) => c.notNull())
+      .addColumn("actor", "text", (c) => c.notNull())
+      .addColumn("statement_hash", bytes, (c) => c.notNull())
+      .addUniqueConstraint("leaf_place", ["subject", "stream", "number"])
+      .execute()
+
+    await db.schema
+      .createTable("node")
+      .addColumn("level", whole, (c) => c.notNull())
+      .addColumn("idx", whole, (c) => c.notNull())
+      .addColumn("hash", bytes, (c) => c.notNull())
+      .addPrimaryKeyConstraint("node_pk", ["level", "idx"])
+      .modifyEnd(keyed)
+      .execute()
+  }
+  return { up: up as Migration["up"] }
+}
+
+/** SQLite's spelling. An INTEGER PRIMARY KEY is the row's own number. */
+export const sqliteTypes: ColumnTypes = { bytes: "blob", whole: "integer", keyed: sql`without rowid` }

@@ -1,0 +1,52 @@
+import { sha256 } from "#sha256"
+import { equal } from "../../encoding/bytes.ts"
+import { AppError } from "../../errors.ts"
+import type { StoreContext } from "./context.ts"
+import type { SegmentStore } from "./store.ts"
+
+const segmentsAtMost = 1024
+
+export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
+  return {
+    segments: (physician) =>
+      reader.selectFrom("segment").select(["id", "token"]).where("physician", "=", physician).orderBy("id").execute(),
+
+    async segment(physician, id) {
+      const row = await reader
+        .selectFrom("segment")
+        .select("token")
+        .where("id", "=", id)
+        .where("physician", "=", physician)
+        .executeTakeFirst()
+      return row?.token ?? null
+    },
+
+    async putSegment(physician, { id, token }) {
+      const hash = sha256(token)
+      await writer.write(async ({ db, time }) => {
+        const stored = await db
+          .selectFrom("segment")
+          .select(["physician", "token_sha256"])
+          .where("id", "=", id)
+          .executeTakeFirst()
+        if (stored !== undefined) {
+          if (stored.physician === physician && equal(stored.token_sha256, hash)) return
+          throw new AppError("CONFLICT_EXISTS")
+        }
+        const { count } = await db
+          .selectFrom("segment")
+          .select((e) => e.fn.countAll<number>().as("count"))
+          .where("physician", "=", physician)
+          .executeTakeFirstOrThrow()
+        if (count >= segmentsAtMost) throw new AppError("BAD_INPUT_SIZE")
+        await db.insertInto("segment").values({ id, physician, token, token_sha256: hash, created: time }).execute()
+      })
+    },
+
+    async deleteSegment(physician, id) {
+      await writer.write(async ({ db }) => {
+        await db.deleteFrom("segment").where("id", "=", id).where("physician", "=", physician).execute()
+      })
+    },
+  }
+}

@@ -1,0 +1,146 @@
+import type { z } from "zod"
+import type { PhysicianId, PracticeId, RecordId, SegmentId, SessionId } from "../../encoding/ids.ts"
+import type { ChainHead, Link, PublicKeys } from "../../proof/chain.ts"
+import type { TreeHead } from "../../proof/checkpoint.ts"
+import type { Signed } from "../../proof/statement.ts"
+import type { AccountReply, UnlockSeal } from "../../protocol/accounts.ts"
+import type { LogState, Receipt } from "../../protocol/log.ts"
+import type { readChanges, readEntries } from "../../protocol/records.ts"
+
+export type EntriesReply = z.output<typeof readEntries.reply>
+export type ChangesReply = z.output<typeof readChanges.reply>
+
+/** Everything the server keeps. A method that writes is durable when it returns; refused, it has stored nothing.
+ * Every method may throw UNAVAILABLE or UNAVAILABLE_STORAGE. */
+export interface Store extends LogStore, AccountStore, SessionStore, EntryStore, SegmentStore {
+  /** Made at the first start, for ever. */
+  readonly practice: PracticeId
+  close(): Promise<void>
+}
+
+export interface LogStore {
+  /** The newest committed size and root, with the signed note. */
+  treeHead(): TreeHead & { readonly note: string }
+  /** The newest checkpoint, proved to hold the tree of size `since` as a prefix. */
+  logState(since: number): Promise<LogState>
+  /** The root at `size`, null where the log has not grown so far. */
+  rootAt(size: number): Promise<Uint8Array | null>
+}
+
+/** A registration, checked by its route. */
+export interface NewPhysician {
+  readonly physician: PhysicianId
+  readonly username: string
+  readonly opaqueRecord: string
+  readonly identity: Signed
+  readonly unlocks: readonly UnlockSeal[]
+  readonly recoveryKey: Uint8Array
+  readonly profile: Uint8Array
+  readonly keyring: Uint8Array
+}
+
+/** Ways to unlock that take the place of the stored ones of their method. */
+export interface NewUnlocks {
+  readonly physician: PhysicianId
+  /** Stored as number `seq` of the physician's identities. */
+  readonly identity: Signed
+  readonly seq: number
+  readonly password?: { readonly opaqueRecord: string; readonly seal: UnlockSeal }
+  readonly recovery?: { readonly recoveryKey: Uint8Array; readonly seal: UnlockSeal }
+  /** The session that stays when a new password ends all others. */
+  readonly session: SessionId
+  readonly since: number
+}
+
+export type Account = Omit<AccountReply, "session">
+
+export interface AccountStore {
+  usernameTaken(username: string): Promise<boolean>
+  /** null for an unknown username. */
+  findCredential(username: string): Promise<Credential | null>
+  /** Stores physician, identity 0, keyring 0, unlocks and a session, with two leaves. @throws CONFLICT_USERNAME, CONFLICT_EXISTS */
+  register(physician: NewPhysician, session: NewSession): Promise<{ identity: Receipt; keyring: Receipt }>
+  account(physician: PhysicianId, since: number): Promise<Account>
+  usernameOf(physician: PhysicianId): Promise<string>
+  identities(physician: PhysicianId): Promise<Signed[]>
+  unlocks(physician: PhysicianId): Promise<UnlockSeal[]>
+  /** The keys behind a fingerprint, from the physician's newest identity that has it. */
+  findKeys(physician: PhysicianId, fingerprint: Uint8Array): Promise<PublicKeys | null>
+  /** @throws CONFLICT_IDENTITY unless `seq` is the next. */
+  replaceUnlocks(change: NewUnlocks): Promise<Receipt>
+  keyring(physician: PhysicianId): Promise<AccountReply["keyring"]>
+  /** The very same keyring again is answered with its receipt. @throws CONFLICT_KEYRING unless `number` is the next. */
+  putKeyring(physician: PhysicianId, number: number, token: Uint8Array, since: number): Promise<Receipt>
+}
+
+export interface Credential {
+  readonly physician: PhysicianId
+  readonly opaqueRecord: string
+  readonly recoveryKey: Uint8Array
+}
+
+export interface NewSession {
+  readonly id: SessionId
+  readonly physician: PhysicianId
+  /** base64url of SHA-256 of the secret that the client holds. */
+  readonly tokenHash: string
+  /** 32 B for a browser; null for a program. */
+  readonly half: Uint8Array | null
+  readonly created: number
+  readonly expires: number
+}
+
+export interface StoredSession extends NewSession {
+  readonly touched: number
+  readonly proven: number
+}
+
+export interface SessionStore {
+  /** Starts a session with an `act` leaf, in one transaction. */
+  startSession(session: NewSession, act: "sign-in" | "recover"): Promise<void>
+  findSession(tokenHash: string): Promise<StoredSession | null>
+  touchSession(id: SessionId, time: number): Promise<void>
+  /** Lock: the half is gone, the session goes on. */
+  dropHalf(id: SessionId): Promise<void>
+  endSession(id: SessionId): Promise<void>
+  /** Ends what expired by `now` or was last touched at `touchedBefore` or earlier. */
+  purgeSessions(now: number, touchedBefore: number): Promise<void>
+}
+
+/** An entry that was verified on top of `before`. */
+export interface VerifiedEntry extends Link {
+  readonly before: ChainHead | null
+  readonly signed: Signed
+  readonly body: Uint8Array | undefined
+  readonly summary: Uint8Array | undefined
+  /** The author's own, with `open`. */
+  readonly selfGrant: Uint8Array | undefined
+  readonly since: number
+}
+
+export interface EntryStore {
+  /** null for an unknown record. */
+  chainHead(record: RecordId): Promise<ChainHead | null>
+  /** @throws CONFLICT_HEAD unless `before` still is the record's head. */
+  append(entry: VerifiedEntry): Promise<Receipt>
+  /** The receipt of a record's head once more. */
+  receiptAgain(head: ChainHead, since: number): Promise<Receipt>
+  readEntries(physician: PhysicianId, record: RecordId, from: number, since: number): Promise<EntriesReply>
+  readChanges(physician: PhysicianId, since: number, limit: number, pinned: number): Promise<ChangesReply>
+  /** An `act` leaf; for `read` only the first in a session and record. */
+  recordAct(physician: PhysicianId, session: SessionId, record: RecordId, act: "read" | "export"): Promise<void>
+}
+
+export interface Segment {
+  readonly id: SegmentId
+  readonly token: Uint8Array
+}
+
+export interface SegmentStore {
+  segments(physician: PhysicianId): Promise<Segment[]>
+  /** null where it is not this physician's. */
+  segment(physician: PhysicianId, id: SegmentId): Promise<Uint8Array | null>
+  /** The very same again changes nothing. @throws CONFLICT_EXISTS for other content, BAD_INPUT_SIZE beyond 1,024 segments */
+  putSegment(physician: PhysicianId, segment: Segment): Promise<void>
+  deleteSegment(physician: PhysicianId, id: SegmentId): Promise<void>
+}

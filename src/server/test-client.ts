@@ -1,0 +1,261 @@
+import { client, ready } from "@serenity-kit/opaque"
+import type { FastifyInstance, InjectOptions } from "fastify"
+import type { z } from "zod"
+import { sha256 } from "#sha256"
+import { newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
+import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
+import { encodeIdentity, fingerprintOf, type IdentityStatement } from "../proof/identity.ts"
+import { emptyRoot } from "../proof/merkle.ts"
+import { type SignatureLabel, signedBytes } from "../proof/signature.ts"
+import type { Signed } from "../proof/statement.ts"
+import {
+  type AccountReply,
+  type Carrier,
+  loginFinish,
+  loginStart,
+  registerFinish,
+  registerStart,
+} from "../protocol/accounts.ts"
+import { entriesPath, paths } from "../protocol/paths.ts"
+import { appendEntry } from "../protocol/records.ts"
+import { seedPrefix } from "./log.ts"
+
+/** A client for the server's own tests: real OPAQUE and real signatures; what it "seals" are random bytes, which is all the server
+ * can tell of a token. */
+export interface Author {
+  readonly physician: PhysicianId
+  readonly username: string
+  readonly fingerprint: Uint8Array
+  readonly signKey: Uint8Array
+  readonly sealKey: Uint8Array
+  sign(label: SignatureLabel, statement: Uint8Array): Promise<Signed>
+}
+
+export async function newAuthor(username: string): Promise<Author> {
+  const { publicKey, sign } = await newSigner()
+  const physician = newId<"physician">()
+  const sealKey = randomToken(1216)
+  return {
+    physician,
+    username,
+    signKey: publicKey,
+    sealKey,
+    fingerprint: fingerprintOf(physician, publicKey, sealKey),
+    sign: async (label, statement) => ({ statement, signature: await sign(signedBytes(label, statement)) }),
+  }
+}
+
+export interface TestSigner {
+  readonly publicKey: Uint8Array
+  sign(message: Uint8Array): Promise<Uint8Array>
+}
+
+export async function newSigner(seed: Uint8Array = randomToken(32)): Promise<TestSigner> {
+  const pkcs8 = new Uint8Array([...seedPrefix, ...seed])
+  const key = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"])
+  const { x } = await crypto.subtle.exportKey("jwk", key)
+  return {
+    publicKey: new Uint8Array(Buffer.from(x ?? "", "base64url")),
+    sign: async (message) =>
+      new Uint8Array(await crypto.subtle.sign("Ed25519", key, message as Uint8Array<ArrayBuffer>)),
+  }
+}
+
+export function randomToken(length: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(length))
+}
+
+export interface Drafted {
+  readonly statement: EntryStatement
+  readonly signed: Signed
+  readonly hash: Uint8Array
+  readonly body: Uint8Array
+  readonly summary: Uint8Array
+}
+
+/** Signs the next entry of a record. @param before null for `open` @param change what to spoil, for tests of refusals */
+export async function draftEntry(
+  author: Author,
+  record: RecordId,
+  before: Drafted | null,
+  seen: EntryStatement["seen"] = { size: 0, root: emptyRoot },
+  change: Partial<EntryStatement> = {},
+  bytes = 300,
+): Promise<Drafted> {
+  const body = randomToken(bytes)
+  const summary = randomToken(300)
+  const statement: EntryStatement = {
+    v: 1,
+    suite: "F1",
+    record,
+    seq: before === null ? 0 : before.statement.seq + 1,
+    ...(before === null ? {} : { prev: before.hash }),
+    epoch: 0,
+    kind: before === null ? "open" : "write",
+    author: author.physician,
+    time: 1_800_000_000_000,
+    seen,
+    body: { hash: sha256(body), size: body.length },
+    summary: { hash: sha256(summary), size: summary.length },
+    ...(before === null && {
+      members: [{ physician: author.physician, fingerprint: author.fingerprint, role: "owner" as const }],
+      keyCommit: randomToken(32),
+    }),
+    ...change,
+  }
+  const signed = await author.sign("entry", encodeEntry(statement))
+  return { statement, signed, hash: sha256(signed.statement), body, summary }
+}
+
+/** The request that appends a drafted entry. */
+export function appendBody(entry: Drafted, since = 0): unknown {
+  const { signed, body, summary, statement } = entry
+  return appendEntry.body.encode({
+    ...signed,
+    body,
+    summary,
+    ...(statement.kind === "open" && { selfGrant: randomToken(89) }),
+    since,
+  })
+}
+
+export interface SignedIn {
+  readonly account: AccountReply
+  readonly headers: Record<string, string>
+}
+
+const quickStretching = { "argon2id-custom": { iterations: 1, memory: 64, parallelism: 1 } }
+
+function identifiers(username: string, practice: PracticeId) {
+  return { client: username, server: `healthcrypt/v1|${practice}|ksf=1` }
+}
+
+/** Everything over HTTP that a client does before it writes. */
+export class TestClient {
+  readonly app: FastifyInstance
+  readonly practice: PracticeId
+
+  constructor(app: FastifyInstance, practice: PracticeId) {
+    this.app = app
+    this.practice = practice
+  }
+
+  async send(method: InjectOptions["method"] & string, url: string, payload?: unknown, headers = {}) {
+    const options = {
+      method,
+      url,
+      headers,
+      ...(payload !== undefined && { payload: payload as InjectOptions["payload"] }),
+    }
+    return this.app.inject(options as InjectOptions)
+  }
+
+  /** Sends and reads a reply that has to be a success. */
+  async call<Reply extends z.ZodType>(
+    reply: Reply,
+    method: InjectOptions["method"] & string,
+    url: string,
+    payload?: unknown,
+    headers = {},
+  ): Promise<z.output<Reply>> {
+    const response = await this.send(method, url, payload, headers)
+    if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.body}`)
+    return reply.decode(response.json())
+  }
+
+  async register(author: Author, password: string, options: RegisterOptions = {}): Promise<SignedIn> {
+    const { body, recoverySeed } = await this.registration(author, password, options)
+    void recoverySeed
+    const response = await this.send("POST", paths.registerFinish, body)
+    if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.body}`)
+    const { account } = registerFinish.reply.decode(response.json())
+    return { account, headers: carried(account, response.headers["set-cookie"]) }
+  }
+
+  /** The finishing request of a registration. */
+  async registration(author: Author, password: string, options: RegisterOptions = {}) {
+    await ready
+    const { clientRegistrationState, registrationRequest } = client.startRegistration({ password })
+    const { username, physician } = author
+    const started = await this.call(registerStart.reply, "POST", paths.registerStart, { username, registrationRequest })
+    const { registrationRecord } = client.finishRegistration({
+      password,
+      registrationResponse: started.registrationResponse,
+      clientRegistrationState,
+      identifiers: identifiers(username, this.practice),
+      keyStretching: quickStretching,
+    })
+    const unlocks = ["password", "recovery"].map((method) => ({ method, generation: 0, token: randomToken(137) }))
+    const recoverySeed = options.recoverySeed ?? randomToken(32)
+    const identity: IdentityStatement = {
+      v: 1,
+      physician,
+      seq: 0,
+      username,
+      signKey: author.signKey,
+      sealKey: author.sealKey,
+      unlocks: unlocks.map(({ method, generation, token }) => ({ method, generation, hash: sha256(token) })),
+      time: 1_800_000_000_000,
+      ...options.identity,
+    }
+    const plain = {
+      username,
+      physician,
+      registrationRecord,
+      identity: await author.sign("identity", encodeIdentity(identity)),
+      unlocks,
+      recoveryKey: (await newSigner(recoverySeed)).publicKey,
+      profile: randomToken(200),
+      keyring: randomToken(1000),
+      carrier: options.carrier ?? ("bearer" as Carrier),
+    }
+    return { body: registerFinish.body.encode(plain), plain, identity, recoverySeed }
+  }
+
+  async startLogin(username: string, password: string, headers = {}) {
+    await ready
+    const { clientLoginState, startLoginRequest } = client.startLogin({ password })
+    const response = await this.send("POST", paths.loginStart, { username, startLoginRequest }, headers)
+    return { response, clientLoginState }
+  }
+
+  /** @returns null where the library says that the password is wrong. */
+  finishLogin(username: string, password: string, clientLoginState: string, loginResponse: string): string | null {
+    const done = client.finishLogin({
+      password,
+      loginResponse,
+      clientLoginState,
+      identifiers: identifiers(username, this.practice),
+      keyStretching: quickStretching,
+    })
+    return done?.finishLoginRequest ?? null
+  }
+
+  async login(username: string, password: string, carrier: Carrier = "bearer"): Promise<SignedIn> {
+    const { response, clientLoginState } = await this.startLogin(username, password)
+    const { login, loginResponse } = loginStart.reply.parse(response.json())
+    const finishLoginRequest = this.finishLogin(username, password, clientLoginState, loginResponse)
+    if (finishLoginRequest === null) throw new Error("wrong password")
+    const finished = await this.send("POST", paths.loginFinish, { login, finishLoginRequest, carrier, since: 0 })
+    if (finished.statusCode !== 200) throw new Error(`${finished.statusCode} ${finished.body}`)
+    const account = loginFinish.reply.decode(finished.json())
+    return { account, headers: carried(account, finished.headers["set-cookie"]) }
+  }
+
+  async append(session: SignedIn, entry: Drafted, since = 0) {
+    return this.send("POST", entriesPath(entry.statement.record), appendBody(entry, since), session.headers)
+  }
+}
+
+export interface RegisterOptions {
+  readonly carrier?: Carrier
+  readonly recoverySeed?: Uint8Array
+  readonly identity?: Partial<IdentityStatement>
+}
+
+/** The headers that carry a session. */
+function carried(account: AccountReply, setCookie: string | string[] | undefined): Record<string, string> {
+  if (account.session.bearer !== undefined) return { authorization: `Bearer ${account.session.bearer}` }
+  const cookie = String(setCookie).split(";")[0] ?? ""
+  return { cookie, "sec-fetch-site": "same-origin" }
+}
