@@ -15,7 +15,12 @@ const teal: MantineColorsTuple = [
 ]
 
 /** Labels are exact: no asterisk beside them, every field is required unless its help says otherwise. */
-const field = { size: "md", withAsterisk: false, errorProps: { role: "alert" } } as const
+const field = {
+  size: "md",
+  withAsterisk: false,
+  errorProps: { role: "alert" },
+  classNames: { wrapper: "field" },
+} as const
 
 export const theme = createTheme({
   primaryColor: "teal",

@@ -17,7 +17,7 @@ export function Diagnoses({ items }: { items: readonly DiagnosisView[] }) {
         Diagnoses <span className={classes.count}>{items.length || ""}</span>
       </h2>
       {items.length === 0 && <p className={classes.none}>No diagnosis written yet.</p>}
-      <ul className={classes.list}>
+      <ul className={classes.dated}>
         {shown.map(({ key, text, status, since, until, code }) => (
           <li key={key} className={classes.line} data-over={over.has(status) || undefined}>
             <span className={classes.date}>

@@ -3,7 +3,7 @@ import "@mantine/core/styles/Menu.layer.css"
 import IconFileImport from "@tabler/icons-react/dist/esm/icons/IconFileImport.mjs"
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs"
 import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs"
-import { Link } from "@tanstack/react-router"
+import { Link, useRouterState } from "@tanstack/react-router"
 import type { ReactNode } from "react"
 import type { Account } from "../../client/views.ts"
 import classes from "./frame.module.css"
@@ -26,6 +26,8 @@ interface FrameProps {
 }
 
 export function Frame({ account, children }: FrameProps) {
+  const path = useRouterState({ select: (state) => state.location.pathname })
+  const here = path.startsWith("/records") ? "/" : path
   return (
     <div className={classes.frame}>
       <a className={classes.skip} href="#main">
@@ -38,7 +40,7 @@ export function Frame({ account, children }: FrameProps) {
         <ul className={classes.places}>
           {places.map(({ to, label, icon: PlaceIcon }) => (
             <li key={to}>
-              <Link to={to} className={classes.place} activeOptions={{ exact: to !== "/" }} activeProps={active}>
+              <Link to={to} className={classes.place} activeProps={{}} aria-current={to === here ? "page" : undefined}>
                 <PlaceIcon size={20} stroke={1.75} aria-hidden="true" />
                 {label}
               </Link>
@@ -57,5 +59,3 @@ export function Frame({ account, children }: FrameProps) {
     </div>
   )
 }
-
-const active = { "data-active": true, "aria-current": "page" } as const

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { useState } from "react"
 import type { Account } from "../../client/views.ts"
+import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
 import { messageOf } from "../form-errors.ts"
 import look from "./form.module.css"
@@ -37,7 +38,7 @@ export function Locked({ account }: { account: LockedAccount }) {
       try {
         session.set(await api.signIn(account.username, password))
       } catch (error) {
-        setProblem(messageOf(error))
+        setProblem(wrongPassword(error) ? "This is not your password. Try again." : messageOf(error))
         setBusy(false)
         form.getInputNode("password")?.focus()
       }
@@ -82,4 +83,8 @@ export function Locked({ account }: { account: LockedAccount }) {
       </main>
     </div>
   )
+}
+
+function wrongPassword(error: unknown): boolean {
+  return error instanceof AppError && error.code === "NOT_ALLOWED_SIGN_IN"
 }

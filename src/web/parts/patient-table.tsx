@@ -1,7 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks"
 import { Link } from "@tanstack/react-router"
 import { useWindowVirtualizer } from "@tanstack/react-virtual"
-import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react"
+import { type KeyboardEvent, useEffect, useLayoutEffect, useReducer, useRef, useState } from "react"
 import type { HomeRow, HomeSort } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { ageOf, showDate, showWhen } from "../dates.ts"
@@ -121,13 +121,13 @@ function useRowKeys(
   scrollTo: (index: number) => void,
 ) {
   const [current, setCurrent] = useState(0)
+  const [, draw] = useReducer((turn: number) => turn + 1, 0)
   const pending = useRef<number | null>(null)
-  const links = () => body.current
 
   // The row may only be drawn after the scroll: so this runs after every draw until the link is there.
   useEffect(() => {
     if (pending.current === null) return
-    const link = links()?.querySelector<HTMLElement>(`[data-index="${pending.current}"] a`)
+    const link = body.current?.querySelector<HTMLElement>(`[data-index="${pending.current}"] a`)
     if (!link) return
     pending.current = null
     link.focus({ preventScroll: true })
@@ -138,6 +138,7 @@ function useRowKeys(
     pending.current = next
     setCurrent(next)
     scrollTo(next)
+    draw()
   }
   const latest = useRef(move)
   latest.current = move

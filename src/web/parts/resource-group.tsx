@@ -20,7 +20,7 @@ export function ResourceGroup({ record, group }: { record: RecordId; group: Reco
       <h2 className={classes.title}>
         {title} <span className={classes.count}>{lines.length.toLocaleString()}</span>
       </h2>
-      <ul className={classes.list}>
+      <ul>
         {lines.slice(0, limit).map((line) => (
           <Line key={line.key} record={record} line={line} />
         ))}
