@@ -71,6 +71,7 @@ export async function register(
   const sealing = await newSealingKeys()
   const statement = encodeIdentity({
     v: 1,
+    suite: "F1",
     physician,
     seq: 0,
     username: fields.username,
@@ -252,6 +253,7 @@ async function replaceUnlocks(
   const kept = identity.unlocks.filter((item) => !changed.some((fresh) => fresh.method === item.method))
   const follows: IdentityStatement = {
     v: 1,
+    suite: "F1",
     physician,
     seq: identity.seq + 1,
     prev: identity.hash,

@@ -17,6 +17,7 @@ const unlock = z.strictObject({
 
 const schema = z.strictObject({
   v: z.literal(1),
+  suite: z.literal("F1"),
   physician: idOf<"physician">(),
   seq: count,
   prev: bytesOf(32).optional(),

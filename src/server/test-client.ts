@@ -189,6 +189,7 @@ export class TestClient {
     const recoverySeed = options.recoverySeed ?? randomToken(32)
     const identity: IdentityStatement = {
       v: 1,
+      suite: "F1",
       physician,
       seq: 0,
       username,
