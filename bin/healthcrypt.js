@@ -12,10 +12,14 @@ if (major >= 24) {
 } else {
   const own = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url))
   if (!existsSync(own)) {
-    process.stderr.write("healthcrypt needs Node 24. Run `npm ci` in its folder, which brings one along, and try again.\n")
+    process.stderr.write(
+      "healthcrypt needs Node 24. Run `npm ci` in its folder, which brings one along, and try again.\n",
+    )
     process.exit(1)
   }
-  const child = spawn(own, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: "inherit" })
+  // The channel tells the child when this process is gone, however it ended.
+  const stdio = ["inherit", "inherit", "inherit", "ipc"]
+  const child = spawn(own, [fileURLToPath(main), ...process.argv.slice(2)], { stdio })
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal))
   child.on("exit", (code, signal) => {
     if (signal) process.kill(process.pid, signal)

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
+import { endWithParent, hideSqliteNotice } from "./process.ts"
 
 /** First word of a command line → the commands that begin with it. Only what is asked for is loaded. */
 const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> = {
@@ -42,6 +43,8 @@ const io: Io = {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0)
 })
+hideSqliteNotice()
+endWithParent()
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -5,6 +5,9 @@ import { DatabaseSync } from "node:sqlite"
 import { isMainThread } from "node:worker_threads"
 import { AppError } from "../errors.ts"
 
+/** Long enough for a server that was just killed to be gone. */
+const lockWaitMs = 1500
+
 /** Where a server keeps everything. */
 export interface DataFolder {
   readonly path: string
@@ -112,7 +115,7 @@ function lock(path: string): () => void {
   const file = join(path, "lock.db")
   let database: DatabaseSync | null = null
   try {
-    database = new DatabaseSync(file, { timeout: 0 })
+    database = new DatabaseSync(file, { timeout: lockWaitMs })
     database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
   } catch (cause) {
     database?.close()

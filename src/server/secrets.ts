@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, randomBytes } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir, readFile, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
@@ -7,6 +7,7 @@ import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { AppError } from "../errors.ts"
 import { type DataFolder, demandPrivate, syncFolder, writeDurably } from "./data-folder.ts"
 import type { Secrets } from "./deps.ts"
+import { logSigner } from "./log.ts"
 
 /** The secrets of a data folder: without them a stolen database allows no password guessing, and nobody else can sign for the
  * log. */
@@ -44,7 +45,7 @@ export async function openSecrets(folder: DataFolder): Promise<OpenedSecrets> {
 /** The log's public key, 32 B, or `null` where the secrets folder is kept elsewhere. */
 export async function findLogPublicKey(folder: DataFolder): Promise<Uint8Array | null> {
   if (!existsSync(join(folder.secrets, files.logKey))) return null
-  return publicKeyOf(await readLogSeed(folder))
+  return logSigner(await readLogSeed(folder)).publicKey
 }
 
 async function makeSecrets(folder: DataFolder): Promise<void> {
@@ -79,12 +80,6 @@ async function readSecret(folder: DataFolder, name: keyof typeof headers): Promi
 async function hasContent(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => null)
   return found !== null && found.size > 0
-}
-
-function publicKeyOf(seed: Uint8Array): Uint8Array {
-  const prefix = Buffer.from("302e020100300506032b657004220420", "hex")
-  const privateKey = createPrivateKey({ key: Buffer.concat([prefix, seed]), format: "der", type: "pkcs8" })
-  return new Uint8Array(createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(-32))
 }
 
 function tryParse(text: string): Uint8Array | null {

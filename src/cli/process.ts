@@ -1,0 +1,17 @@
+/** Keeps Node's own notice that node:sqlite is experimental off standard error. Every other warning is shown as before. */
+export function hideSqliteNotice(): void {
+  const listeners = process.listeners("warning")
+  process.removeAllListeners("warning")
+  process.on("warning", (warning) => {
+    if (warning.name === "ExperimentalWarning" && warning.message.startsWith("SQLite ")) return
+    for (const listener of listeners) listener(warning)
+  })
+}
+
+/** Where bin/healthcrypt.js started this process under a newer Node, a kill -9 of that one ends this one in the same way, so that
+ * nothing goes on unseen. */
+export function endWithParent(): void {
+  if (process.channel === undefined) return
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
+  process.channel.unref()
+}
