@@ -1,0 +1,48 @@
+import { AppError } from "../errors.ts"
+import { type Audit, auditDatabase } from "../server/audit/audit.ts"
+import { findDataFolder } from "../server/data-folder.ts"
+import { findLogPublicKey } from "../server/secrets.ts"
+import type { CliCommand, Io } from "./command.ts"
+
+const shownFindings = 100
+
+/** Checks a stopped or running server's database without any key that opens something. */
+export const verify: CliCommand = {
+  name: "verify",
+  summary: "Check every chain, signature, stored hash and log node of a server's database",
+  options: [
+    { flags: "--data <folder>", description: "the folder that serve was given", default: "./healthcrypt-data" },
+  ],
+  async run(io, options) {
+    const folder = await findDataFolder(String(options.data))
+    const logKey = await findLogPublicKey(folder)
+    const audit = await auditDatabase(folder.database, logKey).catch((cause) => {
+      throw cause instanceof AppError ? cause : unreadable(folder.database, cause)
+    })
+    report(io, audit, logKey !== null)
+    return audit.findings.length === 0 ? 0 : 3
+  },
+}
+
+function report(io: Io, { practice, counts, findings }: Audit, signatureChecked: boolean): void {
+  const width = Math.max(...counts.map(({ count }) => String(count).length))
+  if (practice !== null) io.stdout.write(`Practice ${practice}\n`)
+  for (const { name, count } of counts) io.stdout.write(`${String(count).padStart(width)} ${name}\n`)
+  for (const { row, what } of findings.slice(0, shownFindings)) io.stderr.write(`TAMPERED ${row}: ${what}\n`)
+  if (findings.length > shownFindings) io.stderr.write(`and ${findings.length - shownFindings} more\n`)
+  if (!signatureChecked)
+    io.stderr.write("The checkpoint's signature was not checked: the log's key lies in secrets/, which is not here.\n")
+  if (findings.length === 0) io.stdout.write("Everything is as it was signed and logged.\n")
+  else
+    io.stderr.write(
+      "This database was changed behind Healthcrypt's back. Stop the server, keep a copy of the folder as evidence, and " +
+        "compare it with your backups.\n",
+    )
+}
+
+function unreadable(path: string, cause: unknown): AppError {
+  const advice =
+    `${path} cannot be read as Healthcrypt's database: it is damaged, of another program or of another version. ` +
+    "Check the path and the version; otherwise put your copy of it back."
+  return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
+}
