@@ -1,0 +1,65 @@
+import { start } from "node:repl"
+import { inspect } from "node:util"
+import { createContext, Script } from "node:vm"
+import { AppError } from "../errors.ts"
+import { findDataFolder } from "../server/data-folder.ts"
+import { openSqlite } from "../server/store/connection.ts"
+import { UsageError } from "./ask.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { type Models, openModels } from "./shell-models.ts"
+
+const greeting = `Physician, Record, Entry and Log each have all(), get(id), count() and where(…).
+Every call reads what is stored at that moment; nothing can be changed, and what is sealed stays sealed.
+`
+
+/** Looks into a stopped or running server's database. */
+export const shell: CliCommand = {
+  name: "shell",
+  summary: "Look into a server's database, where every content is a token",
+  options: [
+    { flags: "--data <folder>", description: "the folder that serve was given", default: "./healthcrypt-data" },
+    { flags: "-e, --eval <expression>", description: "print one expression's value and leave" },
+  ],
+  async run(io, options) {
+    const folder = await findDataFolder(String(options.data))
+    const db = openSqlite(folder.database, "read")
+    try {
+      const models = openModels(db)
+      return await (options.eval === undefined ? converse(io, models) : evaluate(io, models, String(options.eval)))
+    } finally {
+      await db.destroy()
+    }
+  },
+}
+
+/** An interactive prompt, until its input ends. */
+async function converse(io: Io, models: Models): Promise<number> {
+  if (io.isTerminal) io.stderr.write(greeting)
+  const prompt = io.isTerminal ? "healthcrypt> " : ""
+  const repl = start({ prompt, input: io.stdin, output: io.stdout, terminal: io.isTerminal, ignoreUndefined: true })
+  Object.assign(repl.context, models)
+  await new Promise<void>((resolve) => repl.once("exit", resolve))
+  return 0
+}
+
+async function evaluate(io: Io, models: Models, expression: string): Promise<number> {
+  const script = compile(expression)
+  try {
+    const value: unknown = await script.runInContext(createContext({ ...models, Buffer, console }))
+    if (value !== undefined) io.stdout.write(`${typeof value === "string" ? value : inspect(value, { depth: 4 })}\n`)
+    return 0
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    io.stderr.write(`${inspect(error)}\n`)
+    return 1
+  }
+}
+
+/** `await` may stand anywhere in the expression. @throws UsageError */
+function compile(expression: string): Script {
+  try {
+    return new Script(`(async () => (${expression}\n))()`)
+  } catch (cause) {
+    throw new UsageError(`This is not an expression: ${cause instanceof Error ? cause.message : expression}`)
+  }
+}
