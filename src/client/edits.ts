@@ -7,7 +7,7 @@ import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { OpenRecord } from "./records.ts"
 import type { SaveResult } from "./views.ts"
-import { settle, todayOf, type Workspace } from "./workspace.ts"
+import { todayOf, type Workspace } from "./workspace.ts"
 
 /** How often a save that keeps losing the race is replayed before the physician is told. */
 const attempts = 50
@@ -18,7 +18,7 @@ export async function createPatient(work: Workspace, input: unknown): Promise<Sa
   const fields = validatePatientFields(input, today)
   const changes = changesFor(null, fields, () => crypto.randomUUID(), today)
   const record = await work.records.create({ by: work.session.fullName, changes })
-  await settle(work)
+  await work.roster.fold()
   return { saved: true, id: record.id, seq: record.head.seq, merged: false, unchanged: false }
 }
 
@@ -54,7 +54,7 @@ export async function savePatient(
     if (changes.length === 0) return { saved: true, id, seq: record.head.seq, merged: moved, unchanged: true }
     try {
       const written = await work.records.write(record, { by: work.session.fullName, changes })
-      await settle(work)
+      await work.roster.fold()
       return { saved: true, id, seq: written.head.seq, merged: moved, unchanged: false }
     } catch (error) {
       if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
@@ -70,7 +70,7 @@ export async function archiveRecord(work: Workspace, id: RecordId, archived: boo
     if (record.chart.archived === archived) return
     try {
       await work.records.write(record, { by: work.session.fullName, changes: [], archived })
-      return await settle(work)
+      return await work.roster.fold()
     } catch (error) {
       if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
     }

@@ -5,7 +5,7 @@ import type { RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import type { ImportReport } from "./views.ts"
-import { settle, type Workspace } from "./workspace.ts"
+import type { Workspace } from "./workspace.ts"
 
 /** A larger file is refused before it is read. */
 export const maxImportBytes = limits.inflatedBytes
@@ -52,7 +52,7 @@ export async function importFile(
       for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
       tick(Math.min(tally.resources, bundle.resources), bundle.resources)
     }
-    await settle(work)
+    await work.roster.fold()
   } catch (error) {
     if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
     return { ...report("refused"), code: error.code, message: error.message }

@@ -14,7 +14,7 @@ import type { ClientStorage } from "./storage.ts"
 import { viewTampered } from "./tampered.ts"
 import { fetchSend, Transport } from "./transport.ts"
 import type { Account, ClientEvent, PageApi, TamperedView } from "./views.ts"
-import { settle, todayOf, type Workspace, workspaceOf } from "./workspace.ts"
+import { todayOf, type Workspace, workspaceOf } from "./workspace.ts"
 
 export interface PageEnv {
   /** Such as https://practice.example:5000 */
@@ -26,6 +26,7 @@ export interface PageEnv {
 
 const pollMs = 10_000
 const idleCheckMs = 5_000
+const rememberMs = 1_000
 /** The server is told of activity at most this often. */
 const keepAliveMs = 60_000
 
@@ -48,6 +49,7 @@ class Page {
   #online = true
   #lastActive = 0
   #lastKeptAlive = 0
+  #remembering: ReturnType<typeof setTimeout> | null = null
   #importing: { aborted: boolean } | null = null
 
   constructor(env: PageEnv) {
@@ -84,6 +86,7 @@ class Page {
     try {
       const result = await work()
       this.#setOnline(true)
+      if (this.#work !== null) this.#rememberSoon(this.#work)
       return result
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)
@@ -147,7 +150,8 @@ class Page {
       work.complete = true
       this.#emitRoster(work)
       work.list.prepare()
-      await settle(work)
+      await work.roster.fold()
+      this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)
       throw error
@@ -177,7 +181,6 @@ class Page {
       this.#set({ state: "signed-out" })
       return
     }
-    await settle(work).catch(() => {})
     await work.session.end().catch(() => {})
     await this.#leave(work, { state: "signed-out" })
   }
@@ -206,6 +209,9 @@ class Page {
 
   async #leave(work: SignedIn, next: Account): Promise<void> {
     this.#work = null
+    clearTimeout(this.#remembering ?? undefined)
+    this.#remembering = null
+    await work.session.pins.save().catch(() => {})
     work.session.wipe()
     this.cancelImport()
     await forgetSessions(this.#env.storage)
@@ -221,11 +227,20 @@ class Page {
       if (changed.length > 0 && this.#work === work) {
         for (const id of changed) this.emit({ type: "record", id })
         this.#emitRoster(work)
-        await settle(work)
+        await work.roster.fold()
       }
+      this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError && this.#work === work) this.#notice(error)
     }
+  }
+
+  /** Stores what was seen, once for everything that happens within a second. */
+  #rememberSoon(work: SignedIn): void {
+    this.#remembering ??= setTimeout(() => {
+      this.#remembering = null
+      if (this.#work === work) work.session.pins.save().catch(() => {})
+    }, rememberMs)
   }
 
   async #checkIdle(): Promise<void> {

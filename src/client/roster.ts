@@ -248,6 +248,7 @@ export class Roster {
   async #fold(): Promise<void> {
     const session = this.#session
     const { transport } = session.around
+    if (this.#complete < session.log.tree.size) await this.sync()
     const base = session.keyring.roster
     const folded = new Set(this.#loose)
     const { kept, rows } = this.#plan(base)
@@ -265,11 +266,12 @@ export class Roster {
         await transport.call("PUT", segmentPath(id), { bytes: token })
       }
       const fresh = Array.from(made, ([id, { hash, rows: part }]) => ({ id, hash, records: part.length }))
-      await session.updateKeyring((keyring) => {
+      const leaf = await session.updateKeyring((keyring) => {
         if (keyring.roster.complete !== base.complete || !sameSegments(keyring.roster, base))
           throw new AppError("CONFLICT_EXISTS")
         return { ...keyring, roster: { segments: [...kept, ...fresh], complete } }
       })
+      if (leaf === this.#complete) this.#complete++
     } catch (error) {
       await drop(made.keys())
       if (error instanceof AppError && error.code === "CONFLICT_EXISTS") {

@@ -134,8 +134,9 @@ export class Session {
     return session
   }
 
-  /** Changes the keyring: compare-and-swap on its number; the loser reads the winner's and changes that. */
-  async updateKeyring(change: (keyring: Keyring) => Keyring): Promise<void> {
+  /** Changes the keyring: compare-and-swap on its number; the loser reads the winner's and changes that.
+   * @returns the index of its leaf. */
+  async updateKeyring(change: (keyring: Keyring) => Keyring): Promise<number> {
     for (let attempt = 0; ; attempt++) {
       const number = this.keyringNumber + 1
       const { size, root } = this.pins.tree
@@ -156,7 +157,7 @@ export class Session {
         this.keyring = keyring
         this.keyringNumber = number
         this.pins.keyring = number
-        return
+        return answer.leaf.index
       } catch (error) {
         if (!(error instanceof AppError && error.code === "CONFLICT_KEYRING") || attempt >= 8) throw error
         await pullKeyring(this)

@@ -20,9 +20,3 @@ export function todayOf(session: Session): string {
   const two = (part: number) => String(part).padStart(2, "0")
   return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`
 }
-
-/** What every write does afterwards: fold the roster when it is due, remember the heads. */
-export async function settle({ session, roster }: Workspace): Promise<void> {
-  await roster.fold()
-  await session.pins.save()
-}

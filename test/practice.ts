@@ -1,0 +1,65 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { connect } from "../src/cli/http.ts"
+import { fileStorage } from "../src/cli/storage.ts"
+import { register, signIn } from "../src/client/account.ts"
+import type { Session, Surroundings } from "../src/client/session.ts"
+import { Transport } from "../src/client/transport.ts"
+import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
+import { type RunningServer, startServer } from "../src/server/main.ts"
+
+export const password = "correct horse battery staple"
+
+/** A real server in this process, on a folder of its own, and real clients of it. */
+export interface Practice {
+  readonly folder: string
+  readonly server: RunningServer
+  /** A device: a connection and a memory of its own. The same name is the same device. */
+  device(name: string): Surroundings
+  register(username: string, device?: string): Promise<Session>
+  /** Signs in and opens the roster. */
+  open(username: string, device?: string): Promise<Workspace>
+  close(): Promise<void>
+}
+
+export async function startPractice(): Promise<Practice> {
+  const folder = await mkdtemp(join(tmpdir(), "healthcrypt-practice-"))
+  const server = await startServer({
+    dataDir: join(folder, "data"),
+    host: "127.0.0.1",
+    port: 0,
+    transit: { kind: "plain" },
+    webRoot: null,
+    logLevel: "error",
+    notice: () => {},
+    now: () => Date.now(),
+  })
+  const connections: { close(): void }[] = []
+  const device = (name: string): Surroundings => {
+    const connection = connect(server.url, undefined)
+    connections.push(connection)
+    const storage = fileStorage(join(folder, "devices", name))
+    return { transport: new Transport(connection.send), storage, carrier: "bearer", now: () => Date.now() }
+  }
+  return {
+    folder,
+    server,
+    device,
+    async register(username, name = username) {
+      const account = { username, firstName: "Ada", lastName: "Byron", password }
+      return (await register(device(name), account)).session
+    },
+    async open(username, name = username) {
+      const work = workspaceOf(await signIn(device(name), username, password))
+      await work.roster.load()
+      await work.roster.sync()
+      return work
+    },
+    async close() {
+      for (const connection of connections) connection.close()
+      await server.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
