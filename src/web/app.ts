@@ -66,6 +66,7 @@ export function createApp({ api }: Backend): App {
     flushers,
     recordChanged: new Set(),
     async restore() {
+      if (!maybeRemembered()) return session.set({ state: "signed-out" })
       try {
         session.set(await api.restore())
       } catch (error) {

@@ -17,14 +17,14 @@ export function Diagnoses({ items }: { items: readonly DiagnosisView[] }) {
         Diagnoses <span className={classes.count}>{items.length || ""}</span>
       </h2>
       {items.length === 0 && <p className={classes.none}>No diagnosis written yet.</p>}
-      <ul className={classes.dated}>
+      <ul className={classes.diagnoses}>
         {shown.map(({ key, text, status, since, until, code }) => (
           <li key={key} className={classes.line} data-over={over.has(status) || undefined}>
+            <span className={classes.text}>{text || code || "(no text)"}</span>
             <span className={classes.date}>
               {since && showDate(since)}
               {until && ` – ${showDate(until)}`}
             </span>
-            <span className={classes.text}>{text || code || "(no text)"}</span>
             <span className={classes.end}>{status}</span>
           </li>
         ))}

@@ -6,6 +6,7 @@ import classes from "./identity-strip.module.css"
 /** Whose record this is: stays in sight while one scrolls. Allergies are the only red on the page. */
 export function IdentityStrip({ record, tab = "Record" }: { record: RecordView; tab?: string }) {
   const age = ageOf(record.birthDate, record.deceased.length >= 10 ? record.deceased.slice(0, 10) : undefined)
+  const identifier = record.identifiers.find(({ label }) => /medical record/i.test(label)) ?? record.identifiers[0]
   const name = [record.firstName, record.lastName].filter(Boolean).join(" ") || "(no name)"
   return (
     <div className={classes.strip}>
@@ -15,18 +16,18 @@ export function IdentityStrip({ record, tab = "Record" }: { record: RecordView; 
       </div>
       <ul className={classes.facts} aria-label="Identity">
         {age !== null && <li>{record.deceased ? `lived ${age} years` : `${age} years`}</li>}
-        {record.sex && <li>{record.sex}</li>}
+        {record.sex && <li>{record.sex.toLowerCase()}</li>}
         {record.birthDate && (
           <li>
             born <time dateTime={record.birthDate}>{showDate(record.birthDate)}</time>
           </li>
         )}
         {record.deceased && <li>died {showDate(record.deceased)}</li>}
-        {record.identifiers.slice(0, 1).map(({ label, value }) => (
-          <li key={value} className={classes.identifier}>
-            {label} {value}
+        {identifier && (
+          <li className={classes.identifier}>
+            {identifier.label} {identifier.value}
           </li>
-        ))}
+        )}
       </ul>
       {record.allergies.length > 0 && (
         <p className={classes.allergies}>

@@ -102,8 +102,8 @@ function Cells({ row, reachable }: { row: HomeRow | null; reachable: boolean }) 
         {age !== null && <span className={classes.age}> · {age}</span>}
       </td>
       <td className={classes.diagnoses}>
-        {shown.join(" · ")}
-        {more > 0 && ` +${more}`}
+        <span className={classes.some}>{shown.join(" · ")}</span>
+        {more > 0 && <span className={classes.more}> +{more}</span>}
       </td>
       <td className={classes.updated}>{showWhen(row.updated)}</td>
     </>

@@ -38,8 +38,9 @@ export function RecoveryWords({ sheet, level = 1, onDone }: RecoveryWordsProps) 
       </ol>
       <dl className={classes.facts}>
         <Fact label="Username" value={sheet.username} />
-        <Fact label="Address" value={sheet.origin} />
+        <Fact label="Address" value={location.origin} />
         <Fact label="Practice" value={sheet.practice} code />
+        <Fact label="Log" value={sheet.origin} code />
         <Fact label="Log key" value={sheet.logKey} code />
       </dl>
       <div className={classes.hide}>
@@ -88,8 +89,9 @@ function asText({ words, username, origin, practice, logKey }: RecoverySheet): s
     ...numbered,
     "",
     `Username  ${username}`,
-    `Address   ${origin}`,
+    `Address   ${location.origin}`,
     `Practice  ${practice}`,
+    `Log       ${origin}`,
     `Log key   ${logKey}`,
     "",
   ].join("\n")

@@ -15,14 +15,15 @@ export function ResourceGroup({ record, group }: { record: RecordId; group: Reco
   const { type, lines } = group
   const left = lines.length - limit
   const title = titleOf(type)
+  const dated = lines.some(({ date }) => date !== "")
   return (
     <section>
       <h2 className={classes.title}>
         {title} <span className={classes.count}>{lines.length.toLocaleString()}</span>
       </h2>
-      <ul>
+      <ul className={dated ? undefined : classes.undated}>
         {lines.slice(0, limit).map((line) => (
-          <Line key={line.key} record={record} line={line} />
+          <Line key={line.key} record={record} line={line} dated={dated} />
         ))}
       </ul>
       {left > 0 && (
@@ -39,7 +40,7 @@ export function ResourceGroup({ record, group }: { record: RecordId; group: Reco
   )
 }
 
-function Line({ record, line }: { record: RecordId; line: ResourceLine }) {
+function Line({ record, line, dated }: { record: RecordId; line: ResourceLine; dated: boolean }) {
   const { api } = useApp()
   const [open, setOpen] = useState(false)
   const [text, setText] = useState<string | null>(null)
@@ -54,7 +55,7 @@ function Line({ record, line }: { record: RecordId; line: ResourceLine }) {
   return (
     <li>
       <button type="button" className={classes.line} aria-expanded={open} onClick={toggle}>
-        <span className={classes.date}>{showDate(line.date)}</span>
+        {dated && <span className={classes.date}>{showDate(line.date)}</span>}
         <span className={classes.text}>{line.text || line.key}</span>
       </button>
       {open && (

@@ -1,8 +1,9 @@
-import { Navigate, Outlet, useRouterState } from "@tanstack/react-router"
+import { Outlet, useRouterState } from "@tanstack/react-router"
 import { useEffect, useRef } from "react"
 import { maybeRemembered, useApp, useSession } from "../app.ts"
 import { Frame } from "../parts/frame.tsx"
 import { Locked } from "../parts/locked.tsx"
+import { Redirect } from "../parts/redirect.tsx"
 import { Unreachable } from "../parts/unreachable.tsx"
 
 /** The gate to every page that needs somebody signed in: a stranger goes to the log-in page and comes back here. */
@@ -24,7 +25,7 @@ export function Inside() {
   if (account.state === "locked") return <Locked account={account} />
   if (account.state === "signed-out" || (account.state === "unknown" && !maybeRemembered())) {
     // After signing out on purpose the next one starts at home, not where this physician was.
-    return <Navigate to="/login" state={wasInside.current ? {} : { next: path }} replace />
+    return <Redirect to="/login" next={wasInside.current ? undefined : path} />
   }
   return (
     <Frame account={account.state === "signed-in" ? account : null}>

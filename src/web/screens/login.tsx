@@ -1,6 +1,6 @@
 import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { Link, Navigate, useRouterState } from "@tanstack/react-router"
+import { Link, useRouterState } from "@tanstack/react-router"
 import { useState } from "react"
 import { useApp, useSession } from "../app.ts"
 import { focusFirst, messageOf } from "../form-errors.ts"
@@ -8,6 +8,7 @@ import look from "../parts/form.module.css"
 import { Heading } from "../parts/heading.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
+import { Redirect } from "../parts/redirect.tsx"
 import { SecretField } from "../parts/secret-field.tsx"
 
 const names = ["username", "password"]
@@ -15,7 +16,8 @@ const names = ["username", "password"]
 export function LoginScreen() {
   const { api, session } = useApp()
   const account = useSession()
-  const next = useRouterState({ select: (state) => state.location.state.next }) ?? "/"
+  const asked = useRouterState({ select: (state) => state.location.state.next })
+  const [next] = useState(asked ?? "/")
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState(false)
   const form = useForm({
@@ -28,7 +30,7 @@ export function LoginScreen() {
     },
   })
 
-  if (account.state === "signed-in") return <Navigate to={next} replace />
+  if (account.state === "signed-in") return <Redirect to={next} />
 
   const submit = form.onSubmit(
     async ({ username, password }) => {

@@ -1,6 +1,6 @@
 import { Button, Textarea, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { Link, Navigate, useNavigate } from "@tanstack/react-router"
+import { Link, useNavigate } from "@tanstack/react-router"
 import { useState } from "react"
 import type { RecoverySheet } from "../../client/views.ts"
 import { newPasswordProblem, repeatProblem, tidyWords, usernameProblem, wordsProblem } from "../account-rules.ts"
@@ -11,6 +11,7 @@ import { Heading } from "../parts/heading.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
+import { Redirect } from "../parts/redirect.tsx"
 import { SecretField } from "../parts/secret-field.tsx"
 
 const names = ["username", "words", "password", "confirm"]
@@ -47,7 +48,7 @@ export function RecoverScreen() {
       </Outside>
     )
   }
-  if (account.state === "signed-in" && !busy) return <Navigate to="/" replace />
+  if (account.state === "signed-in" && !busy) return <Redirect to="/" />
 
   const submit = form.onSubmit(
     async ({ username, words, password }) => {
