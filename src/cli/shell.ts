@@ -1,4 +1,6 @@
-import { start } from "node:repl"
+import { createInterface } from "node:readline"
+import { type REPLServer, start } from "node:repl"
+import { PassThrough } from "node:stream"
 import { inspect } from "node:util"
 import { createContext, Script } from "node:vm"
 import { AppError } from "../errors.ts"
@@ -35,11 +37,29 @@ export const shell: CliCommand = {
 /** An interactive prompt, until its input ends. */
 async function converse(io: Io, models: Models): Promise<number> {
   if (io.isTerminal) io.stderr.write(greeting)
+  const input = io.isTerminal ? io.stdin : new PassThrough()
   const prompt = io.isTerminal ? "healthcrypt> " : ""
-  const repl = start({ prompt, input: io.stdin, output: io.stdout, terminal: io.isTerminal, ignoreUndefined: true })
+  const repl = start({ prompt, input, output: io.stdout, terminal: io.isTerminal, ignoreUndefined: true })
   Object.assign(repl.context, models)
-  await new Promise<void>((resolve) => repl.once("exit", resolve))
+  const ended = new Promise<void>((resolve) => repl.once("exit", resolve))
+  if (input instanceof PassThrough) await feed(repl, input, io)
+  await ended
   return 0
+}
+
+/** Gives a prompt without a terminal one line after the other, each when the one before is answered, awaiting included. */
+async function feed(repl: REPLServer, input: PassThrough, io: Io): Promise<void> {
+  let answered = (): void => {}
+  // Node shows a prompt when a line is done with, however it ended; here nobody looks at one.
+  Object.assign(repl, { displayPrompt: () => answered() })
+  for await (const line of createInterface({ input: io.stdin })) {
+    const isCommand = /^\s*(\.\w|$)/.test(line)
+    const answer = Promise.withResolvers<void>()
+    answered = answer.resolve
+    input.write(`${line}\n`)
+    if (!isCommand) await answer.promise
+  }
+  input.end()
 }
 
 async function evaluate(io: Io, models: Models, expression: string): Promise<number> {
@@ -50,7 +70,7 @@ async function evaluate(io: Io, models: Models, expression: string): Promise<num
     return 0
   } catch (error) {
     if (error instanceof AppError) throw error
-    io.stderr.write(`${inspect(error)}\n`)
+    io.stderr.write(`${String(error)}\n`)
     return 1
   }
 }

@@ -25,14 +25,15 @@ export const verify: CliCommand = {
 }
 
 function report(io: Io, { practice, counts, findings }: Audit, signatureChecked: boolean): void {
-  const width = Math.max(...counts.map(({ count }) => String(count).length))
-  if (practice !== null) io.stdout.write(`Practice ${practice}\n`)
-  for (const { name, count } of counts) io.stdout.write(`${String(count).padStart(width)} ${name}\n`)
+  const width = Math.max(...counts.map(({ name }) => name.length))
+  io.stdout.write(`${"practice".padEnd(width)}  ${practice ?? "?"}\n`)
+  for (const { name, count } of counts) io.stdout.write(`${name.padEnd(width)}  ${count}\n`)
   for (const { row, what } of findings.slice(0, shownFindings)) io.stderr.write(`TAMPERED ${row}: ${what}\n`)
   if (findings.length > shownFindings) io.stderr.write(`and ${findings.length - shownFindings} more\n`)
   if (!signatureChecked)
     io.stderr.write("The checkpoint's signature was not checked: the log's key lies in secrets/, which is not here.\n")
-  if (findings.length === 0) io.stdout.write("Everything is as it was signed and logged.\n")
+  if (findings.length === 0)
+    io.stdout.write(`Everything ${signatureChecked ? "" : "else "}is as it was signed and logged.\n`)
   else
     io.stderr.write(
       "This database was changed behind Healthcrypt's back. Stop the server, keep a copy of the folder as evidence, and " +
