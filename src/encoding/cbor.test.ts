@@ -16,7 +16,7 @@ const value: fc.Arbitrary<CborValue> = fc.letrec((tie) => ({
     fc.dictionary(
       fc.string().filter((key) => key !== "__proto__"),
       tie("value"),
-      { maxLength: 4, noNullPrototype: true },
+      { maxKeys: 4, noNullPrototype: true },
     ),
   ),
 })).value as fc.Arbitrary<CborValue>

@@ -95,7 +95,7 @@ function checkOpen(entry: EntryStatement): Standing {
     owner?.physician === entry.author && owner.role === "owner" && owner.until === undefined && others.length === 0,
   )
   demand(entry.keyCommit !== undefined && entry.body !== undefined && entry.summary !== undefined)
-  demand(entry.grants === undefined)
+  demand(entry.grants === undefined && entry.attachments === undefined)
   return { members: entry.members ?? [], mustRaise: false }
 }
 
