@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto"
 import { client, ready } from "@serenity-kit/opaque"
 import type { FastifyInstance, InjectOptions } from "fastify"
 import type { z } from "zod"
@@ -62,7 +63,7 @@ export async function newSigner(seed: Uint8Array = randomToken(32)): Promise<Tes
 }
 
 export function randomToken(length: number): Uint8Array<ArrayBuffer> {
-  return crypto.getRandomValues(new Uint8Array(length))
+  return new Uint8Array(randomBytes(length))
 }
 
 export interface Drafted {

@@ -1,10 +1,11 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import {
-  type Kysely,
-  Kysely as KyselyDatabase,
+  type DatabaseConnection,
+  Kysely,
   SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
+  SqliteDriver,
   type SqliteStatement,
 } from "kysely"
 import type { Schema } from "./schema.ts"
@@ -23,16 +24,41 @@ export function openSqlite(file: string, access: "write" | "read"): Db {
     database.exec("pragma wal_autocheckpoint = 4000")
   }
   database.exec("pragma cache_size = -32000")
-  return new KyselyDatabase<Schema>({ dialect: new NodeSqliteDialect({ database: new Connection(database) }) })
+  return new Kysely<Schema>({ dialect: new NodeSqliteDialect(database) })
 }
 
-/** Migrations are all or nothing: SQLite's CREATE TABLE takes part in transactions, whatever Kysely assumes. */
 class NodeSqliteDialect extends SqliteDialect {
+  readonly #database: DatabaseSync
+
+  constructor(database: DatabaseSync) {
+    super({ database: new Connection(database) })
+    this.#database = database
+  }
+
   override createAdapter(): SqliteAdapter {
     return new TransactionalAdapter()
   }
+
+  override createDriver(): SqliteDriver {
+    return new NodeSqliteDriver(this.#database)
+  }
 }
 
+/** At a full disk or a failing one SQLite rolls back by itself; then there is nothing left to roll back. */
+class NodeSqliteDriver extends SqliteDriver {
+  readonly #database: DatabaseSync
+
+  constructor(database: DatabaseSync) {
+    super({ database: new Connection(database) })
+    this.#database = database
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#database.isTransaction) await super.rollbackTransaction(connection)
+  }
+}
+
+/** Migrations are all or nothing: SQLite's CREATE TABLE takes part in transactions, whatever Kysely assumes. */
 class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true

@@ -150,9 +150,13 @@ async function attempt(batch: OpenBatch, work: Work<unknown>): Promise<Outcome> 
     await batch.db.executeQuery(release)
     return { answer }
   } catch (cause) {
-    // Fails, and with it the whole batch, when SQLite has given up the transaction.
-    await batch.db.executeQuery(rollback)
-    await batch.db.executeQuery(release)
+    try {
+      await batch.db.executeQuery(rollback)
+      await batch.db.executeQuery(release)
+    } catch {
+      // SQLite has given up the transaction, and with it the whole batch.
+      throw cause
+    }
     batch.leaves.length = mark
     return { refusal: storageError(cause) }
   }

@@ -1,0 +1,344 @@
+import { DatabaseSync } from "node:sqlite"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { newId, type RecordId } from "../../encoding/ids.ts"
+import { type ChainHead, extendChain } from "../../proof/chain.ts"
+import { openNote, type TreeHead } from "../../proof/checkpoint.ts"
+import { leafData } from "../../proof/leaf.ts"
+import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
+import type { Receipt } from "../../protocol/log.ts"
+import { logSigner } from "../log.ts"
+import { type Author, type Drafted, draftEntry, newAuthor, randomToken } from "../test-client.ts"
+import { databases, type TestStore } from "../test-server.ts"
+import { openSqlite } from "./connection.ts"
+import { migrate, sqliteTypes } from "./migrations.ts"
+import { openStore } from "./sqlite.ts"
+import type { NewPhysician, NewSession, VerifiedEntry } from "./store.ts"
+
+describe.each(databases)("store on $name", ({ open }) => {
+  let at: TestStore
+  let ada: Author
+  beforeEach(async () => {
+    at = await open()
+    ada = await enrol(at, "ada")
+  })
+  afterEach(() => at.close())
+
+  test("a receipt proves the leaf under a checkpoint that the log signed", async () => {
+    const { entry, receipt } = await append(at, ada, newId<"record">(), null)
+    const head = await headOf(at, receipt)
+    expect(receipt.leaf.index).toBe(2)
+    expect(includes(head, receipt, ada, entry)).toBe(true)
+  })
+
+  test("of two on the same head one wins, whichever batch they come in", async () => {
+    const record = newId<"record">()
+    const first = await append(at, ada, record, null)
+    const before = await at.store.chainHead(record)
+    const seen = await headOf(at, first.receipt)
+    const next = () => draft(at, ada, record, first, seen)
+    const [one, two, late] = await Promise.all([next(), next(), next()])
+    const results = await Promise.allSettled([one, two].map((entry) => at.store.append({ ...entry, before })))
+    expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"])
+    await expect(at.store.append({ ...late, before })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
+    await expect(at.store.append({ ...late, before: null })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
+    expect((await at.store.readEntries(ada.physician, record, 0, 0)).entries).toHaveLength(2)
+  })
+
+  test("a refused work leaves nothing behind, and its neighbours in the batch are whole", async () => {
+    const record = newId<"record">()
+    const opened = await draft(at, ada, record, null)
+    const other = await draft(at, ada, newId<"record">(), null)
+    const [first, again, next] = await Promise.allSettled([
+      at.store.append(opened),
+      at.store.append(opened),
+      at.store.append(other),
+    ])
+    expect(again).toMatchObject({ status: "rejected", reason: { code: "CONFLICT_HEAD" } })
+    if (first.status !== "fulfilled" || next.status !== "fulfilled") throw new Error("refused")
+    expect([first.value.leaf.index, next.value.leaf.index]).toEqual([2, 3])
+    const head = await headOf(at, next.value)
+    expect(head.size).toBe(4)
+    expect(includes(head, first.value, ada, opened)).toBe(true)
+    expect(includes(head, next.value, ada, other)).toBe(true)
+  })
+
+  test("whatever was answered is in the file, for any other connection", async () => {
+    const outside = new DatabaseSync(at.file, { readOnly: true })
+    const count = outside.prepare("select count(*) as n from entry where record = ?")
+    const records = Array.from({ length: 40 }, () => newId<"record">())
+    await Promise.all(
+      records.map(async (record) => {
+        await append(at, ada, record, null)
+        expect(count.get(record)).toEqual({ n: 1 })
+      }),
+    )
+    outside.close()
+  })
+
+  test("acts are numbered one after the other, in one batch as in many", async () => {
+    const sessions = Array.from({ length: 5 }, () => newSession(ada, at.clock.time))
+    await Promise.all(sessions.map((session) => at.store.startSession(session, "sign-in")))
+    await at.store.startSession(newSession(ada, at.clock.time), "recover")
+    const file = new DatabaseSync(at.file, { readOnly: true })
+    const rows = file.prepare("select number, type from leaf where stream = 'act' order by idx").all()
+    file.close()
+    expect(rows.map((row) => row.number)).toEqual([0, 1, 2, 3, 4, 5])
+    expect(rows.map((row) => row.type)).toEqual([...Array(5).fill("sign-in"), "recover"])
+  })
+
+  test("a restart goes on where the log stood", async () => {
+    const heads: TreeHead[] = [{ ...at.store.treeHead() }]
+    let chain = await append(at, ada, newId<"record">(), null)
+    for (let i = 0; i < 12; i++) {
+      heads.push(at.store.treeHead())
+      if (i % 3 === 0) await at.reopen()
+      chain = await append(at, ada, chain.entry.entry.record, chain, at.store.treeHead())
+      const head = at.store.treeHead()
+      for (const old of heads) {
+        const { consistency } = await at.store.logState(old.size)
+        expect(verifyConsistency(old.size, old.root, head.size, head.root, consistency)).toBe(true)
+      }
+    }
+    expect(at.store.practice).toBe((await at.reopen()).practice)
+  })
+
+  test("a batch that cannot be committed is refused whole, and the log is as before", async () => {
+    const before = at.store.treeHead()
+    await at.store.close()
+    let failing = false
+    const signCheckpoint = (checkpoint: Parameters<typeof at.signer.sign>[0]) => {
+      if (failing) throw new Error("no")
+      return at.signer.sign(checkpoint)
+    }
+    const store = await openStore({ file: at.file, signCheckpoint, now: () => at.clock.time })
+    const entries = await Promise.all([1, 2, 3].map(() => draft({ ...at, store }, ada, newId<"record">(), null)))
+    failing = true
+    const results = await Promise.allSettled(entries.map((entry) => store.append(entry)))
+    for (const result of results) expect(result).toMatchObject({ status: "rejected", reason: { code: "UNAVAILABLE" } })
+    expect(store.treeHead()).toEqual(before)
+    failing = false
+    const receipts = await Promise.all(entries.map((entry) => store.append(entry)))
+    expect(receipts.map((receipt) => receipt.leaf.index)).toEqual([2, 3, 4])
+    await store.close()
+    await expect(store.append(entries[0]!)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    await at.reopen().catch(() => {})
+  })
+
+  test("migrating again changes nothing", async () => {
+    const schema = "select sql from sqlite_master where sql is not null order by name"
+    const read = () => {
+      const file = new DatabaseSync(at.file, { readOnly: true })
+      const rows = file.prepare(schema).all()
+      file.close()
+      return rows
+    }
+    const before = read()
+    const db = openSqlite(at.file, "write")
+    await migrate(db, sqliteTypes)
+    await db.destroy()
+    expect(read()).toEqual(before)
+  })
+
+  test("a log that was changed, or another key, is refused at the start", async () => {
+    await append(at, ada, newId<"record">(), null)
+    await at.store.close()
+    const options = { file: at.file, signCheckpoint: at.signer.sign, now: () => 0 }
+    const other = logSigner(new Uint8Array(32).fill(8))
+    await expect(openStore({ ...options, signCheckpoint: other.sign })).rejects.toMatchObject({ code: "TAMPERED_LOG" })
+    const file = new DatabaseSync(at.file)
+    file.exec("update node set hash = zeroblob(32) where level = 1")
+    await expect(openStore(options)).rejects.toMatchObject({ code: "TAMPERED_LOG" })
+    file.exec("delete from node where level = 1")
+    file.close()
+    await expect(openStore(options)).rejects.toMatchObject({ code: "TAMPERED_LOG" })
+  })
+
+  test("a username and an id are given once, even to two at the same time", async () => {
+    const eve = await newAuthor("eve")
+    const results = await Promise.allSettled([
+      register(at, eve),
+      register(at, { ...(await newAuthor("eve")), username: "eve" }),
+      register(at, { ...eve, username: "eve2" }),
+    ])
+    expect(results.map((result) => (result.status === "rejected" ? result.reason.code : "ok"))).toEqual([
+      "ok",
+      "CONFLICT_USERNAME",
+      "CONFLICT_EXISTS",
+    ])
+  })
+
+  test("keyring: the next number is taken, the same again is told again, anything else conflicts", async () => {
+    const token = randomToken(500)
+    const receipt = await at.store.putKeyring(ada.physician, 1, token, 0)
+    const again = await at.store.putKeyring(ada.physician, 1, token, 0)
+    expect(again.leaf).toEqual(receipt.leaf)
+    for (const number of [0, 1, 3])
+      await expect(at.store.putKeyring(ada.physician, number, randomToken(500), 0)).rejects.toMatchObject({
+        code: "CONFLICT_KEYRING",
+      })
+    expect(await at.store.keyring(ada.physician)).toEqual({ number: 1, token, leaf: receipt.leaf })
+  })
+
+  test("segments: immutable, and only the owner's", async () => {
+    const bob = await enrol(at, "bob")
+    const segment = { id: newId<"segment">(), token: randomToken(5000) }
+    await at.store.putSegment(ada.physician, segment)
+    await at.store.putSegment(ada.physician, segment)
+    await expect(at.store.putSegment(ada.physician, { ...segment, token: randomToken(9) })).rejects.toMatchObject({
+      code: "CONFLICT_EXISTS",
+    })
+    await expect(at.store.putSegment(bob.physician, segment)).rejects.toMatchObject({ code: "CONFLICT_EXISTS" })
+    expect(await at.store.segments(ada.physician)).toEqual([segment])
+    expect(await at.store.segments(bob.physician)).toEqual([])
+    expect(await at.store.segment(bob.physician, segment.id)).toBe(null)
+    await at.store.deleteSegment(bob.physician, segment.id)
+    expect(await at.store.segment(ada.physician, segment.id)).toEqual(segment.token)
+    await at.store.deleteSegment(ada.physician, segment.id)
+    expect(await at.store.segments(ada.physician)).toEqual([])
+  })
+
+  test("entries come in stretches of about 8 MiB, the head's proof with the last", async () => {
+    const record = newId<"record">()
+    let chain = await append(at, ada, record, null, undefined, 3_000_000)
+    for (let i = 0; i < 4; i++) chain = await append(at, ada, record, chain, at.store.treeHead(), 3_000_000)
+    const first = await at.store.readEntries(ada.physician, record, 0, 0)
+    expect([first.entries.length, first.more, first.inclusion]).toEqual([2, true, []])
+    expect(first.selfGrants).toHaveLength(1)
+    const last = await at.store.readEntries(ada.physician, record, 4, 0)
+    expect([last.entries.length, last.more]).toEqual([1, false])
+    const head = at.store.treeHead()
+    const { receipt, entry } = chain
+    expect(includes(head, { ...receipt, inclusion: last.inclusion }, ada, entry)).toBe(true)
+    const none = await at.store.readEntries(ada.physician, record, 5, head.size)
+    expect([none.entries.length, none.more, none.inclusion]).toEqual([0, false, []])
+  })
+
+  test("changes: mine alone, in the log's order, page by page, heads proved", async () => {
+    const bob = await enrol(at, "bob")
+    const chains = []
+    for (let i = 0; i < 6; i++) chains.push(await append(at, ada, newId<"record">(), null))
+    await append(at, bob, newId<"record">(), null)
+    const written = await append(at, ada, chains[0]!.entry.entry.record, chains[0]!, at.store.treeHead())
+    const pages = []
+    for (let since = 0, more = true; more; ) {
+      const page = await at.store.readChanges(ada.physician, since, 3, 0)
+      pages.push(page)
+      ;({ next: since, more } = page)
+    }
+    const entries = pages.flatMap((page) => page.entries)
+    expect(entries.map((entry) => entry.leaf.index)).toEqual([
+      ...chains.map(({ receipt }) => receipt.leaf.index),
+      written.receipt.leaf.index,
+    ])
+    expect(entries.map((entry) => entry.inclusion !== undefined)).toEqual([false, ...Array(6).fill(true)])
+    expect(entries.map((entry) => entry.selfGrant !== undefined)).toEqual([...Array(6).fill(true), false])
+    const head = at.store.treeHead()
+    const shown = { ...written.receipt, inclusion: entries.at(-1)!.inclusion! }
+    expect(includes(head, shown, ada, written.entry)).toBe(true)
+    expect(pages.at(-1)!.next).toBe(head.size)
+    const nothing = await at.store.readChanges(ada.physician, Number.MAX_SAFE_INTEGER, 0, head.size)
+    expect([nothing.entries, nothing.next, nothing.more]).toEqual([[], head.size, false])
+  })
+
+  test("sessions: found by hash, locked, ended, purged", async () => {
+    const session = { ...newSession(ada, at.clock.time), half: randomToken(32) }
+    const other = newSession(ada, at.clock.time)
+    await at.store.startSession(session, "sign-in")
+    await at.store.startSession(other, "sign-in")
+    expect(await at.store.findSession(session.tokenHash)).toMatchObject({ id: session.id, half: session.half })
+    await at.store.dropHalf(session.id)
+    expect((await at.store.findSession(session.tokenHash))?.half).toBe(null)
+    await at.store.touchSession(other.id, at.clock.time + 1000)
+    await at.store.purgeSessions(at.clock.time, at.clock.time)
+    expect(await at.store.findSession(session.tokenHash)).toBe(null)
+    await at.store.purgeSessions(other.expires, 0)
+    expect(await at.store.findSession(other.tokenHash)).toBe(null)
+  })
+
+  test("a record's read is one act a session, an export is always one", async () => {
+    const { entry } = await append(at, ada, newId<"record">(), null)
+    const session = newSession(ada, at.clock.time)
+    await at.store.startSession(session, "sign-in")
+    const { size } = at.store.treeHead()
+    const { record } = entry.entry
+    for (const act of ["read", "read", "export", "export"] as const)
+      await at.store.recordAct(ada.physician, session.id, record, act)
+    expect(at.store.treeHead().size).toBe(size + 3)
+    await at.store.endSession(session.id)
+  })
+})
+
+type Appended = { readonly entry: VerifiedEntry & Drafting; readonly receipt: Receipt }
+type Drafting = { readonly drafted: Drafted }
+
+async function enrol(at: TestStore, username: string): Promise<Author> {
+  const author = await newAuthor(username)
+  await register(at, author)
+  return author
+}
+
+function register(at: TestStore, author: Author) {
+  const physician: NewPhysician = {
+    physician: author.physician,
+    username: author.username,
+    opaqueRecord: "record",
+    identity: { statement: randomToken(100), signature: randomToken(64) },
+    unlocks: [{ method: "password", generation: 0, token: randomToken(137) }],
+    recoveryKey: randomToken(32),
+    profile: randomToken(100),
+    keyring: randomToken(100),
+  }
+  return at.store.register(physician, newSession(author, at.clock.time))
+}
+
+function newSession(author: Author, created: number): NewSession {
+  const tokenHash = Buffer.from(randomToken(32)).toString("base64url")
+  return { id: newId(), physician: author.physician, tokenHash, half: null, created, expires: created + 1000 * 3600 }
+}
+
+async function draft(
+  at: Pick<TestStore, "store">,
+  author: Author,
+  record: RecordId,
+  on: Appended | null,
+  seen?: TreeHead,
+  bytes?: number,
+): Promise<VerifiedEntry & Drafting> {
+  const head = seen && { size: seen.size, root: seen.root }
+  const drafted = await draftEntry(author, record, on?.entry.drafted ?? null, head, {}, bytes)
+  const before: ChainHead | null = await at.store.chainHead(record)
+  const { body, summary, signed } = drafted
+  const { size } = at.store.treeHead()
+  const link = await extendChain(before, record, signed, size, () => author)
+  const selfGrant = before === null ? randomToken(89) : undefined
+  return { ...link, before, signed, body, summary, selfGrant, since: 0, drafted }
+}
+
+async function append(
+  at: TestStore,
+  author: Author,
+  record: RecordId,
+  on: Appended | null,
+  seen?: TreeHead,
+  bytes?: number,
+): Promise<Appended> {
+  const entry = await draft(at, author, record, on, seen, bytes)
+  return { entry, receipt: await at.store.append(entry) }
+}
+
+function headOf(at: TestStore, receipt: Receipt): Promise<TreeHead> {
+  return openNote(receipt.log.checkpoint, `healthcrypt/${at.store.practice}`, at.signer.publicKey)
+}
+
+function includes(head: TreeHead, { leaf, inclusion }: Receipt, author: Author, { entry, head: link }: VerifiedEntry) {
+  const data = leafData({
+    subject: entry.record,
+    stream: "entry",
+    type: "entry",
+    number: entry.seq,
+    actor: author.physician,
+    statementHash: link.hash,
+    ...leaf,
+  })
+  return verifyInclusion(leafHash(data), leaf.index, head.size, inclusion, head.root)
+}
