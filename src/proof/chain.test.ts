@@ -176,6 +176,12 @@ describe("place", () => {
     await refuses(extend(head, change))
   })
 
+  it("refuses a second open that else looks like a change of members", async () => {
+    const { head } = await begin()
+    const again = next(head, { kind: "open", members: [member(ada, "owner")] })
+    await refuses(extendChain(head, record, sign(without(again, "body", "summary")), 20, findKeys))
+  })
+
   it("refuses no prev, a prev on the first, and a first that is not seq 0", async () => {
     const { head } = await begin()
     await refuses(extendChain(head, record, sign(without(next(head), "prev")), 20, findKeys))
@@ -251,6 +257,7 @@ describe("members", () => {
       }),
     ],
     ["an epoch that skips", (head) => ({ ...raise(head, shared), epoch: 2 })],
+    ["an epoch that skips, without a key", () => ({ kind: "members", members: shared, epoch: 2 })],
     ["a rise without a key", (head) => without(raise(head, shared), "keyCommit")],
     ["a rise without a summary", (head) => without(raise(head, shared), "summary")],
     ["a rise without grants", (head) => without(raise(head, shared), "grants")],

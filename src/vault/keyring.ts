@@ -51,7 +51,10 @@ export async function openKeyring(
   number: number,
   token: Uint8Array,
 ): Promise<Keyring> {
-  const parsed = schema.safeParse(parseCbor(await open(key, keyringPlace(physician, number), token), maxBytes))
-  if (!parsed.success) throw new AppError("CANNOT_OPEN", undefined, { cause: parsed.error })
-  return parsed.data
+  const content = await open(key, keyringPlace(physician, number), token)
+  try {
+    return schema.parse(parseCbor(content, maxBytes))
+  } catch (cause) {
+    throw new AppError("CANNOT_OPEN", undefined, { cause })
+  }
 }
