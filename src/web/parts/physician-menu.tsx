@@ -13,7 +13,13 @@ export function PhysicianMenu({ account }: { account: Extract<Account, { state: 
   const close = () =>
     void lock().catch(() => session.set({ state: "locked", username: account.username, reason: "asked" }))
   return (
-    <Menu position="bottom-end" width={216} shadow="none" classNames={{ dropdown: classes.dropdown }}>
+    <Menu
+      position="bottom-end"
+      width={176}
+      withinPortal={false}
+      shadow="none"
+      classNames={{ dropdown: classes.dropdown }}
+    >
       <Menu.Target>
         <button type="button" className={classes.button}>
           <span className={classes.name}>{name}</span>
@@ -21,7 +27,6 @@ export function PhysicianMenu({ account }: { account: Extract<Account, { state: 
         </button>
       </Menu.Target>
       <Menu.Dropdown>
-        <div className={classes.who}>Signed in as {account.username}</div>
         <Menu.Item leftSection={<IconLock size={18} stroke={1.75} aria-hidden="true" />} onClick={close}>
           Lock
         </Menu.Item>

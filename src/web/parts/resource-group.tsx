@@ -4,6 +4,7 @@ import { useApp } from "../app.ts"
 import { showDate } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
 import type { RecordId } from "../record-id.ts"
+import { Hidden } from "./hidden.tsx"
 import classes from "./plain-list.module.css"
 
 const firstLook = 5
@@ -27,13 +28,9 @@ export function ResourceGroup({ record, group }: { record: RecordId; group: Reco
         ))}
       </ul>
       {left > 0 && (
-        <button
-          type="button"
-          className={classes.more}
-          aria-label={`Show more: ${title}`}
-          onClick={() => setLimit(limit + more)}
-        >
+        <button type="button" className={classes.more} onClick={() => setLimit(limit + more)}>
           Show {left > more ? `${more} more of ${left.toLocaleString()}` : `${left.toLocaleString()} more`}
+          <Hidden> {title}</Hidden>
         </button>
       )}
     </section>

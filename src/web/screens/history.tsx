@@ -5,6 +5,7 @@ import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
+import { Hidden } from "../parts/hidden.tsx"
 import { IdentityStrip } from "../parts/identity-strip.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
@@ -103,7 +104,7 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
         params={{ id, seq: String(item.seq) }}
         className={classes.view}
       >
-        View this version<span className={classes.hidden}> ({item.seq + 1})</span>
+        View this version<Hidden> ({item.seq + 1})</Hidden>
       </Link>
     </li>
   )
