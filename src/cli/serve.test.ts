@@ -5,7 +5,10 @@ import { request } from "node:https"
 import { connect, createServer } from "node:net"
 import { hostname } from "node:os"
 import { delimiter, join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { UsageError } from "./ask.ts"
+import { serve } from "./serve.ts"
 import { run, type Server, serveForTest, temporaryFolder } from "./terminal.fixture.ts"
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>
@@ -89,6 +92,18 @@ describe("serve", () => {
   })
 })
 
+describe("serve killed in the middle of its first start", () => {
+  test.each([250, 350, 500])("after %i ms starts all the same", async (ms) => {
+    const data = freshData()
+    const first = serveForTest(["--data", data], { killAfterMs: ms }).then((server) => server.stop("SIGKILL"))
+    await first.catch(() => {})
+    const server = await serveForTest(["--data", data])
+    expect((await fetch(`${server.url}/api/practice`)).status).toBe(200)
+    await server.stop("SIGKILL")
+    expect((await run(["verify", "--data", data])).code).toBe(0)
+  })
+})
+
 describe("serve refuses, and says what to do", () => {
   test("a second server on one folder", async () => {
     const data = freshData()
@@ -156,6 +171,17 @@ describe("serve refuses, and says what to do", () => {
     expect(existsSync(join(data, "secrets"))).toBe(false)
   })
 
+  test("a database that is damaged, or of a newer version", async () => {
+    const data = freshData()
+    await withServer(["--data", data], async () => {})
+    const database = new DatabaseSync(join(data, "healthcrypt.db"))
+    database.exec("insert into kysely_migration values ('9999-later', '2099-01-01')")
+    database.close()
+    const { code, stderr } = await run(["serve", "--port", "0", "--data", data])
+    expect(code).toBe(1)
+    expect(stderr).toContain("cannot be opened: it is damaged, or a newer version of Healthcrypt made it")
+  })
+
   test("a log that another key signed", async () => {
     const [one, other] = [freshData(), freshData()]
     for (const data of [one, other]) await withServer(["--data", data], async () => {})
@@ -167,17 +193,26 @@ describe("serve refuses, and says what to do", () => {
 
   test.each([
     [["--port", "x"], "--port takes a number from 0 to 65535."],
-    [["--port", "65536"], "--port takes a number from 0 to 65535."],
-    [["--tls", "on"], "--tls takes only: auto."],
-    [["--tls-cert", "a.pem"], "--tls-cert and --tls-key go together."],
-    [["--tls", "auto", "--behind-proxy"], "Choose one of"],
-    [["--log-level", "loud"], "--log-level takes one of"],
     [["--nonsense"], "unknown option '--nonsense'"],
   ])("%j as a wrong usage", async (args, advice) => {
     const { code, stdout, stderr } = await run(["serve", ...args])
     expect(code).toBe(2)
     expect(stdout).toBe("")
     expect(stderr).toContain(advice)
+  })
+
+  test.each([
+    [{ port: "65536" }, "--port takes a number from 0 to 65535."],
+    [{ tls: "on" }, "--tls takes only: auto."],
+    [{ tlsCert: "a.pem" }, "--tls-cert and --tls-key go together."],
+    [{ tls: "auto", behindProxy: true }, "Choose one of"],
+    [{ logLevel: "loud" }, "--log-level takes one of"],
+  ])("the options %j", async (options, advice) => {
+    const { stdin, stdout, stderr, env } = process
+    const given = { port: "0", host: "127.0.0.1", data: freshData(), logLevel: "info", ...options }
+    const running = serve.run({ stdin, stdout, stderr, env, isTerminal: false }, given, [])
+    await expect(running).rejects.toThrow(advice)
+    await expect(running).rejects.toBeInstanceOf(UsageError)
   })
 })
 
@@ -195,6 +230,22 @@ describe("beyond this machine", () => {
       await expect(getByTls("localhost", new URL(url).port, undefined)).rejects.toThrow("certificate")
       const { headers } = await getByTls("localhost", new URL(url).port, ca, { host: `${hostname()}:5000` })
       expect(headers["strict-transport-security"]).toBe("max-age=31536000")
+    })
+  })
+
+  test("the command line trusts that authority by HEALTHCRYPT_CA, and nothing without it", async () => {
+    const data = freshData()
+    await withServer(["--tls", "auto", "--data", data], async ({ url }) => {
+      const env = {
+        HEALTHCRYPT_SERVER: url,
+        HEALTHCRYPT_HOME: join(folder.path, "home"),
+        HEALTHCRYPT_USERNAME: "ada",
+        HEALTHCRYPT_PASSWORD: "correct horse battery staple",
+      }
+      const input = '{"firstName":"Ada","lastName":"Byron"}'
+      expect((await run(["register"], { env, input })).code).toBe(1)
+      const trusting = await run(["register"], { env: { ...env, HEALTHCRYPT_CA: join(data, "ca.pem") }, input })
+      expect(trusting.code, trusting.stderr).toBe(0)
     })
   })
 

@@ -19,6 +19,7 @@ export interface Settings {
   readonly env?: Readonly<Record<string, string>>
   /** Another Node than the one that runs the tests. */
   readonly node?: string
+  readonly killAfterMs?: number
 }
 
 /** Runs the real command to its end. */
@@ -69,7 +70,7 @@ export async function temporaryFolder(): Promise<{ path: string; remove(): Promi
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
-function launch(args: readonly string[], { env, node }: Settings) {
+function launch(args: readonly string[], { env, node, killAfterMs }: Settings) {
   const output = { stdout: "", stderr: "" }
   const child: ChildProcess = spawn(node ?? process.execPath, [bin, ...args], { env: { ...process.env, ...env } })
   for (const name of ["stdout", "stderr"] as const) {
@@ -77,5 +78,6 @@ function launch(args: readonly string[], { env, node }: Settings) {
       output[name] += text
     })
   }
+  if (killAfterMs !== undefined) setTimeout(() => child.kill("SIGKILL"), killAfterMs)
   return { child, output }
 }

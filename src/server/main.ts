@@ -56,6 +56,8 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       file: folder.database,
       signCheckpoint: logSigner(secrets.logSeed).sign,
       now: config.now,
+    }).catch((cause) => {
+      throw cause instanceof AppError ? cause : unopened(folder.database, cause)
     })
     held.push(() => store.close())
     const secure = config.transit.kind !== "plain"
@@ -81,6 +83,13 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     await letGo()
     throw error
   }
+}
+
+function unopened(path: string, cause: unknown): AppError {
+  const advice =
+    `${path} cannot be opened: it is damaged, or a newer version of Healthcrypt made it. Update Healthcrypt; ` +
+    "if that does not help, put your copy of the database back."
+  return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
 }
 
 async function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<void> {

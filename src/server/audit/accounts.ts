@@ -43,7 +43,25 @@ export async function auditAccounts(db: Db, findings: Findings): Promise<Account
     .executeTakeFirstOrThrow()
   if (findings.list.length === 0)
     findings.demand(Number(count) === identities, "identity", "there are identities of nobody")
+  await auditLeaves(db, findings)
   return { physicians: verified.size, identities, identitiesOf: (physician) => verified.get(physician) ?? [] }
+}
+
+/** Every leaf that speaks of an identity has that identity. */
+async function auditLeaves(db: Db, findings: Findings): Promise<void> {
+  const lost = await db
+    .selectFrom("leaf")
+    .leftJoin("identity", (join) =>
+      join.onRef("identity.physician", "=", "leaf.subject").onRef("identity.seq", "=", "leaf.number"),
+    )
+    .select(["leaf.idx", "leaf.subject", "leaf.number"])
+    .where("leaf.stream", "=", "identity")
+    .where("identity.physician", "is", null)
+    .execute()
+  for (const { idx, subject, number } of lost) {
+    const what = `the identity that it speaks of is missing: physician=${subject} seq=${number}`
+    findings.tampered(rowName("leaf", { idx }), what)
+  }
 }
 
 async function auditIdentities(

@@ -114,6 +114,10 @@ describe("what nobody signed for is noticed", () => {
     ["a record is gone", "delete from record where rowid = 2"],
     ["an identity is gone", "delete from identity where seq = 1 and rowid = (select max(rowid) from identity)"],
     ["a way to unlock is gone", "delete from unlock where rowid = 1"],
+    [
+      "a physician is gone with everything of theirs",
+      "delete from record where id in (select record from member where physician = (select max(id) from physician)); delete from identity where physician = (select max(id) from physician); delete from physician where id = (select max(id) from physician)",
+    ],
     ["a leaf is gone", "delete from leaf where idx = (select max(idx) from leaf)"],
     ["a leaf in the middle is gone", "delete from leaf where idx = 5"],
     ["a node is gone", "delete from node where level = 1 and idx = 1"],
