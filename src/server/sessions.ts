@@ -117,8 +117,12 @@ function demandSameOrigin(request: FastifyRequest): void {
   throw new AppError("NOT_ALLOWED", "This request came from another site's page. Open Healthcrypt by its own address.")
 }
 
+/** A browser leaves out the port that goes without saying, on either side. */
 function isOwnOrigin(origin: string | undefined, host: string): boolean {
-  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host
+  if (origin === undefined || !URL.canParse(origin)) return false
+  const from = new URL(origin)
+  const own = `${from.protocol}//${host}`
+  return URL.canParse(own) && new URL(own).host === from.host
 }
 
 function hashOf(secret: string | undefined): string | null {

@@ -16,6 +16,8 @@ import {
   loginStart,
   registerFinish,
   registerStart,
+  type UnlockSeal,
+  unlocksStart,
 } from "../protocol/accounts.ts"
 import { entriesPath, paths } from "../protocol/paths.ts"
 import { appendEntry } from "../protocol/records.ts"
@@ -165,8 +167,7 @@ export class TestClient {
   }
 
   async register(author: Author, password: string, options: RegisterOptions = {}): Promise<SignedIn> {
-    const { body, recoverySeed } = await this.registration(author, password, options)
-    void recoverySeed
+    const { body } = await this.registration(author, password, options)
     const response = await this.send("POST", paths.registerFinish, body)
     if (response.statusCode !== 200) throw new Error(`${response.statusCode} ${response.body}`)
     const { account } = registerFinish.reply.decode(response.json())
@@ -186,7 +187,11 @@ export class TestClient {
       identifiers: identifiers(username, this.practice),
       keyStretching: quickStretching,
     })
-    const unlocks = ["password", "recovery"].map((method) => ({ method, generation: 0, token: randomToken(137) }))
+    const unlocks: UnlockSeal[] = ["password", "recovery"].map((method) => ({
+      method,
+      generation: 0,
+      token: randomToken(137),
+    }))
     const recoverySeed = options.recoverySeed ?? randomToken(32)
     const identity: IdentityStatement = {
       v: 1,
@@ -211,7 +216,26 @@ export class TestClient {
       keyring: randomToken(1000),
       carrier: options.carrier ?? ("bearer" as Carrier),
     }
-    return { body: registerFinish.body.encode(plain), plain, identity, recoverySeed }
+    return { body: registerFinish.body.encode(plain), plain, identity }
+  }
+
+  /** OPAQUE's registration of another password. @returns the record to store. */
+  async registerAgain(session: SignedIn, username: string, password: string): Promise<string> {
+    const { clientRegistrationState, registrationRequest } = client.startRegistration({ password })
+    const started = await this.call(
+      unlocksStart.reply,
+      "POST",
+      paths.unlocksStart,
+      { registrationRequest },
+      session.headers,
+    )
+    return client.finishRegistration({
+      password,
+      registrationResponse: started.registrationResponse,
+      clientRegistrationState,
+      identifiers: identifiers(username, this.practice),
+      keyStretching: quickStretching,
+    }).registrationRecord
   }
 
   async startLogin(username: string, password: string, headers = {}) {
@@ -247,6 +271,14 @@ export class TestClient {
   async append(session: SignedIn, entry: Drafted, since = 0) {
     return this.send("POST", entriesPath(entry.statement.record), appendBody(entry, since), session.headers)
   }
+}
+
+/** How a change of password is spoilt. */
+export interface PasswordChange {
+  readonly registrationRecord?: string
+  readonly generation?: number
+  readonly token?: Uint8Array
+  readonly spoil?: boolean
 }
 
 export interface RegisterOptions {

@@ -29,6 +29,8 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
       demandFreshProof(session, now())
       const { password, recovery, identity: signed, since } = request.body
       const { physician } = session
+      // In this order: should somebody else be faster in between, the identity is what conflicts.
+      const stored = await store.unlocks(physician)
       const newest = (await store.identities(physician)).at(-1)
       if (newest === undefined) throw new AppError("CONFLICT_IDENTITY")
       const identity = await verifyNextIdentity(newest, signed)
@@ -36,7 +38,7 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
         ...(password === undefined ? [] : [sealOf("password", password)]),
         ...(recovery === undefined ? [] : [sealOf("recovery", recovery)]),
       ]
-      demandListed(identity, replaced(await store.unlocks(physician), fresh))
+      demandListed(identity, replaced(stored, fresh))
       if (recovery !== undefined) checkPublicKey(recovery.recoveryKey)
       return store.replaceUnlocks({
         physician,

@@ -96,7 +96,7 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
 
     async putKeyring(physician, number, token, since) {
       const hash = sha256(token)
-      const leaf = await writer.write(async (batch): Promise<LeafInfo> => {
+      const added = await writer.write(async (batch): Promise<LeafInfo | null> => {
         const { numUpdatedRows } = await batch.db
           .updateTable("physician")
           .set({ keyring_number: number, keyring: token, keyring_sha256: hash })
@@ -112,10 +112,15 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
             actor: physician,
             statementHash: hash,
           })
-        const stored = await keyringOf(batch.db, physician)
-        if (stored.number === number && equal(stored.token, token)) return stored.leaf
+        const stored = await batch.db
+          .selectFrom("physician")
+          .select(["keyring_number", "keyring_sha256"])
+          .where("id", "=", physician)
+          .executeTakeFirstOrThrow()
+        if (stored.keyring_number === number && equal(stored.keyring_sha256, hash)) return null
         throw new AppError("CONFLICT_KEYRING")
       })
+      const leaf = added ?? (await leafAt(reader, physician, "keyring", number))
       return tree.receipt(leaf, since)
     },
   }
