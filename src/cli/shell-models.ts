@@ -8,7 +8,7 @@ type Row = Readonly<Record<string, unknown>>
 type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "like"
 
 /** What can be asked of a table. Every call reads what the server has committed by then. */
-export interface Model {
+interface Model {
   all(): Promise<Rows>
   /** One row by its id, its bytes whole; null where there is none. */
   get(...id: Value[]): Promise<Row | null>
