@@ -1,5 +1,3 @@
-import "@mantine/core/styles/Popover.layer.css"
-import "@mantine/core/styles/Menu.layer.css"
 import IconFileImport from "@tabler/icons-react/dist/esm/icons/IconFileImport.mjs"
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs"
 import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs"
