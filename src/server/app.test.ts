@@ -5,8 +5,8 @@ import { leafData } from "../proof/leaf.ts"
 import { leafHash, verifyInclusion } from "../proof/merkle.ts"
 import { entriesPath, paths } from "../protocol/paths.ts"
 import { appendEntry, readChanges, readEntries } from "../protocol/records.ts"
-import { appendBody, draftEntry, newAuthor } from "./test-client.ts"
-import { openTestServer, type TestServer } from "./test-server.ts"
+import { appendBody, draftEntry, newAuthor } from "./client.fixture.ts"
+import { openTestServer, type TestServer } from "./server.fixture.ts"
 
 let server: TestServer
 beforeAll(async () => {

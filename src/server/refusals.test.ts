@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { newId } from "../encoding/ids.ts"
 import { actsPath, entriesPath, paths, segmentPath } from "../protocol/paths.ts"
-import { appendBody, draftEntry, newAuthor, type SignedIn } from "./test-client.ts"
-import { openTestServer, type TestServer } from "./test-server.ts"
+import { appendBody, draftEntry, newAuthor, type SignedIn } from "./client.fixture.ts"
+import { openTestServer, type TestServer } from "./server.fixture.ts"
 
 const password = "correct horse battery staple"
 let server: TestServer

@@ -14,8 +14,15 @@ import {
   unlocks,
 } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
-import { type Author, newAuthor, newSigner, type PasswordChange, randomToken, type SignedIn } from "../test-client.ts"
-import { openTestServer, type TestServer } from "../test-server.ts"
+import {
+  type Author,
+  newAuthor,
+  newSigner,
+  type PasswordChange,
+  randomToken,
+  type SignedIn,
+} from "../client.fixture.ts"
+import { openTestServer, type TestServer } from "../server.fixture.ts"
 
 const password = "correct horse battery staple"
 let server: TestServer

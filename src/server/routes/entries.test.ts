@@ -12,8 +12,8 @@ import {
   newAuthor,
   randomToken,
   type SignedIn,
-} from "../test-client.ts"
-import { openTestServer, type TestServer } from "../test-server.ts"
+} from "../client.fixture.ts"
+import { openTestServer, type TestServer } from "../server.fixture.ts"
 
 let server: TestServer
 let ada: Author

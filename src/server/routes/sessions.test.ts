@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { currentSession, getKeyring, putKeyring } from "../../protocol/accounts.ts"
 import { backgroundHeader, paths } from "../../protocol/paths.ts"
+import { newAuthor, randomToken, type SignedIn } from "../client.fixture.ts"
+import { openTestServer, type TestServer } from "../server.fixture.ts"
 import { idleMs, longestMs } from "../sessions.ts"
-import { newAuthor, randomToken, type SignedIn } from "../test-client.ts"
-import { openTestServer, type TestServer } from "../test-server.ts"
 
 const password = "correct horse battery staple"
 let server: TestServer

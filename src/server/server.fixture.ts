@@ -4,11 +4,11 @@ import { join } from "node:path"
 import { ready, server } from "@serenity-kit/opaque"
 import type { FastifyInstance } from "fastify"
 import { buildApp } from "./app.ts"
+import { TestClient } from "./client.fixture.ts"
 import type { AppDeps, Secrets } from "./deps.ts"
 import { type LogSigner, logSigner } from "./log.ts"
 import { openStore } from "./store/sqlite.ts"
 import type { Store } from "./store/store.ts"
-import { TestClient } from "./test-client.ts"
 
 /** A clock that tests set. */
 export interface Clock {
