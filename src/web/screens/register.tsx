@@ -84,16 +84,17 @@ export function RegisterScreen() {
           key={form.key("username")}
           {...form.getInputProps("username")}
         />
+        {/* Browsers write down what they may complete: a name that is sealed must not lie in their form history. */}
         <div className={look.pair}>
           <TextInput
             label="First name"
-            autoComplete="given-name"
+            autoComplete="off"
             key={form.key("firstName")}
             {...form.getInputProps("firstName")}
           />
           <TextInput
             label="Last name"
-            autoComplete="family-name"
+            autoComplete="off"
             key={form.key("lastName")}
             {...form.getInputProps("lastName")}
           />
