@@ -75,7 +75,6 @@ export function watch(app: App): void {
 }
 
 function somethingTyped(): boolean {
-  return [...document.querySelectorAll("input, textarea")].some(
-    (field) => (field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement) && field.value !== "",
-  )
+  const fields = document.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>("input, textarea")
+  return [...fields].some((field) => !field.readOnly && field.value !== "")
 }

@@ -15,6 +15,8 @@ export interface Clinic {
   readonly browser: Browser
   /** What any page of this clinic said that it should not have: console errors, uncaught exceptions. */
   readonly complaints: readonly string[]
+  /** Drops complaints that a test has caused on purpose. */
+  forgive(pattern: RegExp): void
   /** A browser profile of its own, with one page. */
   visitor(options?: Parameters<Browser["newContext"]>[0]): Promise<{ context: BrowserContext; page: Page }>
   close(): Promise<void>
@@ -33,14 +35,20 @@ export async function openClinic(): Promise<Clinic> {
     now: () => Date.now(),
   })
   const browser = await launchChromium()
-  const complaints: string[] = []
+  let complaints: string[] = []
   return {
     url: server.url,
     server,
     browser,
-    complaints,
+    get complaints() {
+      return complaints
+    },
+    forgive(pattern) {
+      complaints = complaints.filter((complaint) => !pattern.test(complaint))
+    },
     async visitor(options = {}) {
       const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1280, height: 800 }, ...options })
+      context.setDefaultTimeout(20_000)
       const page = await context.newPage()
       page.on("pageerror", (error) => complaints.push(error.message))
       page.on("console", (message) => {

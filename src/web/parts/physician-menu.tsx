@@ -24,7 +24,7 @@ export function PhysicianMenu({ account }: { account: Extract<Account, { state: 
 
   const onKeyDown = (event: KeyboardEvent) => {
     const items = [...(menu.current?.querySelectorAll("button") ?? [])]
-    const at = items.findIndex((item) => item === document.activeElement)
+    const at = items.indexOf(document.activeElement as HTMLButtonElement)
     const goal: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }
     const next = goal[event.key]
     if (event.key === "Escape") {
@@ -39,6 +39,7 @@ export function PhysicianMenu({ account }: { account: Extract<Account, { state: 
   }
 
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: only watches the focus leave its children
     <div className={classes.place} onBlur={onBlur}>
       <button
         ref={button}

@@ -66,10 +66,8 @@ export function RecoverScreen() {
 
   return (
     <Outside>
-      <Heading tab="Recover account">Use your recovery words</Heading>
-      <p className={look.lead}>
-        With the 24 words from your sheet you choose a new password. Your records stay as they are.
-      </p>
+      <Heading tab="Recover account">Choose a new password</Heading>
+      <p className={look.lead}>You need the 24 recovery words from your sheet. Your records stay as they are.</p>
       <form className={look.form} onSubmit={submit} noValidate>
         {problem && (
           <Notice tone="danger" live>
