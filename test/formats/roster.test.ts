@@ -1,0 +1,151 @@
+import { beforeAll, describe, expect, it } from "vitest"
+import { sha256 } from "#sha256"
+import { Pins } from "../../src/client/pins.ts"
+import { encodeRows, keyOf, parseRows, type RosterRow } from "../../src/client/roster-row.ts"
+import type { ClientStorage } from "../../src/client/storage.ts"
+import { encodeBase64url } from "../../src/encoding/base64.ts"
+import { concat, parseUtf8, utf8 } from "../../src/encoding/bytes.ts"
+import { encodeCbor } from "../../src/encoding/cbor.ts"
+import { encodeFrame } from "../../src/encoding/frame.ts"
+import type { DeviceId, PhysicianId, PracticeId, RecordId, SegmentId } from "../../src/encoding/ids.ts"
+import { logOrigin } from "../../src/proof/checkpoint.ts"
+import { encodeToken, encrypt, parseToken } from "../../src/vault/fernet.ts"
+import { type Keyring, openKeyring } from "../../src/vault/keyring.ts"
+import { asSecretKey, deriveKey, type PhysicianKey } from "../../src/vault/keys.ts"
+import { cachePlace, keyringPlace, rosterPlace } from "../../src/vault/places.ts"
+import { open } from "../../src/vault/seal.ts"
+import { expectOnPage, fromHex, hex } from "./made.ts"
+import { workedExample } from "./worked-example.ts"
+
+let example: (name: string) => string
+let physician: PhysicianId
+let key: PhysicianKey
+beforeAll(async () => {
+  example = await workedExample("roster.md")
+  physician = example("physician") as PhysicianId
+  key = asSecretKey<"physician">(bytes("physician key"))
+})
+const bytes = (name: string) => fromHex(example(name))
+
+/** As `seal` does it, at the example's time and with its IV. */
+async function sealed(place: Uint8Array, content: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  const options = { now: Date.parse(example("time")), iv: bytes("iv") }
+  return encrypt(await deriveKey(key, place), encodeFrame(content), options)
+}
+
+const row = (): RosterRow => ({
+  id: example("record") as RecordId,
+  seq: 0,
+  hash: encodeBase64url(bytes("head")),
+  epoch: 0,
+  leaf: Number(example("leaf")),
+  keys: [encodeBase64url(bytes("record key"))],
+  updated: Date.parse(example("time")),
+  firstName: "Brady",
+  lastName: "Kuhlman",
+  birthDate: "1961-07-09",
+  diagnoses: [],
+  patient: "Patient/1",
+  archived: false,
+  chain: "",
+})
+
+describe("docs/formats/roster.md, a segment", () => {
+  const segmentPlace = () => rosterPlace(physician, example("segment") as SegmentId)
+
+  it("is these rows and this token", async () => {
+    const rows = encodeRows([row()])
+    const token = await sealed(segmentPlace(), rows)
+    expectOnPage(example, {
+      rows: parseUtf8(rows),
+      "segment context": hex(segmentPlace()),
+      "segment token": encodeToken(token),
+      "segment hash": hex(sha256(token)),
+    })
+  })
+
+  it("opens to the row, and the row to its key", async () => {
+    const rows = parseRows(await open(key, segmentPlace(), parseToken(example("segment token"))))
+    expect(rows).toEqual([row()])
+    expect(hex(keyOf(rows[0]!, 0))).toBe(example("record key"))
+  })
+})
+
+describe("docs/formats/roster.md, a keyring", () => {
+  const sealKey = () => new Uint8Array(1216).fill(bytes("seal key byte")[0]!)
+  const place = () => keyringPlace(physician, Number(example("keyring number")))
+  const keyring = (): Keyring => {
+    const id = example("practice") as PracticeId
+    return {
+      v: 1,
+      signSeed: bytes("sign seed"),
+      sealSeed: bytes("seal seed"),
+      sealKey: sealKey(),
+      practice: { id, origin: logOrigin(id), logKey: bytes("log key"), opaqueKey: example("opaque key") },
+      seen: { size: Number(example("seen size")), root: bytes("seen root"), identity: 0 },
+      roster: {
+        segments: [{ id: example("segment") as SegmentId, hash: bytes("segment hash"), records: 1 }],
+        complete: Number(example("seen size")),
+      },
+      settings: { idleMinutes: 15, wordsConfirmed: true },
+    }
+  }
+
+  it("is these bytes", async () => {
+    const content = encodeCbor(keyring())
+    const at = Buffer.from(content).indexOf(sealKey())
+    expectOnPage(example, {
+      "keyring, to seal key": hex(content.subarray(0, at)),
+      "keyring, from there": hex(content.subarray(at + 1216)),
+      "keyring context": hex(place()),
+      "keyring token hash": hex(sha256(await sealed(place(), content))),
+    })
+  })
+
+  it("opens from the page's bytes", async () => {
+    const content = concat(bytes("keyring, to seal key"), sealKey(), bytes("keyring, from there"))
+    const token = await sealed(place(), content)
+    expect(hex(sha256(token))).toBe(example("keyring token hash"))
+    expect(await openKeyring(key, physician, Number(example("keyring number")), token)).toEqual(keyring())
+  })
+})
+
+describe("docs/formats/roster.md, pins", () => {
+  const place = () => cachePlace(physician, example("device") as DeviceId, "pins")
+  const tree = () => ({ size: Number(example("seen size")), root: bytes("seen root") })
+
+  it("are these bytes and this token", async () => {
+    const content = encodeCbor({
+      v: 1,
+      tree: tree(),
+      others: [],
+      identity: 0,
+      keyring: 1,
+      heads: [[example("record"), 0, bytes("head")]],
+    })
+    const token = await sealed(place(), content)
+    expectOnPage(example, { pins: hex(content), "pins context": hex(place()), "pins token": encodeToken(token) })
+  })
+
+  it("are what a client loads", async () => {
+    const practice = example("practice") as PracticeId
+    const stored = new Map([
+      ["device", utf8(example("device"))],
+      [`pins/${practice}/${physician}`, parseToken(example("pins token"))],
+    ])
+    const pins = await Pins.load(readOnly(stored), key, practice, physician)
+    expect(pins.tree).toEqual(tree())
+    expect([pins.identity, pins.keyring]).toEqual([0, 1])
+    expect([...pins.heads]).toEqual([[example("record"), { seq: 0, hash: bytes("head") }]])
+  })
+})
+
+function readOnly(stored: ReadonlyMap<string, Uint8Array>): ClientStorage {
+  return {
+    get: async (name) => stored.get(name) ?? null,
+    put: async () => expect.unreachable(),
+    delete: async () => expect.unreachable(),
+    list: async (prefix) => [...stored.keys()].filter((name) => name.startsWith(prefix)),
+    exclusive: (_, work) => work(),
+  }
+}
