@@ -6,7 +6,7 @@ import { type Leaf, leafData } from "../../proof/leaf.ts"
 import type { LeafInfo } from "../../protocol/log.ts"
 import type { SignCheckpoint } from "../deps.ts"
 import type { Db } from "./connection.ts"
-import { insertLeaves, insertNodes, putCheckpoint } from "./log-rows.ts"
+import { type LogRows, logRows } from "./log-rows.ts"
 import type { Tree } from "./tree.ts"
 
 /** What happened, for the log: the server adds time and salt. */
@@ -46,6 +46,7 @@ export class GroupCommit {
   readonly #tree: Tree
   readonly #sign: SignCheckpoint
   readonly #now: () => number
+  readonly #rows: LogRows
   #waiting: Job[] = []
   #loop: Promise<void> | null = null
   #closed = false
@@ -55,6 +56,7 @@ export class GroupCommit {
     this.#tree = tree
     this.#sign = sign
     this.#now = now
+    this.#rows = logRows(db)
   }
 
   /** @returns what the work returned, once it is durable.
@@ -101,9 +103,9 @@ export class GroupCommit {
       if (batch.leaves.length === 0) return null
       const data = batch.leaves.map(leafData)
       const grown = this.#tree.grow(data, this.#sign)
-      await insertLeaves(db, this.#tree.state.size, batch.leaves, data)
-      await insertNodes(db, grown.nodes)
-      await putCheckpoint(db, grown.state.note)
+      await this.#rows.insertLeaves(db, this.#tree.state.size, batch.leaves, data)
+      await this.#rows.insertNodes(db, grown.nodes)
+      await this.#rows.putCheckpoint(db, grown.state.note)
       return grown
     })
     if (growth !== null) this.#tree.publish(growth)

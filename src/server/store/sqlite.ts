@@ -8,7 +8,7 @@ import { accountStore } from "./accounts.ts"
 import { type Db, openSqlite } from "./connection.ts"
 import { entryStore } from "./entries.ts"
 import { GroupCommit } from "./group-commit.ts"
-import { putCheckpoint } from "./log-rows.ts"
+import { logRows } from "./log-rows.ts"
 import { migrate, sqliteTypes } from "./migrations.ts"
 import { type LoadNodes, nodeKey, nodeLoader } from "./node-cache.ts"
 import { segmentStore } from "./segments.ts"
@@ -76,7 +76,7 @@ async function openTree(db: Db, practice: PracticeId, load: LoadNodes, sign: Sig
   const checkpoint = { origin: logOrigin(practice), size, root: frontier.root() }
   const note = sign(checkpoint)
   const stored = await metaValue(db, "checkpoint")
-  if (stored === null && size === 0 && equal(checkpoint.root, emptyRoot)) await putCheckpoint(db, note)
+  if (stored === null && size === 0 && equal(checkpoint.root, emptyRoot)) await logRows(db).putCheckpoint(db, note)
   else if (stored !== note) throw notOurs()
   return new Tree(frontier, { ...checkpoint, note }, load)
 }

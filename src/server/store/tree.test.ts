@@ -12,7 +12,7 @@ import {
   verifyInclusion,
 } from "../../proof/merkle.ts"
 import { type Db, openSqlite } from "./connection.ts"
-import { insertNodes } from "./log-rows.ts"
+import { logRows } from "./log-rows.ts"
 import { migrate, sqliteTypes } from "./migrations.ts"
 import { nodeKey, nodeLoader } from "./node-cache.ts"
 import { Tree } from "./tree.ts"
@@ -89,7 +89,7 @@ describe.each([1, 7, 16, 70])("a log that grows by %i", (step) => {
     const tree = emptyTree()
     for (let size = 0; size < leaves.length; ) {
       const growth = tree.grow(leaves.slice(size, size + step), sign)
-      await insertNodes(db, growth.nodes)
+      await logRows(db).insertNodes(db, growth.nodes)
       tree.publish(growth)
       size = tree.state.size
       expect(tree.state.root).toEqual(naive.root(0, size))
