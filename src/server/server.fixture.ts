@@ -11,7 +11,7 @@ import { openStore } from "./store/sqlite.ts"
 import type { Store } from "./store/store.ts"
 
 /** A clock that tests set. */
-export interface Clock {
+interface Clock {
   time: number
 }
 
@@ -28,7 +28,7 @@ export interface TestStore {
   close(): Promise<void>
 }
 
-export async function openTestStore(): Promise<TestStore> {
+async function openTestStore(): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-test-"))
   const file = join(folder, "healthcrypt.db")
   const signer = logSigner(new Uint8Array(32).fill(7))

@@ -10,7 +10,7 @@ import { type LogRows, logRows } from "./log-rows.ts"
 import type { Tree } from "./tree.ts"
 
 /** What happened, for the log: the server adds time and salt. */
-export type LogEvent = Omit<Leaf, "time" | "salt">
+type LogEvent = Omit<Leaf, "time" | "salt">
 
 /** What a piece of work does its writing with. */
 export interface Batch {

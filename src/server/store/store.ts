@@ -18,7 +18,7 @@ export interface Store extends LogStore, AccountStore, SessionStore, EntryStore,
   close(): Promise<void>
 }
 
-export interface LogStore {
+interface LogStore {
   /** The newest committed size and root, with the signed note. */
   treeHead(): TreeHead & { readonly note: string }
   /** The newest checkpoint, proved to hold the tree of size `since` as a prefix. */
@@ -52,7 +52,7 @@ export interface NewUnlocks {
   readonly since: number
 }
 
-export type Account = Omit<AccountReply, "session">
+type Account = Omit<AccountReply, "session">
 
 export interface AccountStore {
   usernameTaken(username: string): Promise<boolean>
@@ -73,7 +73,7 @@ export interface AccountStore {
   putKeyring(physician: PhysicianId, number: number, token: Uint8Array, since: number): Promise<Receipt>
 }
 
-export interface Credential {
+interface Credential {
   readonly physician: PhysicianId
   readonly opaqueRecord: string
   readonly recoveryKey: Uint8Array
