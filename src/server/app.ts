@@ -7,7 +7,7 @@ import { logOrigin } from "../proof/checkpoint.ts"
 import type { AppDeps } from "./deps.ts"
 import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
-import { answerRefusals, refuseUnknown } from "./refusals.ts"
+import { answerRefusals, refuseUnknown, traceOf } from "./refusals.ts"
 import { entryRoutes } from "./routes/entries.ts"
 import { keyringRoutes } from "./routes/keyring.ts"
 import { loginRoutes } from "./routes/login.ts"
@@ -62,7 +62,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   segmentRoutes(api, context)
   refuseUnknown(api)
 
-  const purging = setInterval(() => sessions.purge().catch((error: unknown) => app.log.error(error, "purge")), purgeMs)
+  const purging = setInterval(
+    () => sessions.purge().catch((error: unknown) => app.log.error(traceOf(error), "purge")),
+    purgeMs,
+  )
   purging.unref()
   app.addHook("onClose", async () => clearInterval(purging))
   return app

@@ -47,8 +47,8 @@ function misshapen({ validation, validationContext }: FastifyError): AppError {
   })
 }
 
-/** Where it failed: names, codes and source lines alone. */
-function traceOf(cause: unknown): { error: string; code?: string; at: string[] } {
+/** Where it failed, for the log: names, codes and source lines alone. */
+export function traceOf(cause: unknown): { error: string; code?: string; at: string[] } {
   if (!(cause instanceof Error)) return { error: typeof cause, at: [] }
   const at = (cause.stack ?? "")
     .split("\n")
