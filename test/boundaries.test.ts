@@ -133,8 +133,8 @@ describe("every import in src/", () => {
     [
       "the server imports a test client",
       "src/server/app.ts",
-      'import "./test-client.ts"',
-      "imports ./test-client.ts, which is there for tests",
+      'import "./client.fixture.ts"',
+      "imports ./client.fixture.ts, which is there for tests",
     ],
     [
       "the page imports the vault",

@@ -11,7 +11,7 @@ export type Aliases = ReadonlyMap<string, readonly string[]>
 
 /** Tests, and what only they use, may import whatever they need; nothing else may import them. */
 export function isTestCode(path: string): boolean {
-  return /\.(test|fixture)\.tsx?$/.test(path) || /^src\/server\/test-[a-z-]+\.ts$/.test(path)
+  return /\.(test|fixture)\.tsx?$/.test(path)
 }
 
 /** Everything in `src/` that the table does not allow, a line each: who reaches for what. */
