@@ -46,11 +46,6 @@ export function ChangePassword({ username }: { username: string }) {
   return (
     <form className={look.form} onSubmit={submit} noValidate>
       {done && <Notice live>Your password is changed. Use the new one from now on.</Notice>}
-      {problem && (
-        <Notice tone="danger" live>
-          {problem}
-        </Notice>
-      )}
       <input hidden type="text" name="username" autoComplete="username" value={username} readOnly />
       <SecretField
         label="Current password"
@@ -71,6 +66,11 @@ export function ChangePassword({ username }: { username: string }) {
         key={form.key("confirm")}
         {...form.getInputProps("confirm")}
       />
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
       <div className={look.buttons}>
         <Button type="submit" loading={busy}>
           Change password

@@ -1,6 +1,6 @@
 import IconUserPlus from "@tabler/icons-react/dist/esm/icons/IconUserPlus.mjs"
 import { Link } from "@tanstack/react-router"
-import { useEffect } from "react"
+import { useEffect, useState } from "react"
 import { useApp, useSession } from "../app.ts"
 import { count } from "../dates.ts"
 import type { HomeView } from "../home-list.ts"
@@ -24,7 +24,8 @@ export function HomeScreen() {
   useTypingSearches()
 
   const name = account.state === "signed-in" ? `${account.firstName} ${account.lastName}` : ""
-  const first = view.complete && view.total === 0 && view.search === "" && !view.archived && !view.error
+  const none = view.complete && view.total === 0 && view.search === "" && !view.archived && !view.error
+  const first = useFirstRun(none)
   return (
     <>
       <div className={classes.head}>
@@ -36,9 +37,25 @@ export function HomeScreen() {
         )}
       </div>
       {account.state === "signed-in" && !account.wordsConfirmed && <WordsNotice />}
-      {first ? <FirstRun /> : <Patients view={view} />}
+      {first === "asking" ? <Skeleton lines={4} /> : first ? <FirstRun /> : <Patients view={view} />}
     </>
   )
+}
+
+/** Whether there is nothing at all: no patients, and none in the archive either. "asking" until that is known. */
+function useFirstRun(none: boolean): boolean | "asking" {
+  const { api } = useApp()
+  const [archived, setArchived] = useState<number | null>(null)
+  useEffect(() => {
+    if (!none) return
+    const query = { search: "", sort: "name", descending: false, archived: true, offset: 0, limit: 1 } as const
+    api.home(query).then(
+      ({ total }) => setArchived(total),
+      () => setArchived(0),
+    )
+  }, [api, none])
+  if (!none) return false
+  return archived === null ? "asking" : archived === 0
 }
 
 function Patients({ view }: { view: HomeView }) {
@@ -101,7 +118,13 @@ function Nobody({ view }: { view: HomeView }) {
   const { home } = useApp()
   return (
     <div className={classes.nobody}>
-      <p>{view.search === "" ? "No archived patients." : "Nobody matches. Search by name, birth date or diagnosis."}</p>
+      <p>
+        {view.search !== ""
+          ? "Nobody matches. Search by name, birth date or diagnosis."
+          : view.archived
+            ? "No archived patients."
+            : "No patients that are not archived."}
+      </p>
       {view.search !== "" && (
         <button type="button" className={classes.plain} onClick={() => home.setSearch("")}>
           Clear the search

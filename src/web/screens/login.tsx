@@ -52,11 +52,6 @@ export function LoginScreen() {
       <Heading tab="Sign in">Sign in</Heading>
       {next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>}
       <form className={look.form} onSubmit={submit} noValidate>
-        {problem && (
-          <Notice tone="danger" live>
-            {problem}
-          </Notice>
-        )}
         <TextInput
           label="Username"
           autoFocus
@@ -72,6 +67,11 @@ export function LoginScreen() {
           key={form.key("password")}
           {...form.getInputProps("password")}
         />
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
         <Button type="submit" size="md" loading={busy} fullWidth>
           Sign in
         </Button>

@@ -69,11 +69,6 @@ export function RecoverScreen() {
       <Heading tab="Recover account">Choose a new password</Heading>
       <p className={look.lead}>You need the 24 recovery words from your sheet. Your records stay as they are.</p>
       <form className={look.form} onSubmit={submit} noValidate>
-        {problem && (
-          <Notice tone="danger" live>
-            {problem}
-          </Notice>
-        )}
         <TextInput
           label="Username"
           autoComplete="username"
@@ -107,6 +102,11 @@ export function RecoverScreen() {
           key={form.key("confirm")}
           {...form.getInputProps("confirm")}
         />
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
         <Button type="submit" size="md" loading={busy} fullWidth>
           Set new password
         </Button>

@@ -69,11 +69,6 @@ export function RegisterScreen() {
       <Heading tab="Create account">Create your account</Heading>
       <p className={look.lead}>Your keys are made on this device. The server never gets your password.</p>
       <form className={look.form} onSubmit={submit} noValidate>
-        {problem && (
-          <Notice tone="danger" live>
-            {problem}
-          </Notice>
-        )}
         <TextInput
           label="Username"
           description="What you sign in with, and what the server knows you by."
@@ -112,6 +107,11 @@ export function RegisterScreen() {
           key={form.key("confirm")}
           {...form.getInputProps("confirm")}
         />
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
         <Button type="submit" size="md" loading={busy} fullWidth>
           Create account
         </Button>
