@@ -34,7 +34,7 @@ export async function openClient(
   })
   const around = { transport, storage, carrier: "bearer", now: () => Date.now() } as const
   const session = isNew
-    ? (await register(around, { username, password, firstName: "Ada", lastName: "Byron" })).session
+    ? await (await register(around, { username, password, firstName: "Ada", lastName: "Byron" })).enter()
     : await signIn(around, username, password)
   return { work: workspaceOf(session), keyAt, close: connection.close }
 }

@@ -48,7 +48,7 @@ export async function startPractice(): Promise<Practice> {
     device,
     async register(username, name = username) {
       const account = { username, firstName: "Ada", lastName: "Byron", password }
-      return (await register(device(name), account)).session
+      return (await register(device(name), account)).enter()
     },
     async open(username, name = username) {
       const work = workspaceOf(await signIn(device(name), username, password))

@@ -1,6 +1,7 @@
 import { password as askPassword, text as askText, isCancel } from "@clack/prompts"
 import { AppError } from "../errors.ts"
 import type { Io } from "./command.ts"
+import { clean } from "./print.ts"
 
 const maxInputBytes = 4 * 1024 * 1024
 
@@ -42,7 +43,7 @@ export async function usernameFrom(io: Io): Promise<string> {
 
 /** One line from a person. @param initial what stands in the field already */
 export async function ask(io: Io, question: string, initial = ""): Promise<string> {
-  return answer(await askText({ message: question, initialValue: initial, output: io.stderr, input: io.stdin }))
+  return answer(await askText({ message: question, initialValue: clean(initial), output: io.stderr, input: io.stdin }))
 }
 
 /** A JSON object from standard input; asked for field by field on a terminal. @throws BAD_INPUT_FORMAT */

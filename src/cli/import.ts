@@ -57,7 +57,9 @@ function describe(file: string, report: ImportReport): string {
     case "nothing-new":
       return clean(`${file}: nothing new  ${ids}`)
     case "cancelled":
-      return clean(`${file}: stopped; nothing of it was taken`)
+      return clean(
+        `${file}: stopped; ${report.records.length === 0 ? "nothing" : plural(report.records.length, "record")} of it was taken  ${ids}`,
+      )
     case "refused":
       return clean(`${file}: refused. ${report.message}`)
   }

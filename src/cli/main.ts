@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
+import { clean } from "./print.ts"
 import { endWithParent, hideSqliteNotice } from "./process.ts"
 
 /** First word of a command line → the commands that begin with it. Only what is asked for is loaded. */
@@ -88,6 +89,6 @@ function report(error: unknown): number {
   }
   if (!(error instanceof AppError)) throw error
   const fields = Object.entries(error.fields ?? {}).map(([name, message]) => `  ${name}: ${message}`)
-  io.stderr.write(`${[error.message, ...fields].join("\n")}\n`)
+  io.stderr.write(`${[error.message, ...fields].map(clean).join("\n")}\n`)
   return error.is("TAMPERED") ? 3 : 1
 }

@@ -1,6 +1,9 @@
 import type { Writable } from "node:stream"
 import { styleText } from "node:util"
 
+/** Control characters, and those that turn the direction of what follows. */
+const steering = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
+
 /** Writes text, and waits until it is taken. */
 export function print(to: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -13,7 +16,10 @@ export function printLine(to: Writable, text = ""): Promise<void> {
 }
 
 export function printJson(to: Writable, value: unknown): Promise<void> {
-  return print(to, `${JSON.stringify(value, null, 2)}\n`)
+  const text = JSON.stringify(value, null, 2).replace(steering, (character) =>
+    character === "\n" ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  )
+  return print(to, `${text}\n`)
 }
 
 /** A table with aligned columns; the last one is not cut. */
@@ -32,7 +38,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /** What came from a record must not steer a terminal. */
 export function clean(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, " ")
+  return text.replace(steering, " ")
 }
 
 function cut(text: string, width: number): string {

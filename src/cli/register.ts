@@ -1,4 +1,4 @@
-import { checkNewAccount, register as makeAccount } from "../client/account.ts"
+import { checkNewAccount, confirmWords, register as makeAccount } from "../client/account.ts"
 import type { RecoverySheet } from "../client/views.ts"
 import { AppError } from "../errors.ts"
 import { ask, fieldsFrom, newPasswordFrom, usernameFrom } from "./ask.ts"
@@ -21,12 +21,12 @@ export const register: CliCommand = {
     const text = (name: string) => (typeof names[name] === "string" ? names[name] : "")
     const account = checkNewAccount({ username, password, firstName: text("firstName"), lastName: text("lastName") })
     return withServer(io, async (around) => {
-      const { session, sheet } = await makeAccount(around, account)
+      const { sheet, enter } = await makeAccount(around, account)
+      await printWords(io, sheet)
+      const session = await enter()
       return endAfter(session, async () => {
-        await printWords(io, sheet)
-        if (io.isTerminal) await confirmWords(io, sheet.words)
-        const settings = { ...session.keyring.settings, wordsConfirmed: true }
-        await session.updateKeyring((keyring) => ({ ...keyring, settings }))
+        if (io.isTerminal) await askWords(io, sheet.words)
+        await confirmWords(session, true)
         return 0
       })
     })
@@ -44,7 +44,7 @@ export async function printWords(io: Io, sheet: RecoverySheet): Promise<void> {
   await printLine(io.stderr, `Practice ${sheet.practice}, log ${sheet.origin}, log key ${sheet.logKey}`)
 }
 
-async function confirmWords(io: Io, words: readonly string[]): Promise<void> {
+async function askWords(io: Io, words: readonly string[]): Promise<void> {
   const places = new Set<number>()
   while (places.size < asked) places.add(crypto.getRandomValues(new Uint32Array(1))[0]! % words.length)
   for (const place of [...places].sort((a, b) => a - b)) {

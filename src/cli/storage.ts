@@ -1,10 +1,10 @@
-import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises"
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import type { ClientStorage } from "../client/storage.ts"
 import { AppError } from "../errors.ts"
 
 const lockWaitMs = 15_000
-const lockPollMs = 20
 
 /** The command line's memory: one file a name under HEALTHCRYPT_HOME, readable by its owner alone. */
 export function fileStorage(home: string): ClientStorage {
@@ -32,6 +32,7 @@ export function fileStorage(home: string): ClientStorage {
         }
         await chmod(temporary, 0o600)
         await rename(temporary, file)
+        await syncFolder(dirname(file))
       } catch (error) {
         await rm(temporary, { force: true }).catch(() => {})
         throw unusable(home, error)
@@ -52,46 +53,37 @@ export function fileStorage(home: string): ClientStorage {
       await mkdir(dirname(lock), { recursive: true, mode: 0o700 }).catch((error) => {
         throw unusable(home, error)
       })
-      await takeLock(lock)
+      const release = takeLock(lock)
       try {
         return await work()
       } finally {
-        await rm(lock, { force: true })
+        release()
       }
     },
   }
 }
 
-/** Waits for a lock file; one whose process is gone is taken over. */
-async function takeLock(lock: string): Promise<void> {
-  const until = Date.now() + lockWaitMs
-  for (;;) {
-    try {
-      const handle = await open(lock, "wx", 0o600)
-      await handle.writeFile(String(process.pid))
-      await handle.close()
-      return
-    } catch (error) {
-      if (!isCode(error, "EEXIST")) throw error
-    }
-    if (await isStale(lock)) await rm(lock, { force: true })
-    else if (Date.now() > until)
-      throw new AppError(
-        "UNAVAILABLE",
-        "Another healthcrypt command holds your settings. Wait for it to end, then try again.",
-      )
-    else await new Promise((resolve) => setTimeout(resolve, lockPollMs))
+/** Takes a lock that the system lets go of with the process, however that ends: an exclusive transaction on an empty database.
+ * @returns what gives it back. */
+function takeLock(file: string): () => void {
+  const database = new DatabaseSync(file, { timeout: lockWaitMs })
+  try {
+    database.exec("BEGIN EXCLUSIVE")
+  } catch (cause) {
+    database.close()
+    const message = "Another healthcrypt command holds your settings. Wait for it to end, then try again."
+    throw new AppError("UNAVAILABLE", message, { cause })
   }
+  return () => database.close()
 }
 
-async function isStale(lock: string): Promise<boolean> {
+/** A rename lasts through a power cut once its folder is on the disk. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r")
   try {
-    const pid = Number(await readFile(lock, "utf8"))
-    if (!Number.isInteger(pid) || pid <= 0) return Date.now() - (await stat(lock)).mtimeMs > lockWaitMs
-    process.kill(pid, 0)
-    return false
-  } catch (error) {
-    return isCode(error, "ESRCH")
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

@@ -1,6 +1,7 @@
 import { sha256 } from "#sha256"
 import { newId, type PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
+import { logOrigin } from "../proof/checkpoint.ts"
 import {
   encodeIdentity,
   type IdentityStatement,
@@ -10,6 +11,7 @@ import {
 } from "../proof/identity.ts"
 import { emptyRoot } from "../proof/merkle.ts"
 import { encodeRecovery } from "../proof/recovery.ts"
+import { checkPublicKey } from "../proof/signature.ts"
 import {
   type AccountReply,
   loginAbandon,
@@ -32,31 +34,43 @@ import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
 import { importSigner } from "../vault/signer.ts"
 import { newWords, parseWords, recoverySeed } from "../vault/words.ts"
+import { digestHeads } from "./changes.ts"
 import { encodeProfile, Session, type Surroundings, unlock } from "./session.ts"
+import { resend } from "./transport.ts"
 import type { NewAccount, RecoverySheet } from "./views.ts"
 
 export const minPasswordLength = 12
 
-/** Asks the server which practice it is. */
-export function practiceOf(around: Surroundings): Promise<PracticeReply> {
-  return around.transport.call("GET", paths.practice, { reply: practiceSchema.reply })
+/** Asks the server which practice it is. @throws TAMPERED_PRACTICE, BAD_INPUT_STATEMENT when it names what cannot be */
+export async function practiceOf(around: Surroundings): Promise<PracticeReply> {
+  const practice = await around.transport.call("GET", paths.practice, { reply: practiceSchema.reply })
+  if (practice.origin !== logOrigin(practice.practice)) throw new AppError("TAMPERED_PRACTICE")
+  checkPublicKey(practice.logKey)
+  return practice
+}
+
+/** An account that exists: whatever fails from here on, the words have to be shown. */
+export interface Registered {
+  readonly sheet: RecoverySheet
+  /** Stands up the first session, once. */
+  enter(): Promise<Session>
 }
 
 /** Makes a physician: keys, identity, keyring, two ways to unlock; all stored in one transaction or not at all.
- * @returns the session and the words, which exist nowhere else.
+ * @returns the words, which exist nowhere else, and the way in.
  * @throws BAD_INPUT_FORM with a message per field, CONFLICT_USERNAME */
-export async function register(
-  around: Surroundings,
-  input: NewAccount,
-): Promise<{ session: Session; sheet: RecoverySheet }> {
+export async function register(around: Surroundings, input: NewAccount): Promise<Registered> {
   const fields = checkNewAccount(input)
   const practice = await practiceOf(around)
   const opaque = await startRegistration(fields.password)
-  const { registrationResponse } = await around.transport.call("POST", paths.registerStart, {
+  const started = await around.transport.call("POST", paths.registerStart, {
     json: { username: fields.username, registrationRequest: opaque.request },
     reply: registerStart.reply,
   })
-  const registration = opaque.finish(registrationResponse, { username: fields.username, practice: practice.practice })
+  const registration = opaque.finish(started.registrationResponse, {
+    username: fields.username,
+    practice: practice.practice,
+  })
   demandOpaqueKey(registration.serverKey, practice)
   const physician = newId<"physician">()
   const key: PhysicianKey = newSecretKey<"physician">()
@@ -92,32 +106,41 @@ export async function register(
       opaqueKey: practice.opaqueKey,
     },
     seen: { size: 0, root: emptyRoot, identity: 0 },
-    roster: { segments: [], complete: 0 },
+    roster: { segments: [], complete: 0, digest: digestHeads([]) },
     settings: { idleMinutes: 15, wordsConfirmed: false },
   }
   const recovery = await importSigner(await recoverySeed(entropy))
-  const reply = await around.transport.call("POST", paths.registerFinish, {
-    json: registerFinish.body.encode({
-      username: fields.username,
-      physician,
-      registrationRecord: registration.registrationRecord,
-      identity: { statement, signature: await signer.sign("identity", statement) },
-      unlocks: seals,
-      recoveryKey: recovery.publicKey,
-      profile: await seal(key, profilePlace(physician, 0), encodeProfile(fields)),
-      keyring: await sealKeyring(key, physician, 0, keyring),
-      carrier: around.carrier,
-    }),
-    reply: registerFinish.reply,
-  })
+  const sent = {
+    registration: started.registration,
+    username: fields.username,
+    physician,
+    registrationRecord: registration.registrationRecord,
+    identity: { statement, signature: await signer.sign("identity", statement) },
+    unlocks: seals,
+    recoveryKey: recovery.publicKey,
+    profile: await seal(key, profilePlace(physician, 0), encodeProfile(fields)),
+    keyring: await sealKeyring(key, physician, 0, keyring),
+    carrier: around.carrier,
+  }
+  const json = registerFinish.body.encode(sent)
+  const reply = await resend(() =>
+    around.transport.call("POST", paths.registerFinish, { json, reply: registerFinish.reply }),
+  )
   takeBearer(around, reply.account)
-  const session = await Session.stand(around, practice, reply.account, key)
-  const tree = await session.log.prove({ size: 0, root: emptyRoot }, reply.identity.log)
-  const about = { subject: physician, actor: physician, stream: "identity", type: "identity", number: 0 } as const
-  session.log.checkReceipt(reply.identity, { ...about, statementHash: sha256(statement) }, tree)
-  await session.pins.save()
   wipe(entropy)
-  return { session, sheet: sheetOf(words, fields.username, practice) }
+  return {
+    sheet: sheetOf(words, fields.username, practice),
+    async enter() {
+      const session = await Session.stand(around, practice, reply.account, key)
+      const about = { subject: physician, actor: physician, number: 0 } as const
+      const identity = { ...about, stream: "identity", type: "identity", statementHash: sha256(statement) } as const
+      const first = { ...about, stream: "keyring", type: "keyring", statementHash: sha256(sent.keyring) } as const
+      await session.checkStored(reply.identity, identity)
+      await session.checkStored(reply.keyring, first)
+      await session.pins.save()
+      return session
+    },
+  }
 }
 
 /** @throws NOT_ALLOWED_SIGN_IN, UNAVAILABLE_LIMIT, TAMPERED_* */
@@ -151,6 +174,7 @@ export async function recover(
   takeBearer(around, account)
   const session = await Session.stand(around, practice, account, await unlock(account, "recovery", entropy))
   wipe(entropy)
+  await confirmWords(session, false)
   const fresh = await replaceUnlocks(session, { password, words: true })
   return { session, sheet: sheetOf(fresh ?? [], name, practice) }
 }
@@ -166,8 +190,16 @@ export async function changePassword(session: Session, current: string, next: st
 /** Makes new recovery words; the old ones stop working. @throws NOT_ALLOWED_SIGN_IN when the password is wrong */
 export async function renewWords(session: Session, password: string): Promise<RecoverySheet> {
   await proveAgain(session, password)
+  await confirmWords(session, false)
   const words = await replaceUnlocks(session, { words: true })
   return sheetOf(words ?? [], session.username, session.practice)
+}
+
+/** Notes that the physician has, or has not, shown to have written the newest words down. It is said before words are replaced, so
+ * that words which were made and never seen are asked for again. */
+export async function confirmWords(session: Session, wordsConfirmed: boolean): Promise<void> {
+  if (session.keyring.settings.wordsConfirmed === wordsConfirmed) return
+  await session.updateKeyring((keyring) => ({ ...keyring, settings: { ...keyring.settings, wordsConfirmed } }))
 }
 
 /** Checks what a new account's form holds. @throws BAD_INPUT_FORM */
@@ -266,23 +298,22 @@ async function replaceUnlocks(
   const statement = encodeIdentity(follows)
   const signed = { statement, signature: await session.signer.sign("identity", statement) }
   const { answer, tree } = await session.log.exchange(
-    (from) =>
-      around.transport.call("POST", paths.unlocks, {
-        json: unlocks.body.encode({
-          identity: signed,
-          ...(password === undefined ? {} : { password }),
-          ...(recovery === undefined ? {} : { recovery }),
-          since: from.size,
-        }),
-        reply: unlocks.reply,
-      }),
+    (from) => {
+      const json = unlocks.body.encode({
+        identity: signed,
+        ...(password === undefined ? {} : { password }),
+        ...(recovery === undefined ? {} : { recovery }),
+        since: from.size,
+      })
+      return resend(() => around.transport.call("POST", paths.unlocks, { json, reply: unlocks.reply }))
+    },
     (receipt) => receipt.log,
   )
   const about = { subject: physician, actor: physician, stream: "identity", type: "identity" } as const
   session.log.checkReceipt(answer, { ...about, number: follows.seq, statementHash: sha256(statement) }, tree)
   session.identity = await verifyIdentity(identity, signed)
-  session.pins.identity = follows.seq
-  await session.pins.save()
+  session.pins.addIdentity(follows.seq, statement)
+  await session.pins.save().catch(() => {})
   return words
 }
 

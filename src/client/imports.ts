@@ -1,6 +1,8 @@
+import { encodeBody } from "../clinical/body.ts"
 import { differenceTo } from "../clinical/difference.ts"
 import { type ImportedPatient, readBundle, textOfFile } from "../clinical/import.ts"
 import { isUnderstood } from "../clinical/view.ts"
+import { deflate } from "../encoding/frame.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
@@ -45,13 +47,21 @@ export async function importFile(
   try {
     const bundle = readBundle(textOfFile(bytes))
     tick(0, bundle.resources)
-    for (const patient of bundle.patients) {
-      if (signal.aborted) return report("cancelled")
-      await importPatient(work, patient, tally)
-      tally.resources += patient.changes.length
-      for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
-      tick(Math.min(tally.resources, bundle.resources), bundle.resources)
-    }
+    if (bundle.patients.length > 1) for (const patient of bundle.patients) await demandFits(work, patient)
+    // Two imports of one file at once would each find the patient missing.
+    const { storage } = work.session.around
+    const stopped = await storage.exclusive(`import/${work.session.physician}`, async () => {
+      await work.roster.sync()
+      for (const patient of bundle.patients) {
+        if (signal.aborted) return true
+        await importPatient(work, patient, tally)
+        tally.resources += patient.changes.length
+        for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
+        tick(Math.min(tally.resources, bundle.resources), bundle.resources)
+      }
+      return false
+    })
+    if (stopped) return report("cancelled")
     await work.roster.fold()
   } catch (error) {
     if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
@@ -86,6 +96,13 @@ async function importPatient(work: Workspace, patient: ImportedPatient, tally: T
     }
   }
   throw new AppError("CONFLICT_HEAD")
+}
+
+/** Of a file with several patients, the last one's size has to be known before the first is stored. @throws BAD_INPUT_SIZE */
+async function demandFits(work: Workspace, patient: ImportedPatient): Promise<void> {
+  const content = encodeBody({ by: work.session.fullName, changes: [...patient.changes] })
+  if (content.length > limits.bodyBytes && (await deflate(content)).length > limits.bodyBytes)
+    throw new AppError("BAD_INPUT_SIZE")
 }
 
 function nameOf(work: Workspace, id: RecordId): string {

@@ -6,6 +6,13 @@ import { leafHash, verifyConsistency, verifyInclusion } from "../proof/merkle.ts
 import type { LeafInfo, LogState, Receipt } from "../protocol/log.ts"
 import type { Pins } from "./pins.ts"
 
+/** What is kept of a log that was refused: public, signed by the server itself. */
+export interface LogRefusal {
+  readonly error: AppError
+  readonly checkpoint: string
+  readonly pinned: TreeHead
+}
+
 export interface LogIdentity {
   readonly origin: string
   readonly logKey: Uint8Array
@@ -15,6 +22,8 @@ export interface LogIdentity {
 export class LogView {
   readonly #identity: LogIdentity
   readonly #pins: Pins
+  /** The first thing that did not check. From then on nothing more is asked of this server. */
+  refusal: LogRefusal | null = null
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(identity: LogIdentity, pins: Pins) {
@@ -33,6 +42,7 @@ export class LogView {
     logOf: (answer: Answer) => LogState,
   ): Promise<{ answer: Answer; tree: TreeHead }> {
     const run = async () => {
+      if (this.refusal !== null) throw this.refusal.error
       const from = this.#pins.tree
       const answer = await ask(from)
       const tree = await this.prove(from, logOf(answer))
@@ -58,6 +68,22 @@ export class LogView {
   /** Opens an answer's checkpoint and demands that `from` is a prefix of it. The pins do not move.
    * @throws TAMPERED_LOG, TAMPERED_ROLLBACK, TAMPERED_FORK */
   async prove(from: TreeHead, log: LogState): Promise<TreeHead> {
+    try {
+      return await this.#prove(from, log)
+    } catch (error) {
+      if (error instanceof AppError && error.is("TAMPERED"))
+        this.refusal ??= { error, checkpoint: log.checkpoint, pinned: from }
+      throw error
+    }
+  }
+
+  /** Refuses the whole log for a reason that somebody else found. @returns the error to throw */
+  refuse(code: "TAMPERED_ROLLBACK" | "TAMPERED_FORK" | "TAMPERED_LOG"): AppError {
+    this.refusal ??= { error: new AppError(code), checkpoint: "", pinned: this.#pins.tree }
+    return this.refusal.error
+  }
+
+  async #prove(from: TreeHead, log: LogState): Promise<TreeHead> {
     const { size, root } = await openNote(log.checkpoint, this.#identity.origin, this.#identity.logKey)
     if (size < from.size) throw new AppError("TAMPERED_ROLLBACK")
     if (

@@ -3,7 +3,7 @@ import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
-import { changePassword, practiceOf, recover, register, renewWords, signIn } from "./account.ts"
+import { changePassword, confirmWords, practiceOf, recover, register, renewWords, signIn } from "./account.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { HomeList } from "./home.ts"
 import { importFile } from "./imports.ts"
@@ -27,6 +27,7 @@ export interface PageEnv {
 const pollMs = 10_000
 const idleCheckMs = 5_000
 const rememberMs = 1_000
+const goodbyeMs = 3_000
 /** The server is told of activity at most this often. */
 const keepAliveMs = 60_000
 
@@ -41,7 +42,7 @@ interface SignedIn extends Workspace {
 /** The worker's whole state: one physician at most. */
 class Page {
   readonly #env: PageEnv
-  readonly #around: Surroundings
+  #around: Surroundings
   readonly #listeners = new Set<(event: ClientEvent) => void>()
   #account: Account = { state: "signed-out" }
   #work: SignedIn | null = null
@@ -73,7 +74,9 @@ class Page {
     return this.#account
   }
 
+  /** Every session gets a transport of its own, which ends with it. */
   get around(): Surroundings {
+    this.#around = { ...this.#around, transport: this.#around.transport.another() }
     return this.#around
   }
 
@@ -97,11 +100,12 @@ class Page {
   async restore(): Promise<Account> {
     if (this.#work !== null) return this.#account
     try {
-      const account = await this.#around.transport.call("GET", paths.session, { reply: currentSession.reply })
+      const { around } = this
+      const account = await around.transport.call("GET", paths.session, { reply: currentSession.reply })
       const key = await recallKey(this.#env.storage, account)
       if (key === null) return this.#set({ state: "locked", username: account.username, reason: "reload" })
-      const practice = await practiceOf(this.#around)
-      return await this.enter(await Session.stand(this.#around, practice, account, key))
+      const practice = await practiceOf(around)
+      return await this.enter(await Session.stand(around, practice, account, key))
     } catch (error) {
       if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") {
         await forgetSessions(this.#env.storage)
@@ -169,24 +173,18 @@ class Page {
   async lock(reason: "idle" | "asked"): Promise<void> {
     const work = this.#work
     if (work === null) return
-    await this.#leave(work, { state: "locked", username: work.session.username, reason })
-    await this.#around.transport.call("DELETE", paths.sessionHalf, { background: true }).catch(() => {})
+    const { transport } = work.session.around
+    await this.#leave(work, { state: "locked", username: work.session.username, reason }, () =>
+      transport.call("DELETE", paths.sessionHalf, { background: true }),
+    )
   }
 
   async signOut(): Promise<void> {
     const work = this.#work
-    if (work === null) {
-      await forgetSessions(this.#env.storage)
-      await this.#around.transport.call("DELETE", paths.session).catch(() => {})
-      this.#set({ state: "signed-out" })
-      return
-    }
-    await work.session.end().catch(() => {})
-    await this.#leave(work, { state: "signed-out" })
-  }
-
-  async poll(): Promise<void> {
-    await this.#poll()
+    if (work !== null) return this.#leave(work, { state: "signed-out" }, () => work.session.end())
+    await forgetSessions(this.#env.storage)
+    await inTime(this.around.transport.call("DELETE", paths.session))
+    this.#set({ state: "signed-out" })
   }
 
   setImporting(signal: { aborted: boolean } | null): void {
@@ -207,15 +205,18 @@ class Page {
     for (const listener of this.#listeners) listener(event)
   }
 
-  async #leave(work: SignedIn, next: Account): Promise<void> {
+  /** Ends all work of a session, says goodbye for as long as that takes no longer than a moment, and wipes.
+   * The page shows nothing of the session any more from the first line on. */
+  async #leave(work: SignedIn, next: Account, goodbye: () => Promise<unknown>): Promise<void> {
     this.#work = null
+    this.cancelImport()
     clearTimeout(this.#remembering ?? undefined)
     this.#remembering = null
-    await work.session.pins.save().catch(() => {})
-    work.session.wipe()
-    this.cancelImport()
-    await forgetSessions(this.#env.storage)
     this.#set(next)
+    await inTime(work.session.pins.save())
+    await inTime(goodbye())
+    work.session.wipe()
+    await forgetSessions(this.#env.storage)
   }
 
   async #poll(): Promise<void> {
@@ -239,7 +240,10 @@ class Page {
   #rememberSoon(work: SignedIn): void {
     this.#remembering ??= setTimeout(() => {
       this.#remembering = null
-      if (this.#work === work) work.session.pins.save().catch(() => {})
+      if (this.#work !== work) return
+      work.session.remember().catch((error) => {
+        if (error instanceof AppError) this.#notice(error)
+      })
     }, rememberMs)
   }
 
@@ -252,13 +256,14 @@ class Page {
     if (error.code === "UNAVAILABLE_SERVER") this.#setOnline(false)
     const work = this.#work
     if (error.code === "NOT_ALLOWED_SESSION" && work !== null) {
-      void this.#leave(work, { state: "locked", username: work.session.username, reason: "ended" })
+      const locked = { state: "locked", username: work.session.username, reason: "ended" } as const
+      void this.#leave(work, locked, async () => {})
     }
-    const ofTheWhole = ["TAMPERED_FORK", "TAMPERED_LOG", "TAMPERED_PRACTICE", "TAMPERED_IDENTITY"]
-    if (ofTheWhole.includes(error.code) || (error.code === "TAMPERED_ROLLBACK" && work === null)) {
-      this.#tampered = viewTampered(error.code, null, null, this.now)
-      this.emit({ type: "tampered", view: this.#tampered })
-    }
+    const refusal = work?.session.log.refusal ?? null
+    const ofTheWhole = refusal !== null || (work === null && error.is("TAMPERED"))
+    if (!ofTheWhole || this.#tampered !== null) return
+    this.#tampered = viewTampered(refusal?.error.code ?? error.code, null, null, this.now, refusal)
+    this.emit({ type: "tampered", view: this.#tampered })
   }
 
   #emitRoster(work: SignedIn): void {
@@ -293,18 +298,16 @@ export function createPageApi(env: PageEnv): PageApi {
     subscribe: async (listener) => page.listen(listener),
     register: (account) =>
       run(async () => {
-        const { session, sheet } = await register(page.around, account)
-        await page.enter(session)
+        const { sheet, enter } = await register(page.around, account)
+        // The words are shown whatever comes of the first session: without one, the physician signs in.
+        await enter()
+          .then((session) => page.enter(session))
+          .catch(() => {})
         return sheet
       }),
     confirmWords: () =>
       run(async () => {
-        const { session } = page.work
-        await session.updateKeyring((keyring) => ({
-          ...keyring,
-          settings: { ...keyring.settings, wordsConfirmed: true },
-        }))
-        await session.pins.save()
+        await confirmWords(page.work.session, true)
         page.showAccount()
       }),
     signIn: (username, password) => run(async () => page.enter(await signIn(page.around, username, password))),
@@ -314,9 +317,7 @@ export function createPageApi(env: PageEnv): PageApi {
     recover: (username, words, password) =>
       run(async () => {
         const { session, sheet } = await recover(page.around, username, words, password)
-        await page.enter(session)
-        await confirmed(session, false)
-        page.showAccount()
+        await page.enter(session).catch(() => {})
         return sheet
       }),
     changePassword: (current, next) =>
@@ -328,8 +329,7 @@ export function createPageApi(env: PageEnv): PageApi {
       run(async () => {
         const { session } = page.work
         const sheet = await renewWords(session, password)
-        await rememberSession(session)
-        await confirmed(session, false)
+        await rememberSession(session).catch(() => {})
         page.showAccount()
         return sheet
       }),
@@ -416,6 +416,8 @@ export function createPageApi(env: PageEnv): PageApi {
   }
 }
 
-async function confirmed(session: Session, wordsConfirmed: boolean): Promise<void> {
-  await session.updateKeyring((keyring) => ({ ...keyring, settings: { ...keyring.settings, wordsConfirmed } }))
+/** Waits for something that may fail and may hang, for a moment. */
+async function inTime(work: Promise<unknown>): Promise<void> {
+  const moment = new Promise((resolve) => setTimeout(resolve, goodbyeMs))
+  await Promise.race([work.catch(() => {}), moment])
 }

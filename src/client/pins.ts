@@ -1,14 +1,15 @@
 import { z } from "zod"
-import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { type DeviceId, isId, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { emptyRoot } from "../proof/merkle.ts"
-import { bytesOf, count } from "../proof/statement.ts"
+import { bytesOf, count, type Signed, statementHash } from "../proof/statement.ts"
 import type { PhysicianKey } from "../vault/keys.ts"
 import { cachePlace } from "../vault/places.ts"
 import { open, seal } from "../vault/seal.ts"
+import type { PinnedHead } from "./changes.ts"
 import type { ClientStorage } from "./storage.ts"
 
 const tree = z.strictObject({ size: count, root: bytesOf(32) })
@@ -17,18 +18,14 @@ const schema = z.strictObject({
   tree,
   /** Trees that another tab or process saw and that are not yet proved to be prefixes of `tree`. */
   others: z.array(tree),
-  identity: count,
+  /** The newest identity of the physician's own. */
+  identity: z.strictObject({ seq: count, hash: bytesOf(32) }).optional(),
   keyring: count,
   heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)])),
 })
 type Stored = z.output<typeof schema>
 
 const maxBytes = 16 * 1024 * 1024
-
-export interface PinnedHead {
-  readonly seq: number
-  readonly hash: Uint8Array
-}
 
 /** What this device remembers and never lets the server take back. Sealed under the physician key; only grows; survives sign-out. */
 export class Pins {
@@ -40,7 +37,7 @@ export class Pins {
   #tree: TreeHead = { size: 0, root: emptyRoot }
   #known: TreeHead = { size: 0, root: emptyRoot }
   others: readonly TreeHead[] = []
-  identity = 0
+  #identity: PinnedHead | null = null
   keyring = 0
   readonly heads = new Map<RecordId, PinnedHead>()
 
@@ -85,6 +82,20 @@ export class Pins {
     if (to.size > this.#tree.size) this.#tree = to
   }
 
+  /** Remembers the newest identity. @throws TAMPERED_ROLLBACK unless the chain goes on from the one that is remembered */
+  moveIdentity(chain: readonly Signed[]): void {
+    const pinned = this.#identity
+    const there = pinned === null ? undefined : chain[pinned.seq]
+    if (pinned !== null && (there === undefined || !equal(statementHash(there.statement), pinned.hash)))
+      throw new AppError("TAMPERED_ROLLBACK")
+    this.#identity = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
+  }
+
+  /** The identity that follows was just signed by this client and stored. */
+  addIdentity(seq: number, statement: Uint8Array): void {
+    this.#identity = { seq, hash: statementHash(statement) }
+  }
+
   /** Merges with what other tabs or processes stored meanwhile, and stores the result.
    * @param covered heads that the roster, which the keyring's number pins, covers: they need not be kept here as well. */
   async save(covered: (record: RecordId, seq: number) => boolean = () => false): Promise<void> {
@@ -96,7 +107,7 @@ export class Pins {
         v: 1,
         tree: { ...this.#tree },
         others: this.others.map((other) => ({ ...other })),
-        identity: this.identity,
+        ...(this.#identity === null ? {} : { identity: { ...this.#identity } }),
         keyring: this.keyring,
         heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash]),
       }
@@ -125,7 +136,7 @@ export class Pins {
     this.#tree = stored.tree
     this.#known = stored.tree
     this.others = stored.others
-    this.identity = stored.identity
+    this.#identity = stored.identity ?? null
     this.keyring = stored.keyring
     for (const [record, seq, hash] of stored.heads) this.heads.set(record, { seq, hash })
   }
@@ -135,15 +146,19 @@ export class Pins {
       (other) => !sameTree(other, this.#tree) && !sameTree(other, this.#known),
     )
     this.others = [...this.others, ...strange.filter((a) => !this.others.some((b) => sameTree(a, b)))]
-    this.identity = Math.max(this.identity, stored.identity)
+    if (stored.identity !== undefined && stored.identity.seq > (this.#identity?.seq ?? -1))
+      this.#identity = stored.identity
     this.keyring = Math.max(this.keyring, stored.keyring)
-    for (const [record, seq, hash] of stored.heads)
-      if (seq > (this.heads.get(record)?.seq ?? -1)) this.heads.set(record, { seq, hash })
+    for (const [record, seq, hash] of stored.heads) {
+      const known = this.heads.get(record)
+      if (known?.seq === seq && !equal(known.hash, hash)) throw new AppError("TAMPERED_FORK")
+      if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash })
+    }
   }
 }
 
 function sameTree(a: TreeHead, b: TreeHead): boolean {
-  return a.size === b.size && a.root.every((byte, i) => byte === b.root[i])
+  return a.size === b.size && equal(a.root, b.root)
 }
 
 /** This device's id: random, no secret, made once. */

@@ -18,6 +18,7 @@ import { open, seal } from "../vault/seal.ts"
 import type { Roster } from "./roster.ts"
 import { keyOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
+import { resend } from "./transport.ts"
 
 /** One verified entry, opened. */
 export interface Step {
@@ -42,7 +43,6 @@ export interface OpenRecord {
 
 /** Bodies whose one author chose all of it at once, and which are this large, may be compressed. */
 const compressFrom = limits.compressFromBytes
-const resends = 2
 
 /** Opens, makes and extends records. */
 export class Records {
@@ -61,7 +61,7 @@ export class Records {
    * @throws NOT_ALLOWED, TAMPERED_* (then nothing of the record may be shown) */
   async open(id: RecordId): Promise<OpenRecord> {
     let record: OpenRecord | null = this.#kept.get(id) ?? null
-    const { session } = { session: this.#session }
+    const session = this.#session
     for (let more = true; more; ) {
       const from: number = record === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
@@ -76,6 +76,7 @@ export class Records {
         const link = await this.#verify(id, record?.head ?? null, stored)
         record = await this.#extend(record, link.entry, link.head, stored, answer.selfGrants)
       }
+      if (answer.entries.some(({ leaf }) => leaf.index >= tree.size)) throw new AppError("TAMPERED_LOG")
       more = answer.more
       if (more && answer.entries.length === 0) throw new AppError("TAMPERED_CHAIN")
       if (!more) {
@@ -305,15 +306,4 @@ interface Stored {
   readonly body?: Uint8Array | undefined
   readonly summary?: Uint8Array | undefined
   readonly leaf: { readonly index: number; readonly time: number; readonly salt: Uint8Array }
-}
-
-/** Sends the very same bytes again when no answer came: the server answers a repeat with the receipt of the first. */
-async function resend<T>(send: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await send()
-    } catch (error) {
-      if (attempt >= resends || !(error instanceof AppError && error.code === "UNAVAILABLE_SERVER")) throw error
-    }
-  }
 }

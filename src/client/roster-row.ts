@@ -1,6 +1,6 @@
 import type { Summary } from "../clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
-import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { isId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
@@ -20,6 +20,8 @@ export interface RosterRow extends Summary {
   readonly keys: readonly string[]
   /** The author's time of the newest entry, milliseconds since 1970. */
   readonly updated: number
+  /** Size of the tree that the owner's newest entry had seen. */
+  readonly seen: number
   /** Chain head as text, where there is more to it than a single owner. */
   readonly chain: string
 }
@@ -42,6 +44,7 @@ export function encodeRows(rows: Iterable<RosterRow>): Uint8Array<ArrayBuffer> {
     row.diagnoses,
     row.patient,
     row.archived ? 1 : 0,
+    row.seen,
     row.chain,
   ])
   return utf8(JSON.stringify([format, tuples]))
@@ -73,6 +76,7 @@ function parseRow(tuple: unknown): RosterRow {
     diagnoses,
     patient,
     archived,
+    seen,
     chain,
   ] = tuple as [
     RecordId,
@@ -88,6 +92,7 @@ function parseRow(tuple: unknown): RosterRow {
     string[],
     string,
     0 | 1,
+    number,
     string,
   ]
   if (!isId(id) || !Number.isSafeInteger(seq) || !Array.isArray(keys)) throw new Error("not a row")
@@ -105,6 +110,7 @@ function parseRow(tuple: unknown): RosterRow {
     diagnoses,
     patient,
     archived: archived === 1,
+    seen,
     chain,
   }
 }
@@ -131,7 +137,7 @@ export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
     commits,
     mustRaise: false,
     leaf: row.leaf,
-    seen: new Map(),
+    seen: new Map([[me.physician, { size: row.seen, root: null }]]),
   }
 }
 
@@ -143,7 +149,8 @@ export function rowOf(
   updated: number,
 ): RosterRow {
   const [only, ...others] = head.members
-  const alone = others.length === 0 && only?.physician === me.physician && !head.mustRaise
+  const mine = only?.physician === me.physician && equal(only.fingerprint, me.fingerprint) && only.until === undefined
+  const alone = others.length === 0 && mine && !head.mustRaise
   return {
     id: head.record,
     seq: head.seq,
@@ -152,6 +159,7 @@ export function rowOf(
     leaf: head.leaf,
     keys: keys.map((key) => encodeBase64url(key)),
     updated,
+    seen: head.seen.get(me.physician)?.size ?? 0,
     chain: alone ? "" : encodeChainHead(head),
     firstName: summary.firstName,
     lastName: summary.lastName,

@@ -1,10 +1,13 @@
 import { sha256 } from "#sha256"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
-import type { PhysicianId, SessionId } from "../encoding/ids.ts"
+import type { PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { type Identity, verifyIdentityChain } from "../proof/identity.ts"
+import type { Leaf } from "../proof/leaf.ts"
+import { emptyRoot } from "../proof/merkle.ts"
 import { type AccountReply, getKeyring, type PracticeReply, putKeyring } from "../protocol/accounts.ts"
+import type { Receipt } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
 import { type Keyring, openKeyring, sealKeyring } from "../vault/keyring.ts"
@@ -15,7 +18,7 @@ import { importSigner, type Signer } from "../vault/signer.ts"
 import { LogView } from "./log.ts"
 import { Pins } from "./pins.ts"
 import type { ClientStorage } from "./storage.ts"
-import type { Transport } from "./transport.ts"
+import { resend, type Transport } from "./transport.ts"
 
 export interface Surroundings {
   readonly transport: Transport
@@ -66,6 +69,7 @@ export class Session {
   identity: Identity
   keyring: Keyring
   keyringNumber: number
+  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: SessionParts) {
     this.around = parts.around
@@ -105,9 +109,9 @@ export class Session {
     if (!equal(signer.publicKey, identity.signKey) || !equal(keyring.sealKey, identity.sealKey))
       throw new AppError("TAMPERED_IDENTITY")
     const pins = await Pins.load(around.storage, key, practice.practice, physician)
-    if (identity.seq < Math.max(pins.identity, keyring.seen.identity) || account.keyring.number < pins.keyring)
+    if (identity.seq < keyring.seen.identity || account.keyring.number < pins.keyring)
       throw new AppError("TAMPERED_ROLLBACK")
-    pins.identity = identity.seq
+    pins.moveIdentity(account.identity)
     pins.keyring = account.keyring.number
     const log = new LogView(practice, pins)
     const profile = JSON.parse(
@@ -130,26 +134,33 @@ export class Session {
       keyring,
       keyringNumber: account.keyring.number,
     })
-    await advance(session)
+    around.transport.session = session.id
+    await advance(session, [...pins.others, keyring.seen])
+    pins.others = []
     return session
   }
 
-  /** Changes the keyring: compare-and-swap on its number; the loser reads the winner's and changes that.
+  /** Changes the keyring: compare-and-swap on its number; the loser reads the winner's and changes that. One at a time.
    * @returns the index of its leaf. */
-  async updateKeyring(change: (keyring: Keyring) => Keyring): Promise<number> {
+  updateKeyring(change: (keyring: Keyring) => Keyring): Promise<number> {
+    const run = () => this.#updateKeyring(change)
+    const next = this.#turn.then(run, run)
+    this.#turn = next.catch(() => {})
+    return next
+  }
+
+  async #updateKeyring(change: (keyring: Keyring) => Keyring): Promise<number> {
     for (let attempt = 0; ; attempt++) {
       const number = this.keyringNumber + 1
       const { size, root } = this.pins.tree
-      const seen = { size, root, identity: this.pins.identity }
-      const keyring = { ...change(this.keyring), seen }
+      const keyring = { ...change(this.keyring), seen: { size, root, identity: this.identity.seq } }
       const token = await sealKeyring(this.key, this.physician, number, keyring)
       try {
         const { answer, tree } = await this.log.exchange(
-          (from) =>
-            this.around.transport.call("PUT", paths.keyring, {
-              json: putKeyring.body.encode({ number, token, since: from.size }),
-              reply: putKeyring.reply,
-            }),
+          (from) => {
+            const json = putKeyring.body.encode({ number, token, since: from.size })
+            return resend(() => this.around.transport.call("PUT", paths.keyring, { json, reply: putKeyring.reply }))
+          },
           (receipt) => receipt.log,
         )
         const about = { subject: this.physician, actor: this.physician, stream: "keyring", type: "keyring" } as const
@@ -160,15 +171,48 @@ export class Session {
         return answer.leaf.index
       } catch (error) {
         if (!(error instanceof AppError && error.code === "CONFLICT_KEYRING") || attempt >= 8) throw error
-        await pullKeyring(this)
+        await this.pullKeyring()
       }
     }
+  }
+
+  /** Takes in the keyring that another device may have stored, and proves that what that device saw is of the same log.
+   * @returns its number. @throws TAMPERED_ROLLBACK, TAMPERED_FORK */
+  async pullKeyring(): Promise<number> {
+    const stored = await this.around.transport.call("GET", paths.keyring, { reply: getKeyring.reply })
+    if (stored.number < this.keyringNumber) throw this.log.refuse("TAMPERED_ROLLBACK")
+    if (stored.number === this.keyringNumber) return stored.number
+    const keyring = await openKeyring(this.key, this.physician, stored.number, stored.token)
+    demandPractice(keyring, this.practice)
+    await advance(this, [keyring.seen])
+    this.keyring = keyring
+    this.keyringNumber = stored.number
+    this.pins.keyring = stored.number
+    return stored.number
+  }
+
+  /** Demands that what this client stored is in the log, by a receipt that came before the log was followed.
+   * @throws TAMPERED_LOG, TAMPERED_FORK */
+  async checkStored(receipt: Receipt, leaf: Omit<Leaf, "salt" | "time">): Promise<void> {
+    const tree = await this.log.prove({ size: 0, root: emptyRoot }, receipt.log)
+    await advance(this, [tree])
+    this.log.checkReceipt(receipt, leaf, tree)
   }
 
   /** The server gave a fresh session to the same physician. */
   moveTo(session: AccountReply["session"]): void {
     this.id = session.id
+    this.around.transport.session = session.id
     this.half = halfOf(session)
+  }
+
+  /** Proves what other tabs and processes have seen to be of the same log, and stores what this one has. */
+  async remember(covered?: (record: RecordId, seq: number) => boolean): Promise<void> {
+    await this.pins.save(covered)
+    if (this.pins.others.length === 0) return
+    await advance(this, this.pins.others)
+    this.pins.others = []
+    await this.pins.save(covered)
   }
 
   /** Saves what was seen, and ends the session on the server. The caller wipes. */
@@ -178,10 +222,10 @@ export class Session {
     await this.around.transport.call("DELETE", paths.session)
   }
 
+  /** Ends all that still runs for this session before it reaches the server, and overwrites the keys. */
   wipe(): void {
-    wipe(this.key)
-    wipe(this.keyring.signSeed)
-    wipe(this.keyring.sealSeed)
+    this.around.transport.close()
+    for (const key of [this.key, this.keyring.signSeed, this.keyring.sealSeed, this.half]) if (key !== null) wipe(key)
   }
 }
 
@@ -227,13 +271,10 @@ function demandPractice(keyring: Keyring, practice: PracticeReply): void {
   if (!same) throw new AppError("TAMPERED_PRACTICE")
 }
 
-/** Moves the log on from the newest tree that any device of the physician has seen, and proves the older ones to be prefixes. */
-async function advance(session: Session): Promise<void> {
-  const { pins, log, keyring } = session
-  const trees = [...pins.others, pins.tree, keyring.seen].filter((tree) => tree.size > 0)
-  const newest = trees.reduce((a, b) => (b.size > a.size ? b : a), pins.tree)
-  const old = trees.filter((tree) => !sameTree(tree, newest))
-  pins.moveTree(newest)
+/** Moves the log on to the newest, and proves that other trees, which other devices have seen, are of the same log.
+ * @throws TAMPERED_FORK, TAMPERED_ROLLBACK */
+async function advance(session: Session, others: readonly TreeHead[]): Promise<void> {
+  const { pins, log } = session
   const prove = async (tree: TreeHead) => log.prove(tree, (await logSince(session, tree.size)).log)
   const catchUp = () =>
     log.exchange(
@@ -241,14 +282,13 @@ async function advance(session: Session): Promise<void> {
       (answer) => answer.log,
     )
   await catchUp()
-  for (const tree of old) {
+  for (const tree of others) {
     // An answer speaks of the tree of its own moment: it counts once that is the tree that this client stands on.
     for (let shown = await prove(tree); !sameTree(shown, pins.tree); shown = await prove(tree)) {
-      if (shown.size === pins.tree.size) throw new AppError("TAMPERED_FORK")
+      if (shown.size === pins.tree.size) throw log.refuse("TAMPERED_FORK")
       await catchUp()
     }
   }
-  pins.others = []
 }
 
 function sameTree(a: TreeHead, b: TreeHead): boolean {
@@ -261,12 +301,4 @@ function logSince(session: Session, size: number) {
     reply: readChanges.reply,
     background: true,
   })
-}
-
-async function pullKeyring(session: Session): Promise<void> {
-  const stored = await session.around.transport.call("GET", paths.keyring, { reply: getKeyring.reply })
-  if (stored.number <= session.keyringNumber) throw new AppError("TAMPERED_ROLLBACK")
-  session.keyring = await openKeyring(session.key, session.physician, stored.number, stored.token)
-  session.keyringNumber = stored.number
-  session.pins.keyring = stored.number
 }

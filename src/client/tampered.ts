@@ -1,5 +1,7 @@
+import { encodeBase64 } from "../encoding/base64.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import type { AppError, ErrorCode } from "../errors.ts"
+import type { LogRefusal } from "./log.ts"
 import type { Refusal } from "./roster.ts"
 import type { TamperedView } from "./views.ts"
 
@@ -23,6 +25,7 @@ export function viewTampered(
   record: RecordId | null,
   refusal: Refusal | null,
   now: number,
+  log: LogRefusal | null = null,
 ): TamperedView {
   const [expected, found] = words[code] ?? ["An answer that checks.", "One that does not."]
   const evidence = {
@@ -31,11 +34,10 @@ export function viewTampered(
     code,
     time: new Date(now).toISOString(),
     ...(record === null ? {} : { record }),
+    ...(log === null
+      ? {}
+      : { checkpoint: log.checkpoint, pinned: { size: log.pinned.size, root: encodeBase64(log.pinned.root) } }),
     ...(refusal === null ? {} : { seq: refusal.seq, statement: refusal.statement }),
   }
   return { code, expected, found, evidence: `${JSON.stringify(evidence, null, 2)}\n` }
-}
-
-export function isTampering(error: AppError): boolean {
-  return error.is("TAMPERED")
 }

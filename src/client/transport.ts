@@ -1,7 +1,8 @@
 import type { z } from "zod"
 import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import type { SessionId } from "../encoding/ids.ts"
 import { AppError, isErrorCode } from "../errors.ts"
-import { backgroundHeader } from "../protocol/paths.ts"
+import { backgroundHeader, sessionHeader } from "../protocol/paths.ts"
 import { refusal } from "../protocol/records.ts"
 
 export interface HttpRequest {
@@ -16,6 +17,12 @@ export interface HttpResponse {
   readonly status: number
   readonly body: Uint8Array
 }
+
+/** How long a server may take to answer a browser: the largest upload over a slow line fits in. */
+const answerMs = 120_000
+
+/** A loss that took longer than this is told to the physician, who may choose to try again. */
+const resendWithinMs = 3_000
 
 /** Sends one request. @throws UNAVAILABLE_SERVER when no answer comes */
 export type Send = (request: HttpRequest) => Promise<HttpResponse>
@@ -33,10 +40,23 @@ export interface CallOptions<Reply extends z.ZodType> {
 /** Speaks the protocol: JSON out and in, refusals back as the AppError that the server threw. */
 export class Transport {
   readonly #send: Send
+  #closed = false
   bearer: string | null = null
+  /** Goes with every request, so that the server refuses one that another tab's cookie would carry into another account. */
+  session: SessionId | null = null
 
   constructor(send: Send) {
     this.#send = send
+  }
+
+  /** A fresh one on the same connection, for the next session. */
+  another(): Transport {
+    return new Transport(this.#send)
+  }
+
+  /** Nothing is sent any more: what still runs for a session that has ended fails before it reaches the server. */
+  close(): void {
+    this.#closed = true
   }
 
   async call<Reply extends z.ZodType>(
@@ -58,7 +78,9 @@ export class Transport {
   }
 
   async #request(method: HttpRequest["method"], path: string, options: CallOptions<z.ZodType>): Promise<HttpResponse> {
+    if (this.#closed) throw new AppError("NOT_ALLOWED_SESSION")
     const headers: Record<string, string> = { accept: "application/json" }
+    if (this.session !== null) headers[sessionHeader] = this.session
     if (this.bearer !== null) headers.authorization = `Bearer ${this.bearer}`
     if (options.background) headers[backgroundHeader] = "1"
     if (options.json !== undefined) headers["content-type"] = "application/json"
@@ -86,6 +108,7 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
         credentials: "same-origin",
         cache: "no-store",
         redirect: "error",
+        signal: AbortSignal.timeout(answerMs),
         ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
       })
       return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) }
@@ -95,13 +118,13 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
   }
 }
 
+/** The server names a code; the words for it are this program's own, so that no server can put words before a physician. */
 function refused(response: HttpResponse): AppError {
   const parsed = refusal.safeParse(json(response.body))
   if (!parsed.success || !isErrorCode(parsed.data.code)) return new AppError("UNAVAILABLE")
-  const { code, message, fields } = parsed.data
+  const error = new AppError(parsed.data.code)
   // A server has no say in what a client calls tampered.
-  if (code.startsWith("TAMPERED")) return new AppError("UNAVAILABLE")
-  return new AppError(code, message, fields === undefined ? {} : { fields })
+  return error.is("TAMPERED") ? new AppError("UNAVAILABLE") : error
 }
 
 function json(body: Uint8Array): unknown {
@@ -109,5 +132,17 @@ function json(body: Uint8Array): unknown {
     return JSON.parse(parseUtf8(body))
   } catch {
     return undefined
+  }
+}
+
+/** Sends the very same bytes again when no answer came: the server answers a repeat as it answered the first. */
+export async function resend<T>(send: () => Promise<T>): Promise<T> {
+  const began = performance.now()
+  try {
+    return await send()
+  } catch (error) {
+    const lost = error instanceof AppError && error.code === "UNAVAILABLE_SERVER"
+    if (!lost || performance.now() - began > resendWithinMs) throw error
+    return send()
   }
 }

@@ -28,7 +28,7 @@ const schema = z.strictObject({
   commits: z.array(z.tuple([count, bytes])),
   mustRaise: z.boolean(),
   leaf: count,
-  seen: z.array(z.tuple([physician, z.strictObject({ size: count, root: bytes })])),
+  seen: z.array(z.tuple([physician, z.strictObject({ size: count, root: bytes.nullable() })])),
 })
 
 /** A chain head as JSON text, so that a walk can resume where it stood. */

@@ -2,7 +2,6 @@ import { sha256 } from "#sha256"
 import { compare, equal } from "../encoding/bytes.ts"
 import { idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { TreeHead } from "./checkpoint.ts"
 import { type EntryStatement, type Member, parseEntry, type TokenRef } from "./entry.ts"
 import { fingerprintOf } from "./identity.ts"
 import { verifyStatement } from "./signature.ts"
@@ -35,8 +34,8 @@ export interface ChainHead {
   readonly mustRaise: boolean
   /** Index of the newest entry's leaf in the log. */
   readonly leaf: number
-  /** The newest `seen` of each author. */
-  readonly seen: ReadonlyMap<PhysicianId, TreeHead>
+  /** The newest `seen` of each author; the root is `null` where only the size was kept. */
+  readonly seen: ReadonlyMap<PhysicianId, { readonly size: number; readonly root: Uint8Array | null }>
 }
 
 export interface Link {
@@ -150,7 +149,7 @@ function checkSeen(before: ChainHead | null, entry: EntryStatement, leaf: number
   demand(leaf > before.leaf && entry.seen.size > before.leaf)
   const last = before.seen.get(entry.author)
   if (last === undefined) return
-  const forked = entry.seen.size === last.size && !equal(entry.seen.root, last.root)
+  const forked = entry.seen.size === last.size && last.root !== null && !equal(entry.seen.root, last.root)
   if (entry.seen.size < last.size || forked) throw new AppError("TAMPERED_FORK")
 }
 

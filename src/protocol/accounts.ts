@@ -49,11 +49,13 @@ export const account = z.object({
 
 export const registerStart = {
   body: z.strictObject({ username, registrationRequest: opaqueMessage }),
-  reply: z.object({ registrationResponse: opaqueMessage }),
+  /** `registration` names the attempt: one that is not finished counts as a guess. */
+  reply: z.object({ registration: z.string(), registrationResponse: opaqueMessage }),
 }
 
 export const registerFinish = {
   body: z.strictObject({
+    registration: z.string().max(64),
     username,
     physician: id<"physician">(),
     registrationRecord: opaqueMessage,
@@ -62,8 +64,8 @@ export const registerFinish = {
     unlocks: z.array(unlock).length(2),
     /** Ed25519 key that recovery signatures verify under. */
     recoveryKey: bytes(32),
-    profile: bytes(65_536),
-    keyring: bytes(1_048_576),
+    profile: bytes(16_384),
+    keyring: bytes(16_384),
     carrier,
   }),
   reply: z.object({ account, identity: receipt, keyring: receipt }),

@@ -38,4 +38,6 @@ export function segmentPath(segment: SegmentId): string {
 
 /** Set on requests that nobody's hand caused, such as polling: they do not keep a session alive. */
 export const backgroundHeader = "x-healthcrypt-background"
+/** Names the session that the client believes it is in: a cookie is shared by all tabs, and another tab may have signed in since. */
+export const sessionHeader = "x-healthcrypt-session"
 export const sessionCookie = "healthcrypt"

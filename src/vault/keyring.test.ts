@@ -26,6 +26,7 @@ const keyring: Keyring = {
       { id: idFromBytes<"segment">(new Uint8Array(16)) as SegmentId, hash: new Uint8Array(32).fill(6), records: 500 },
     ],
     complete: 7,
+    digest: new Uint8Array(32).fill(7),
   },
   settings: { idleMinutes: 15, wordsConfirmed: true },
 }

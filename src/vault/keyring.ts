@@ -25,6 +25,8 @@ const schema = z.strictObject({
     segments: z.array(z.strictObject({ id: z.custom<SegmentId>(isId), hash: bytesOf(32), records: count })).max(4096),
     /** The roster holds every change before this leaf index. */
     complete: count,
+    /** All heads as they stood then, in one hash: what a rebuilt roster is held against. See `digestHeads`. */
+    digest: bytesOf(32),
   }),
   settings: z.strictObject({ idleMinutes: z.int().min(1).max(15), wordsConfirmed: z.boolean() }),
 })

@@ -35,7 +35,13 @@ const one = Uint8Array.of(1)
 /** key(K, context) = HKDF-Expand-SHA256(K, context, 32) = HMAC-SHA256(K, context ‖ 0x01), 32 B.
  * Format: docs/formats/token.md · HKDF: RFC 5869 §2.3 */
 export async function deriveBytes(key: SecretKey, place: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  demandUnwiped(key)
   return mac(await importMacKey(key), concat(place, one))
+}
+
+/** A key of zeros is one that was wiped: nothing may be sealed under it. @throws NOT_ALLOWED_SESSION */
+export function demandUnwiped(key: SecretKey): void {
+  if (key.every((byte) => byte === 0)) throw new AppError("NOT_ALLOWED_SESSION")
 }
 
 /** key(K, context) as a Fernet key. */
