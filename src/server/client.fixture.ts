@@ -206,6 +206,7 @@ export class TestClient {
       ...options.identity,
     }
     const plain = {
+      registration: started.registration,
       username,
       physician,
       registrationRecord,

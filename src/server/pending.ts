@@ -24,6 +24,12 @@ export class Pending<Value> {
     return name
   }
 
+  /** A value that is not given out for good; null when it is unknown or too old. */
+  find(name: string): Value | null {
+    const held = this.#held.get(name)
+    return held !== undefined && held.until > this.#now() ? held.value : null
+  }
+
   /** Gives a value out once; null when it is unknown, was given before, or is too old. */
   take(name: string): Value | null {
     const held = this.#held.get(name)

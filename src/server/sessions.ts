@@ -5,7 +5,7 @@ import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { newId, type PhysicianId, type SessionId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { AccountReply, Carrier } from "../protocol/accounts.ts"
-import { backgroundHeader, sessionCookie } from "../protocol/paths.ts"
+import { backgroundHeader, sessionCookie, sessionHeader } from "../protocol/paths.ts"
 import type { NewSession, Store, StoredSession } from "./store/store.ts"
 
 export const idleMs = 15 * 60_000
@@ -57,6 +57,9 @@ export class Sessions {
     const secret = this.#secretOf(request)
     const session = secret === null ? null : await this.#store.findSession(secret)
     if (session === null) throw new AppError("NOT_ALLOWED_SESSION")
+    // Another tab of the browser may have signed in since: the cookie is then another session's than the client means.
+    const meant = request.headers[sessionHeader]
+    if (meant !== undefined && meant !== session.id) throw new AppError("NOT_ALLOWED_SESSION")
     const now = this.#now()
     const active = Math.max(session.touched, this.#active.get(session.id) ?? 0)
     if (now >= session.expires || now >= active + idleMs) {

@@ -54,26 +54,38 @@ describe("registration", () => {
   })
 
   test("a taken username is told at the start and at the end", async () => {
-    const other = { ...(await newAuthor("ada2")) }
-    const { plain } = await server.client.registration(other, password)
+    const [first, second] = [await newAuthor("ada2"), await newAuthor("ada2")]
+    const both = [await server.client.registration(first, password), await server.client.registration(second, password)]
     const started = await server.client.send("POST", paths.registerStart, {
       username: "ada",
       registrationRequest: "AAAA",
     })
     expect([started.statusCode, started.json().code]).toEqual([409, "CONFLICT_USERNAME"])
-    const stolen = { ...(await newAuthor("x")), username: "ada" }
-    const signed = await stolen.sign(
-      "identity",
-      encodeIdentity(identityOf(stolen, { unlocks: plain.unlocks.map(listed) })),
-    )
-    const body = registerFinish.body.encode({
-      ...plain,
-      username: "ada",
-      physician: stolen.physician,
-      identity: signed,
-    })
-    const finished = await server.client.send("POST", paths.registerFinish, body)
-    expect([finished.statusCode, finished.json().code]).toEqual([409, "CONFLICT_USERNAME"])
+    const finished = []
+    for (const { body } of both) finished.push(await server.client.send("POST", paths.registerFinish, body))
+    expect(finished.map((response) => response.statusCode)).toEqual([200, 409])
+    expect(finished[1]!.json().code).toBe("CONFLICT_USERNAME")
+  })
+
+  test("that is sent again, because its answer was lost, is answered again and stored once", async () => {
+    const { body } = await server.client.registration(await newAuthor("eve"), password)
+    const first = await server.client.call(registerFinish.reply, "POST", paths.registerFinish, body)
+    const again = await server.client.call(registerFinish.reply, "POST", paths.registerFinish, body)
+    expect(again.identity.leaf).toEqual(first.identity.leaf)
+    expect(again.account.session.id).not.toBe(first.account.session.id)
+    expect(server.store.treeHead().size).toBe(first.keyring.leaf.index + 1)
+  })
+
+  test("that was never started is refused, and so are too many that are never finished", async () => {
+    const { body, plain } = await server.client.registration(await newAuthor("eve"), password)
+    const other = registerFinish.body.encode({ ...plain, registration: "A".repeat(43) })
+    expect((await server.client.send("POST", paths.registerFinish, other)).statusCode).toBe(503)
+    const start = () =>
+      server.client.send("POST", paths.registerStart, { username: "eve", registrationRequest: "AAAA" })
+    let limited = 0
+    for (let i = 0; i < 60; i++) if ((await start()).statusCode === 429) limited++
+    expect(limited).toBeGreaterThan(15)
+    expect((await server.client.send("POST", paths.registerFinish, body)).statusCode).toBe(200)
   })
 
   test.each<[string, Partial<IdentityStatement>]>([

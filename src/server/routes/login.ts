@@ -23,9 +23,9 @@ export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteCon
     { schema: { body: loginStart.body, response: { 200: loginStart.reply } } },
     async ({ body, ip }, reply) => {
       const { username } = body
+      const attempt = demandAttempt(limit.begin(username, ip), reply)
       const known = await store.findCredential(username)
       const { state, response } = opaque.startLogin(username, known?.opaqueRecord ?? null, body.startLoginRequest)
-      const attempt = demandAttempt(limit.begin(username, ip), reply)
       const login = pending.put({ username, physician: known?.physician ?? null, state, attempt })
       return { login, loginResponse: response }
     },

@@ -1,3 +1,4 @@
+import { equal } from "../../encoding/bytes.ts"
 import { AppError } from "../../errors.ts"
 import { checkPublicKey } from "../../proof/signature.ts"
 import { type UnlockSeal, unlocks, unlocksStart } from "../../protocol/accounts.ts"
@@ -31,14 +32,17 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
       const { physician } = session
       // In this order: should somebody else be faster in between, the identity is what conflicts.
       const stored = await store.unlocks(physician)
-      const newest = (await store.identities(physician)).at(-1)
+      const chain = await store.identities(physician)
+      // A client whose connection broke sends the same again: it is told what it missed.
+      const again = chain.length > 1 && equal(chain.at(-1)!.statement, signed.statement)
+      const newest = chain.at(again ? -2 : -1)
       if (newest === undefined) throw new AppError("CONFLICT_IDENTITY")
       const identity = await verifyNextIdentity(newest, signed)
       const fresh = [
         ...(password === undefined ? [] : [sealOf("password", password)]),
         ...(recovery === undefined ? [] : [sealOf("recovery", recovery)]),
       ]
-      demandListed(identity, replaced(stored, fresh))
+      demandListed(identity, again ? stored : replaced(stored, fresh))
       if (recovery !== undefined) checkPublicKey(recovery.recoveryKey)
       return store.replaceUnlocks({
         physician,

@@ -28,6 +28,10 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
 
     async register(physician, session) {
       const leaves = await writer.write(async (batch) => {
+        if (await isStored(batch.db, physician.physician, 0, physician.identity)) {
+          await insertSession(batch.db, session)
+          return null
+        }
         await insertPhysician(batch.db, physician, batch.time)
         await insertSession(batch.db, session)
         const event = { subject: physician.physician, number: 0, actor: physician.physician }
@@ -42,7 +46,11 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
           }),
         }
       })
-      return { identity: await tree.receipt(leaves.identity, 0), keyring: await tree.receipt(leaves.keyring, 0) }
+      const { identity, keyring } = leaves ?? {
+        identity: await leafAt(reader, physician.physician, "identity", 0),
+        keyring: await leafAt(reader, physician.physician, "keyring", 0),
+      }
+      return { identity: await tree.receipt(identity, 0), keyring: await tree.receipt(keyring, 0) }
     },
 
     account: (physician, since) =>
@@ -75,21 +83,20 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
     findKeys: (physician, fingerprint) => keys.find(physician, fingerprint),
 
     async replaceUnlocks(change) {
-      return tree.receipt(
-        await writer.write((batch) =>
-          replaceUnlocks(batch.db, change).then(() =>
-            batch.addLeaf({
-              subject: change.physician,
-              stream: "identity",
-              number: change.seq,
-              type: "identity",
-              actor: change.physician,
-              statementHash: statementHash(change.identity.statement),
-            }),
-          ),
-        ),
-        change.since,
-      )
+      const { physician, seq, identity, since } = change
+      const added = await writer.write(async (batch) => {
+        if (await isStored(batch.db, physician, seq, identity)) return null
+        await replaceUnlocks(batch.db, change)
+        return batch.addLeaf({
+          subject: physician,
+          stream: "identity",
+          number: seq,
+          type: "identity",
+          actor: physician,
+          statementHash: statementHash(identity.statement),
+        })
+      })
+      return tree.receipt(added ?? (await leafAt(reader, physician, "identity", seq)), since)
     },
 
     keyring: (physician) => keyringOf(reader, physician),
@@ -124,6 +131,17 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       return tree.receipt(leaf, since)
     },
   }
+}
+
+/** Whether this very identity is stored already: a client whose connection broke sends it again. */
+async function isStored(db: Db, physician: PhysicianId, seq: number, { statement }: Signed): Promise<boolean> {
+  const row = await db
+    .selectFrom("identity")
+    .select("statement")
+    .where("physician", "=", physician)
+    .where("seq", "=", seq)
+    .executeTakeFirst()
+  return row !== undefined && equal(row.statement, statement)
 }
 
 async function replaceUnlocks(db: Db, change: NewUnlocks): Promise<void> {

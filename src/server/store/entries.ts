@@ -1,4 +1,5 @@
 import { sha256 } from "#sha256"
+import { equal } from "../../encoding/bytes.ts"
 import type { PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
@@ -21,8 +22,15 @@ export function entryStore({ reader, writer, tree }: StoreContext): EntryStore {
     chainHead: (record) => heads.find(record),
 
     async append(entry) {
-      const leaf = await writer.write((batch) => append(batch, entry))
-      return tree.receipt(leaf, entry.since)
+      try {
+        return await tree.receipt(await writer.write((batch) => append(batch, entry)), entry.since)
+      } catch (error) {
+        // The same entry, sent twice because its first answer was late, may have overtaken itself.
+        const head =
+          error instanceof AppError && error.code === "CONFLICT_HEAD" ? await heads.find(entry.head.record) : null
+        if (head === null || !equal(head.hash, entry.head.hash)) throw error
+        return tree.receipt(await leafAt(reader, head.record, "entry", head.seq), entry.since)
+      }
     },
 
     async receiptAgain(head, since) {

@@ -77,7 +77,7 @@ export async function readChanges(
       .execute()
     const wanted = fitting(sizes, atMost)
     const cut = wanted < sizes.length ? sizes[wanted]!.leaf : end
-    return { cut, rows: wanted === 0 ? [] : await changeRows(db, physician, since, cut) }
+    return { cut, rows: wanted === 0 ? [] : await changeRows(db, physician, since, cut, state.size) }
   })
   const proofs = await tree.inclusions(
     rows.filter((row) => row.head === 1).map((row) => row.idx),
@@ -109,10 +109,10 @@ function mine(db: Db, physician: PhysicianId, from: number, to: number) {
     .orderBy("entry.leaf")
 }
 
-function changeRows(db: Db, physician: PhysicianId, from: number, to: number) {
+/** @param size of the tree that the answer speaks of: a head is what was the head then, whatever came since. */
+function changeRows(db: Db, physician: PhysicianId, from: number, to: number, size: number) {
   return mine(db, physician, from, to)
     .innerJoin("leaf", "leaf.idx", "entry.leaf")
-    .innerJoin("record", "record.id", "entry.record")
     .leftJoin("self_grant", (join) =>
       join
         .onRef("self_grant.record", "=", "entry.record")
@@ -121,6 +121,9 @@ function changeRows(db: Db, physician: PhysicianId, from: number, to: number) {
         .on("entry.kind", "!=", "write"),
     )
     .select(["entry.record", "statement", "signature", "summary", "idx", "time", "salt", "self_grant.token as grant"])
-    .select(sql<number>`case when record.head_leaf = entry.leaf then 1 else 0 end`.as("head"))
+    .select(
+      sql<number>`not exists (select 1 from entry later where later.record = entry.record and later.seq = entry.seq + 1
+        and later.leaf < ${size})`.as("head"),
+    )
     .execute()
 }

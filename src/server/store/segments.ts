@@ -1,3 +1,4 @@
+import { sql } from "kysely"
 import { sha256 } from "#sha256"
 import { equal } from "../../encoding/bytes.ts"
 import { AppError } from "../../errors.ts"
@@ -5,6 +6,8 @@ import type { StoreContext } from "./context.ts"
 import type { SegmentStore } from "./store.ts"
 
 const segmentsAtMost = 1024
+/** Twice what the rosters of a practice's 100,000 patients take, old and new at once. */
+const bytesAtMost = 96 * 1024 * 1024
 
 export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
   return {
@@ -33,12 +36,12 @@ export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
           if (stored.physician === physician && equal(stored.token_sha256, hash)) return
           throw new AppError("CONFLICT_EXISTS")
         }
-        const { count } = await db
+        const { count, bytes } = await db
           .selectFrom("segment")
-          .select((e) => e.fn.countAll<number>().as("count"))
+          .select((e) => [e.fn.countAll<number>().as("count"), sql<number | null>`sum(length(token))`.as("bytes")])
           .where("physician", "=", physician)
           .executeTakeFirstOrThrow()
-        if (count >= segmentsAtMost) throw new AppError("BAD_INPUT_SIZE")
+        if (count >= segmentsAtMost || (bytes ?? 0) + token.length > bytesAtMost) throw new AppError("BAD_INPUT_SIZE")
         await db.insertInto("segment").values({ id, physician, token, token_sha256: hash, created: time }).execute()
       })
     },

@@ -48,13 +48,16 @@ describe.each(databases)("store on $name", ({ open }) => {
     const record = newId<"record">()
     const opened = await draft(at, ada, record, null)
     const other = await draft(at, ada, newId<"record">(), null)
-    const [first, again, next] = await Promise.allSettled([
+    const stranger = await draft(at, ada, record, null)
+    const [first, again, next, repeated] = await Promise.allSettled([
       at.store.append(opened),
-      at.store.append(opened),
+      at.store.append(stranger),
       at.store.append(other),
+      at.store.append(opened),
     ])
     expect(again).toMatchObject({ status: "rejected", reason: { code: "CONFLICT_HEAD" } })
     if (first.status !== "fulfilled" || next.status !== "fulfilled") throw new Error("refused")
+    expect(repeated).toMatchObject({ status: "fulfilled", value: { leaf: first.value.leaf } })
     expect([first.value.leaf.index, next.value.leaf.index]).toEqual([2, 3])
     const head = await headOf(at, next.value)
     expect(head.size).toBe(4)
