@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
 import { type Browser, chromium, type LaunchOptions } from "playwright-core"
 
+type LaunchPersistentContextOptions = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>
+
 const run = promisify(execFile)
 const lockFolder = join(tmpdir(), "healthcrypt-install-chromium")
 const installMs = 10 * 60_000
@@ -34,21 +36,27 @@ export async function findChromium(): Promise<string> {
 
 /** Starts a Chromium with a fresh profile. */
 export async function launchChromium(options: LaunchOptions = {}): Promise<Browser> {
-  return chromium.launch({
-    executablePath: await findChromium(),
-    ...options,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      ...(options.args ?? []),
-    ],
-  })
+  return chromium.launch({ executablePath: await findChromium(), ...options, args: withOurs(options.args) })
+}
+
+/** Starts a Chromium on a profile folder of its own, which it keeps as a person's browser would. */
+export async function launchProfile(folder: string, options: LaunchPersistentContextOptions = {}) {
+  const executablePath = await findChromium()
+  return chromium.launchPersistentContext(folder, { executablePath, ...options, args: withOurs(options.args) })
+}
+
+function withOurs(args: readonly string[] = []): string[] {
+  return [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    ...args,
+  ]
 }
 
 async function installed(): Promise<string | null> {
