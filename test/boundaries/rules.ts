@@ -32,7 +32,7 @@ export function packagesOf(sources: Sources, folders: readonly string[]): string
 }
 
 /** The folder of a path in `src/`; `errors` for the one file that everybody may import; `null` for a file that has no place. */
-export function folderOf(path: string): string | null {
+function folderOf(path: string): string | null {
   if (path === "src/errors.ts") return "errors"
   return /^src\/([a-z]+)\/./.exec(path)?.[1] ?? null
 }

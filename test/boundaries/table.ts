@@ -7,13 +7,13 @@ export interface ImportTable {
   readonly files: readonly FileRule[]
 }
 
-export interface FolderRule {
+interface FolderRule {
   readonly folders: readonly string[]
   /** `null`: all that the platform has. Otherwise the built-in modules of Node, each with the one file that may import it. */
   readonly platform: ReadonlyMap<string, string> | null
 }
 
-export interface FileRule {
+interface FileRule {
   /** A path in which `*` stands for any part of a name, such as `src/cli/serve*.ts`. */
   readonly pattern: string
   readonly folders: readonly string[]
