@@ -5,6 +5,7 @@ import type { ClientStorage } from "../client/storage.ts"
 import { AppError } from "../errors.ts"
 
 const lockWaitMs = 15_000
+const lockPollMs = 20
 
 /** The command line's memory: one file a name under HEALTHCRYPT_HOME, readable by its owner alone. */
 export function fileStorage(home: string): ClientStorage {
@@ -53,7 +54,7 @@ export function fileStorage(home: string): ClientStorage {
       await mkdir(dirname(lock), { recursive: true, mode: 0o700 }).catch((error) => {
         throw unusable(home, error)
       })
-      const release = takeLock(lock)
+      const release = await takeLock(lock)
       try {
         return await work()
       } finally {
@@ -65,16 +66,21 @@ export function fileStorage(home: string): ClientStorage {
 
 /** Takes a lock that the system lets go of with the process, however that ends: an exclusive transaction on an empty database.
  * @returns what gives it back. */
-function takeLock(file: string): () => void {
-  const database = new DatabaseSync(file, { timeout: lockWaitMs })
-  try {
-    database.exec("BEGIN EXCLUSIVE")
-  } catch (cause) {
-    database.close()
-    const message = "Another healthcrypt command holds your settings. Wait for it to end, then try again."
-    throw new AppError("UNAVAILABLE", message, { cause })
+async function takeLock(file: string): Promise<() => void> {
+  const database = new DatabaseSync(file, { timeout: 0 })
+  for (const until = Date.now() + lockWaitMs; ; ) {
+    try {
+      database.exec("BEGIN EXCLUSIVE")
+      return () => database.close()
+    } catch (cause) {
+      if (Date.now() > until) {
+        database.close()
+        const message = "Another healthcrypt command holds your settings. Wait for it to end, then try again."
+        throw new AppError("UNAVAILABLE", message, { cause })
+      }
+      await new Promise((resolve) => setTimeout(resolve, lockPollMs))
+    }
   }
-  return () => database.close()
 }
 
 /** A rename lasts through a power cut once its folder is on the disk. */
