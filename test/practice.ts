@@ -5,21 +5,24 @@ import { connect } from "../src/cli/http.ts"
 import { fileStorage } from "../src/cli/storage.ts"
 import { register, signIn } from "../src/client/account.ts"
 import type { Session, Surroundings } from "../src/client/session.ts"
-import { Transport } from "../src/client/transport.ts"
+import { type HttpRequest, type HttpResponse, type Send, Transport } from "../src/client/transport.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { type RunningServer, startServer } from "../src/server/main.ts"
 
 export const password = "correct horse battery staple"
+
+/** Stands between a client and its server, and may change what either is told. */
+export type Between = (request: HttpRequest, send: Send) => Promise<HttpResponse>
 
 /** A real server in this process, on a folder of its own, and real clients of it. */
 export interface Practice {
   readonly folder: string
   readonly server: RunningServer
   /** A device: a connection and a memory of its own. The same name is the same device. */
-  device(name: string): Surroundings
+  device(name: string, between?: Between): Surroundings
   register(username: string, device?: string): Promise<Session>
   /** Signs in and opens the roster. */
-  open(username: string, device?: string): Promise<Workspace>
+  open(username: string, device?: string, between?: Between): Promise<Workspace>
   close(): Promise<void>
 }
 
@@ -36,11 +39,12 @@ export async function startPractice(): Promise<Practice> {
     now: () => Date.now(),
   })
   const connections: { close(): void }[] = []
-  const device = (name: string): Surroundings => {
+  const device = (name: string, between?: Between): Surroundings => {
     const connection = connect(server.url, undefined)
     connections.push(connection)
+    const send: Send = between === undefined ? connection.send : (request) => between(request, connection.send)
     const storage = fileStorage(join(folder, "devices", name))
-    return { transport: new Transport(connection.send), storage, carrier: "bearer", now: () => Date.now() }
+    return { transport: new Transport(send), storage, carrier: "bearer", now: () => Date.now() }
   }
   return {
     folder,
@@ -50,8 +54,8 @@ export async function startPractice(): Promise<Practice> {
       const account = { username, firstName: "Ada", lastName: "Byron", password }
       return (await register(device(name), account)).enter()
     },
-    async open(username, name = username) {
-      const work = workspaceOf(await signIn(device(name), username, password))
+    async open(username, name = username, between) {
+      const work = workspaceOf(await signIn(device(name, between), username, password))
       await work.roster.load()
       await work.roster.sync()
       return work
