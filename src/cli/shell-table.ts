@@ -1,5 +1,4 @@
 import { inspect } from "node:util"
-import { encodePaddedBase64url } from "../encoding/base64.ts"
 
 const shownRows = 50
 const shownCharacters = 20
@@ -17,7 +16,7 @@ export class Bytes {
 
   /** As much as was read, as padded base64url: a Fernet token as other programs write it. `get` reads everything. */
   toString(): string {
-    return encodePaddedBase64url(this.#start)
+    return tokenText(this.#start)
   }
 
   toJSON(): string {
@@ -60,4 +59,9 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return ""
   if (value instanceof Date) return value.toISOString().slice(0, 19).replace("T", " ")
   return typeof value === "string" ? value : inspect(value)
+}
+
+/** Padded base64url, as Fernet tokens are written. */
+function tokenText(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64").replaceAll("+", "-").replaceAll("/", "_")
 }

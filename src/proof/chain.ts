@@ -131,6 +131,8 @@ function checkMembers(before: ChainHead, entry: EntryStatement, author: Member):
   const removed = before.members.some((old) => !list.some((member) => sameKeys(old, member)))
   const added = list.filter((member) => !before.members.some((old) => sameKeys(old, member)))
   demand(raised || entry.epoch === before.epoch)
+  // Whoever makes a new key is one of those who may hold it.
+  demand(list.some((member) => member.physician === entry.author))
   demand(author.role === "owner" || (author.role === "writer" && raised && sameMembers(before.members, list)))
   demand(raised || (!removed && !before.mustRaise))
   demand(raised === (entry.keyCommit !== undefined))
