@@ -1,3 +1,4 @@
+import { sql } from "kysely"
 import { equal } from "../../encoding/bytes.ts"
 import { newId, type PracticeId, parseId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
@@ -24,6 +25,8 @@ export async function openStore({ file, signCheckpoint, now }: StoreOptions): Pr
     await migrate(writerDb, sqliteTypes)
     const practice = await findPractice(writerDb)
     const reader = openSqlite(file, "read")
+    // Kysely closes only what was used: the last connection to close is what clears the write-ahead log away.
+    await sql`select 1`.execute(reader)
     const tree = await openTree(writerDb, practice, nodeLoader(reader), signCheckpoint)
     const writer = new GroupCommit(writerDb, tree, signCheckpoint, now)
     const context = { reader, writer, tree }
