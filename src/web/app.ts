@@ -9,7 +9,7 @@ import { createStore, type Store, useStore } from "./store.ts"
 /** "unknown" until the worker has said whether a session is remembered; "unreachable" when nobody could say. */
 export type Session = Account | { readonly state: "unknown" } | { readonly state: "unreachable"; readonly why: string }
 
-export type Work = "" | "saving" | "saved"
+type Work = "" | "saving" | "saved"
 
 export interface App {
   readonly api: PageApi

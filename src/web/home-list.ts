@@ -32,6 +32,8 @@ export interface HomeList {
 }
 
 const pageSize = 100
+/** Rows beyond those in sight that are asked for with them, so that fast scrolling meets no gaps. */
+const nearby = 60
 const refreshEveryMs = 200
 
 const empty: HomeView = {
@@ -115,7 +117,7 @@ export function createHomeList(api: PageApi): HomeList {
     },
     setArchived: (archived) => change({ archived }),
     want(start, end) {
-      sight = { start, end }
+      sight = { start: Math.max(0, start - nearby), end: Math.min(end + nearby, view.get().matching || pageSize) }
       if (!view.get().loaded) {
         if (generation === 0) void refresh()
         return
