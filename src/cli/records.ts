@@ -36,7 +36,9 @@ const list: CliCommand = {
           "No records. Add one with `healthcrypt records add`, or import FHIR files with `healthcrypt import`.",
         )
       for (const { id, code } of refused) await printLine(io.stderr, `${id}: ${code}. ${new AppError(code).message}`)
-      return refused.some(({ code }) => code.startsWith("TAMPERED")) ? 3 : 0
+      if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
+      // A list that is not whole must not pass for one.
+      return refused.length > 0 ? 1 : 0
     }),
 }
 

@@ -250,8 +250,12 @@ export function encodeProfile(name: { readonly firstName: string; readonly lastN
   return utf8(JSON.stringify({ firstName: name.firstName, lastName: name.lastName }))
 }
 
+/** What a server gives out as an identity and is no statement at all was tampered with like any other. */
 async function verifyAccountIdentity(account: AccountReply): Promise<Identity> {
-  const identity = await verifyIdentityChain(account.identity)
+  const identity = await verifyIdentityChain(account.identity).catch((error: unknown) => {
+    const unreadable = error instanceof AppError && error.is("BAD_INPUT")
+    throw unreadable ? new AppError("TAMPERED_IDENTITY", undefined, { cause: error }) : error
+  })
   if (identity.physician !== account.physician || identity.username !== account.username)
     throw new AppError("TAMPERED_IDENTITY")
   return identity
