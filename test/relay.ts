@@ -1,0 +1,71 @@
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http"
+
+/** What a relay may change of an answer, or wait for before a request goes on. */
+export interface Meddling {
+  /** Called before a request is passed on; what it waits for, the request waits for. */
+  readonly before?: (call: Call) => Promise<void> | void
+  /** @returns the body to answer with instead */
+  readonly after?: (call: Call, body: Buffer) => Buffer
+}
+
+export interface Call {
+  readonly method: string
+  /** Path and query. */
+  readonly path: string
+}
+
+export interface Relay {
+  readonly url: string
+  close(): Promise<void>
+}
+
+/** An HTTP server that passes everything on to a real one, and meddles. */
+export async function startRelay(serverUrl: string, { before, after }: Meddling): Promise<Relay> {
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const call = { method: incoming.method ?? "", path: incoming.url ?? "" }
+    const sent = await collect(incoming)
+    await before?.(call)
+    const { host: _, ...headers } = incoming.headers
+    const passed = httpRequest(new URL(call.path, serverUrl), { method: call.method, headers })
+    passed.on("response", async (response) => {
+      const body = await collect(response)
+      const changed = after?.(call, body) ?? body
+      const { "content-length": __, "transfer-encoding": ___, ...kept } = response.headers
+      outgoing.writeHead(response.statusCode ?? 500, { ...kept, "content-length": changed.length })
+      outgoing.end(changed)
+    })
+    passed.on("error", () => outgoing.destroy())
+    passed.end(sent)
+  }
+  const server = createServer((incoming, outgoing) => {
+    answer(incoming, outgoing).catch(() => outgoing.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  if (address === null || typeof address === "string") throw new Error("no port")
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections()
+        server.close(() => resolve())
+      }),
+  }
+}
+
+/** An `after` that changes the JSON of the answers to one kind of call. */
+export function changing<Body>(matches: (call: Call) => boolean, change: (body: Body) => unknown): Meddling {
+  return {
+    after: (call, body) => {
+      if (!matches(call)) return body
+      const value = JSON.parse(body.toString("utf8")) as Body
+      return Buffer.from(JSON.stringify(change(value) ?? value))
+    },
+  }
+}
+
+async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
