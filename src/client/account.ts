@@ -41,11 +41,15 @@ import type { NewAccount, RecoverySheet } from "./views.ts"
 
 export const minPasswordLength = 12
 
-/** Asks the server which practice it is. @throws TAMPERED_PRACTICE, BAD_INPUT_STATEMENT when it names what cannot be */
+/** Asks the server which practice it is. @throws TAMPERED_PRACTICE, also when it names what cannot be */
 export async function practiceOf(around: Surroundings): Promise<PracticeReply> {
   const practice = await around.transport.call("GET", paths.practice, { reply: practiceSchema.reply })
   if (practice.origin !== logOrigin(practice.practice)) throw new AppError("TAMPERED_PRACTICE")
-  checkPublicKey(practice.logKey)
+  try {
+    checkPublicKey(practice.logKey)
+  } catch (cause) {
+    throw new AppError("TAMPERED_PRACTICE", undefined, { cause })
+  }
   return practice
 }
 

@@ -149,6 +149,8 @@ async function step(session: Session, record: RecordId, walk: Walk, change: Chan
     return
   }
   const { entry, head } = await extendChain(walk.head, record, change, change.leaf.index, findKeys)
+  const pin = session.pins.heads.get(record)
+  if (pin?.seq === head.seq && !equal(pin.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
   if (change.selfGrant !== undefined) {
     const place = selfGrantPlace(physician, record, entry.epoch)
     const recordKey = asSecretKey<"record">(await open(key, place, change.selfGrant, { exact: true }))

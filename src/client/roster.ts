@@ -70,7 +70,8 @@ export class Roster {
     this.refused.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
-    this.#session.pins.heads.set(row.id, { seq: row.seq, hash: hashOf(row) })
+    const { heads } = this.#session.pins
+    if (row.seq > (heads.get(row.id)?.seq ?? -1)) heads.set(row.id, { seq: row.seq, hash: hashOf(row) })
     this.version++
   }
 
