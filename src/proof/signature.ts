@@ -1,4 +1,5 @@
 import { ed25519 } from "@noble/curves/ed25519.js"
+import { verify } from "#ed25519"
 import { concat, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 
@@ -9,7 +10,7 @@ export function signedBytes(label: SignatureLabel, statement: Uint8Array): Uint8
   return concat(utf8(`healthcrypt/v1/${label}`), Uint8Array.of(0), statement)
 }
 
-/** Ed25519 (RFC 8032) as WebCrypto verifies it: S below L, and encode(SB - kA) equal to R byte for byte.
+/** Ed25519 (RFC 8032), one rule on both platforms: S below L, and encode(SB - kA) equal to R byte for byte.
  * @param publicKey 32 B, taken in through {@link checkPublicKey} before.
  * @param signature 64 B. */
 export async function verifyEd25519(
@@ -18,17 +19,7 @@ export async function verifyEd25519(
   signature: Uint8Array,
 ): Promise<boolean> {
   if (publicKey.length !== 32 || signature.length !== 64) return false
-  try {
-    const key = await crypto.subtle.importKey("raw", publicKey as Uint8Array<ArrayBuffer>, "Ed25519", false, ["verify"])
-    return await crypto.subtle.verify(
-      "Ed25519",
-      key,
-      signature as Uint8Array<ArrayBuffer>,
-      message as Uint8Array<ArrayBuffer>,
-    )
-  } catch {
-    return false
-  }
+  return verify(publicKey, message, signature)
 }
 
 /** Verifies a statement's signature. @throws TAMPERED_SIGNATURE */

@@ -2,10 +2,14 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createPrivateKey,
+  createPublicKey,
   createSecretKey,
   type KeyObject,
+  sign,
   timingSafeEqual,
 } from "node:crypto"
+import { encodePkcs8 } from "../encoding/ed25519-key.ts"
 import type { CipherKey, Engine, MacKey } from "./engine.ts"
 
 export const importMacKey: Engine["importMacKey"] = (bytes) => createSecretKey(bytes) as unknown as MacKey
@@ -34,6 +38,14 @@ export const decryptCbc: Engine["decryptCbc"] = (key, iv, ciphertext) => {
     if (padded[i] !== padding) throw new RangeError("padding")
   }
   return plain(padded, padded.length - padding)
+}
+
+export const importSigningKey: Engine["importSigningKey"] = (seed) => {
+  const pkcs8 = encodePkcs8(seed)
+  const key = createPrivateKey({ key: Buffer.from(pkcs8.buffer), format: "der", type: "pkcs8" })
+  pkcs8.fill(0)
+  const spki = createPublicKey(key).export({ format: "der", type: "spki" })
+  return { publicKey: new Uint8Array(spki.subarray(-32)), sign: (message) => plain(sign(null, message, key)) }
 }
 
 function digest(key: MacKey, message: Uint8Array): Buffer {

@@ -22,6 +22,16 @@ export interface Engine {
     iv: Uint8Array<ArrayBuffer>,
     ciphertext: Uint8Array<ArrayBuffer>,
   ): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
+  /** Takes in an Ed25519 seed, 32 B, which is not kept: the key signs and cannot be read out. */
+  importSigningKey(seed: Uint8Array<ArrayBuffer>): SigningKey | Promise<SigningKey>
+}
+
+/** An Ed25519 key that is ready to sign. */
+export interface SigningKey {
+  /** 32 B */
+  readonly publicKey: Uint8Array
+  /** 64 B. Source: RFC 8032 */
+  sign(message: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
 }
 
 declare const kind: unique symbol
