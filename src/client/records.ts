@@ -1,7 +1,7 @@
 import { sha256 } from "#sha256"
 import { type Body, encodeBody, parseBody } from "../clinical/body.ts"
 import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
-import { encodeSummary, summaryOf } from "../clinical/summary.ts"
+import { encodeSummary, type Summary, summaryOf } from "../clinical/summary.ts"
 import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import { newId, type RecordId } from "../encoding/ids.ts"
@@ -92,7 +92,7 @@ export class Records {
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
     this.#demandKnown(record)
-    this.#take(record)
+    this.#take(record, summaryOf(record.chart))
     return record
   }
 
@@ -139,12 +139,13 @@ export class Records {
     const key = keys[epoch]
     if (key === undefined) throw new AppError("CANNOT_OPEN")
     const chart = applyBody(before?.chart ?? emptyChart(), body)
+    const summary = summaryOf(chart)
     const content = encodeBody(body)
     const now = around.now()
     const options = { now, compress: compress && content.length >= compressFrom }
     const [bodyToken, summaryToken] = await Promise.all([
       seal(key, entryPlace(id, epoch, seq, physician), content, options),
-      seal(key, summaryPlace(id, epoch, seq), encodeSummary(summaryOf(chart)), { now }),
+      seal(key, summaryPlace(id, epoch, seq), encodeSummary(summary), { now }),
     ])
     const entry: EntryStatement = {
       v: 1,
@@ -197,7 +198,7 @@ export class Records {
     }
     const step: Step = { entry, body, unreadable: false, serverTime: answer.leaf.time, token: bodyToken }
     const record = { id, head, keys, steps: [...(before?.steps ?? []), step], chart }
-    this.#take(record)
+    this.#take(record, summary)
     return record
   }
 
@@ -279,10 +280,10 @@ export class Records {
     }
   }
 
-  #take(record: OpenRecord): void {
+  #take(record: OpenRecord, summary: Summary): void {
     const { identity } = this.#session
     const newest = record.steps.at(-1)!
-    this.#roster.take(rowOf(record.head, identity, record.keys, summaryOf(record.chart), newest.entry.time))
+    this.#roster.take(rowOf(record.head, identity, record.keys, summary, newest.entry.time))
     this.#kept.delete(record.id)
     this.#kept.set(record.id, record)
     for (const id of this.#kept.keys()) {

@@ -45,10 +45,14 @@ export function u32be(value: number): Uint8Array<ArrayBuffer> {
 
 /** A whole number from 0 to 2^53 - 1 as 8 bytes, big-endian. */
 export function u64be(value: number): Uint8Array<ArrayBuffer> {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError("not an unsigned integer")
   const out = new Uint8Array(8)
-  const view = new DataView(out.buffer)
-  view.setUint32(0, Math.floor(value / 2 ** 32))
-  view.setUint32(4, value >>> 0)
+  putU64(new DataView(out.buffer), 0, value)
   return out
+}
+
+/** Writes a whole number from 0 to 2^53 - 1 as 8 bytes, big-endian. */
+export function putU64(view: DataView, at: number, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError("not an unsigned integer")
+  view.setUint32(at, Math.floor(value / 2 ** 32))
+  view.setUint32(at + 4, value >>> 0)
 }

@@ -1,4 +1,4 @@
-import { concat, u32be, u64be, utf8 } from "./bytes.ts"
+import { putU64, utf8 } from "./bytes.ts"
 
 /** One field of a context: an integer (8 bytes, big-endian), text (UTF-8), or bytes as they are. Ids go in as their 16 bytes. */
 export type ContextField = number | string | Uint8Array
@@ -8,10 +8,22 @@ export type ContextField = number | string | Uint8Array
  * @param label without its prefix: "healthcrypt/v1/" is put before it.
  * Format: docs/formats/token.md */
 export function context(label: string, ...fields: readonly ContextField[]): Uint8Array<ArrayBuffer> {
-  const parts: Uint8Array[] = [utf8(`healthcrypt/v1/${label}`), Uint8Array.of(0)]
-  for (const field of fields) {
-    const bytes = typeof field === "number" ? u64be(field) : typeof field === "string" ? utf8(field) : field
-    parts.push(u32be(bytes.length), bytes)
+  const head = utf8(`healthcrypt/v1/${label}`)
+  const parts = fields.map((field) => (typeof field === "string" ? utf8(field) : field))
+  const out = new Uint8Array(parts.reduce<number>((sum, part) => sum + 4 + sizeOf(part), head.length + 1))
+  const view = new DataView(out.buffer)
+  out.set(head)
+  let at = head.length + 1
+  for (const part of parts) {
+    view.setUint32(at, sizeOf(part))
+    at += 4
+    if (typeof part === "number") putU64(view, at, part)
+    else out.set(part, at)
+    at += sizeOf(part)
   }
-  return concat(...parts)
+  return out
+}
+
+function sizeOf(part: number | Uint8Array): number {
+  return typeof part === "number" ? 8 : part.length
 }

@@ -48,7 +48,7 @@ function violationsOf(path: string, text: string, table: ImportTable, aliases: A
   for (const specifier of specifiers) {
     if (specifier.startsWith("node:")) {
       const file = rule.platform?.get(specifier)
-      const here = rule.platform === null || (file !== undefined && path === `src/${folder}/${file}`)
+      const here = rule.platform === null || (file !== undefined && matchesGlob(path, `src/${folder}/${file}`))
       if (!here || folder === "web") found.push(`imports ${specifier}`)
       continue
     }

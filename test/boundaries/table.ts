@@ -9,7 +9,7 @@ export interface ImportTable {
 
 interface FolderRule {
   readonly folders: readonly string[]
-  /** `null`: all that the platform has. Otherwise the built-in modules of Node, each with the one file that may import it. */
+  /** `null`: all that the platform has. Otherwise the built-in modules of Node, each with the file that may import it, `*` as below. */
   readonly platform: ReadonlyMap<string, string> | null
 }
 
@@ -61,9 +61,9 @@ function only(cell: string): string {
   return name[1]!
 }
 
-function builtIns(cell: string): Map<string, string> {
+function builtIns(cell: string): Map<string, readonly string[]> {
   if (cell === "nothing") return new Map()
-  const [, module, file] = /^`(node:[a-z]+)` in `([^`]+)`$/.exec(cell) ?? []
-  if (module === undefined || file === undefined) throw new Error(`docs/architecture.md: cannot read "${cell}"`)
-  return new Map([[module, file]])
+  const [, module, files] = /^`(node:[a-z]+)` in (`[^`]+`(?: and `[^`]+`)*)$/.exec(cell) ?? []
+  if (module === undefined || files === undefined) throw new Error(`docs/architecture.md: cannot read "${cell}"`)
+  return new Map([[module, files.split(" and ").map(only)]])
 }
