@@ -48,14 +48,19 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
   })
 }
 
-/** Ends a session after work, whatever came of it. A failure to say goodbye does not hide what the work did. */
+/** Ends a session after work, whatever came of it. A failure to say goodbye does not hide what the work did; a server that does not
+ * answer is not waited for a second time. */
 export async function endAfter<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  let answers = true
   try {
     const result = await work()
     await session.pins.save()
     return result
+  } catch (error) {
+    answers = !(error instanceof AppError && error.code === "UNAVAILABLE_SERVER")
+    throw error
   } finally {
-    await session.end().catch((error) => {
+    await (answers ? session.end() : session.pins.save()).catch((error) => {
       if (error instanceof AppError && error.is("TAMPERED")) throw error
     })
     session.wipe()

@@ -47,17 +47,19 @@ const show: CliCommand = {
   summary: "Show one record",
   arguments: "<id>",
   options: [json, { flags: "--seq <n>", description: "As entry n left it" }],
-  run: (io, options, args) =>
-    withWorkspace(io, async (work) => {
-      const id = recordIdFrom(args)
+  async run(io, options, args) {
+    const id = recordIdFrom(args)
+    const seq = wholeNumber(options.seq, "--seq")
+    return withWorkspace(io, async (work) => {
       const row = work.roster.rows.get(id) ?? null
       const record = await work.records.open(id)
       await work.records.act(id, "read").catch(() => {})
-      const view = viewRecord(record, wholeNumber(options.seq, "--seq") ?? record.head.seq, row)
+      const view = viewRecord(record, seq ?? record.head.seq, row)
       if (options.json) await printJson(io.stdout, plainRecord(view))
       else await printLine(io.stdout, recordAsText(view))
       return 0
-    }),
+    })
+  },
 }
 
 const add: CliCommand = {
@@ -99,13 +101,15 @@ const history: CliCommand = {
   summary: "Show who changed a record, when, and what",
   arguments: "<id>",
   options: [json],
-  run: (io, options, args) =>
-    withWorkspace(io, async (work) => {
-      const items = viewHistory(await work.records.open(recordIdFrom(args)))
+  async run(io, options, args) {
+    const id = recordIdFrom(args)
+    return withWorkspace(io, async (work) => {
+      const items = viewHistory(await work.records.open(id))
       if (options.json) await printJson(io.stdout, items.map(plainItem))
       else await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
       return 0
-    }),
+    })
+  },
 }
 
 const archive: CliCommand = {
@@ -113,11 +117,13 @@ const archive: CliCommand = {
   summary: "Archive a record: it stays, and leaves the list",
   arguments: "<id>",
   options: [{ flags: "--undo", description: "Bring it back" }],
-  run: (io, options, args) =>
-    withWorkspace(io, async (work) => {
-      await archiveRecord(work, recordIdFrom(args), options.undo !== true)
+  async run(io, options, args) {
+    const id = recordIdFrom(args)
+    return withWorkspace(io, async (work) => {
+      await archiveRecord(work, id, options.undo !== true)
       return 0
-    }),
+    })
+  },
 }
 
 export const records: readonly CliCommand[] = [list, show, add, edit, history, archive]
