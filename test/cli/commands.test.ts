@@ -1,0 +1,159 @@
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { describe, expect, test, vi } from "vitest"
+import { runCli } from "../cli.ts"
+import { removeFolder, tempFolder } from "../server.ts"
+
+vi.setConfig({ testTimeout: 300_000 })
+
+const commands = [
+  "serve",
+  "register",
+  "password",
+  "recover",
+  "records",
+  "records list",
+  "records show",
+  "records add",
+  "records edit",
+  "records history",
+  "records archive",
+  "import",
+  "export",
+  "shell",
+  "verify",
+  "token",
+].map((name) => name.split(" "))
+const id = "AAAAAAAAAAAAAAAAAAAAAA"
+/** Nobody may listen there. */
+const nowhere = { HEALTHCRYPT_SERVER: "http://127.0.0.1:1" }
+const somebody = { ...nowhere, HEALTHCRYPT_USERNAME: "ada", HEALTHCRYPT_PASSWORD: "correct horse battery" }
+
+/** Two at a time: each is a process. */
+async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items]
+  const next = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item)
+  }
+  await Promise.all([next(), next()])
+}
+
+describe("--help and --version", () => {
+  test("are everywhere", async () => {
+    const { version } = JSON.parse(await readFile(join(import.meta.dirname, "../../package.json"), "utf8"))
+    await each([[], ...commands], async (command) => {
+      const help = await runCli([...command, "--help"])
+      expect(help, `${command.join(" ")} --help`).toMatchObject({ code: 0, stderr: "" })
+      expect(help.stdout).toContain(`Usage: healthcrypt${command.map((word) => ` ${word}`).join("")}`)
+      const asked = await runCli([...command, "--version"])
+      expect(asked, `${command.join(" ")} --version`).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" })
+    })
+  })
+
+  test("say what there is", async () => {
+    const { stdout } = await runCli(["--help"])
+    for (const [first] of commands) expect(stdout).toMatch(new RegExp(`^ {2}${first}\\b`, "m"))
+    for (const name of ["SERVER", "USERNAME", "PASSWORD", "HOME", "CA"]) expect(stdout).toContain(`HEALTHCRYPT_${name}`)
+    const serve = (await runCli(["serve", "--help"])).stdout
+    for (const flag of ["--port", "--host", "--data", "--tls", "--tls-cert", "--tls-key", "--behind-proxy"])
+      expect(serve).toContain(flag)
+    expect(serve).toContain("5000")
+    expect(serve).toContain("127.0.0.1")
+    expect(serve).toContain("./healthcrypt-data")
+    expect((await runCli(["records", "archive", "--help"])).stdout).toContain("--undo")
+    expect((await runCli(["token", "--help"])).stdout).toContain("--seq")
+  })
+})
+
+describe("exit code 2, with a word about what is missing, nothing on standard output, and no server asked", () => {
+  test.each<[string, string[], Record<string, string>]>([
+    ["no command", [], {}],
+    ["an unknown command", ["frobnicate"], {}],
+    ["an unknown command of a group", ["records", "frobnicate"], somebody],
+    ["a group alone", ["records"], somebody],
+    ["an unknown option", ["records", "list", "--frobnicate"], somebody],
+    ["a password in argv", ["records", "list", "--password", "x"], somebody],
+    ["no id", ["records", "show"], somebody],
+    ["no file", ["import"], somebody],
+    ["no output", ["export", id], somebody],
+    ["a number that is none", ["token", id, "--yes", "--seq", "one"], somebody],
+    ["two ids", ["records", "show", id, id], somebody],
+    ["no username", ["records", "list"], { ...nowhere, HEALTHCRYPT_PASSWORD: "x" }],
+    ["no password", ["records", "list"], { ...nowhere, HEALTHCRYPT_USERNAME: "ada" }],
+    ["no password for a new account", ["register"], { ...nowhere, HEALTHCRYPT_USERNAME: "ada" }],
+    ["no new password", ["password"], somebody],
+    ["a port that is none", ["serve", "--port", "http"], {}],
+    ["a port that is too large", ["serve", "--port", "65536"], {}],
+    ["another way of TLS", ["serve", "--tls", "please"], {}],
+    ["a certificate without its key", ["serve", "--tls-cert", "x"], {}],
+    ["two ways of TLS", ["serve", "--tls", "auto", "--behind-proxy"], {}],
+    ["an expression that is none", ["shell", "--data", "DATA", "-e", "1 +"], {}],
+  ])("%s", async (_, args, env) => {
+    const folder = await tempFolder()
+    const input = args[0] === "register" ? { firstName: "Ada", lastName: "Byron" } : undefined
+    const outcome = await runCli(
+      args.map((arg) => (arg === "DATA" ? folder : arg)),
+      { env: { HEALTHCRYPT_HOME: join(folder, "home"), ...env }, cwd: folder, input },
+    )
+    if (args[0] === "shell") expect([1, 2]).toContain(outcome.code)
+    else expect(outcome).toMatchObject({ code: 2, stdout: "" })
+    expect(outcome.stderr.trim()).not.toBe("")
+    expect(outcome.stderr).not.toMatch(/^\s+at /m)
+    await removeFolder(folder)
+  })
+})
+
+describe("exit code 1, for what is refused before any server is asked", () => {
+  test.each<[string, string[], Record<string, string>, unknown, RegExp]>([
+    ["an id that is none", ["records", "show", "beer"], somebody, undefined, /22 characters/],
+    ["standard input that is no JSON", ["records", "add"], somebody, "{", /JSON object/],
+    ["standard input that is a list", ["records", "add"], somebody, "[]", /JSON object/],
+    ["nothing on standard input", ["records", "add"], somebody, "", /JSON object/],
+    [
+      "a short password",
+      ["register"],
+      { ...somebody, HEALTHCRYPT_PASSWORD: "elevenchars" },
+      { firstName: "A", lastName: "B" },
+      /12 characters/,
+    ],
+    [
+      "a username that is none",
+      ["register"],
+      { ...somebody, HEALTHCRYPT_USERNAME: "ada byron" },
+      { firstName: "A", lastName: "B" },
+      /3 to 64/,
+    ],
+    ["no names", ["register"], somebody, {}, /first name/],
+    ["words that are none", ["recover"], somebody, "abandon ability able", /24 valid recovery words/],
+    [
+      "an address that is none",
+      ["records", "list"],
+      { ...somebody, HEALTHCRYPT_SERVER: "somewhere" },
+      undefined,
+      /HEALTHCRYPT_SERVER/,
+    ],
+    [
+      "plain HTTP to another machine",
+      ["records", "list"],
+      { ...somebody, HEALTHCRYPT_SERVER: "http://192.0.2.1" },
+      undefined,
+      /https/,
+    ],
+    [
+      "an authority that is not there",
+      ["records", "list"],
+      { ...somebody, HEALTHCRYPT_SERVER: "https://localhost:1", HEALTHCRYPT_CA: "/nowhere.pem" },
+      undefined,
+      /HEALTHCRYPT_CA/,
+    ],
+    ["token without --yes", ["token", id], somebody, undefined, /--yes/],
+    ["verify where there is nothing", ["verify", "--data", "/nowhere"], {}, undefined, /no database/],
+    ["shell where there is nothing", ["shell", "--data", "/nowhere", "-e", "1"], {}, undefined, /no database/],
+  ])("%s", async (_, args, env, input, says) => {
+    const folder = await tempFolder()
+    const outcome = await runCli(args, { env: { HEALTHCRYPT_HOME: folder, ...env }, input })
+    expect(outcome).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(says) })
+    expect(outcome.stderr).not.toMatch(/^\s+at /m)
+    await removeFolder(folder)
+  })
+})
