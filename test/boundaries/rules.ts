@@ -47,8 +47,8 @@ function violationsOf(path: string, text: string, table: ImportTable, aliases: A
   const found = unclear.map((kind) => `${kind} that nobody can check`)
   for (const specifier of specifiers) {
     if (specifier.startsWith("node:")) {
-      const file = rule.platform?.get(specifier)
-      const here = rule.platform === null || (file !== undefined && matchesGlob(path, `src/${folder}/${file}`))
+      const files: readonly string[] = rule.platform?.get(specifier) ?? []
+      const here = rule.platform === null || files.some((file) => path === `src/${folder}/${file}`)
       if (!here || folder === "web") found.push(`imports ${specifier}`)
       continue
     }

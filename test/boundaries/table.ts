@@ -9,8 +9,8 @@ export interface ImportTable {
 
 interface FolderRule {
   readonly folders: readonly string[]
-  /** `null`: all that the platform has. Otherwise the built-in modules of Node, each with the file that may import it, `*` as below. */
-  readonly platform: ReadonlyMap<string, string> | null
+  /** `null`: all that the platform has. Otherwise the built-in modules of Node, each with the files that may import it. */
+  readonly platform: ReadonlyMap<string, readonly string[]> | null
 }
 
 interface FileRule {
