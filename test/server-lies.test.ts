@@ -42,7 +42,7 @@ function rewriting(path: string, change: (answer: Answer) => void, when: () => b
 interface Answer {
   next: number
   more: boolean
-  entries: { record: string; statement: string; signature: string; leaf: { index: number }; inclusion?: string[] }[]
+  entries: { record: string; statement: string; signature: string; leaf: { index: number }; inclusion?: string }[]
 }
 
 const code = (of: string) => expect.objectContaining({ code: of })
@@ -73,11 +73,11 @@ describe("a server that withholds, repeats or reorders", () => {
     await work.roster.fold(true)
     const between: Between = async (request, send) => {
       if (request.path.startsWith("/api/segments")) return { status: 200, body: new Uint8Array(0) }
-      const inclusions = new Map<number, string[]>()
+      const inclusions = new Map<number, string>()
       return rewriting("/api/changes", (answer) => {
         for (const entry of answer.entries) if (entry.inclusion) inclusions.set(entry.leaf.index, entry.inclusion)
         answer.entries = answer.entries.slice(0, 1)
-        for (const entry of answer.entries) entry.inclusion = inclusions.get(entry.leaf.index) ?? []
+        for (const entry of answer.entries) entry.inclusion = inclusions.get(entry.leaf.index) ?? ""
       })(request, send)
     }
     const opened = practice.open("older", "older-2", between)

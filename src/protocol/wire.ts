@@ -29,4 +29,3 @@ export const countText = z.codec(z.string().regex(/^\d{1,16}$/), z.int().min(0),
   decode: (text) => Number(text),
   encode: (value) => String(value),
 })
-export const hash = bytes(32)
