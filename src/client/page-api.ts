@@ -216,7 +216,8 @@ class Page {
     await inTime(work.session.pins.save())
     await inTime(goodbye())
     work.session.wipe()
-    await forgetSessions(this.#env.storage)
+    await forgetSessions(this.#env.storage).catch(() => {})
+    this.emit({ type: "wiped" })
   }
 
   async #poll(): Promise<void> {

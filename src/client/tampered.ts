@@ -1,6 +1,6 @@
 import { encodeBase64 } from "../encoding/base64.ts"
 import type { RecordId } from "../encoding/ids.ts"
-import type { AppError, ErrorCode } from "../errors.ts"
+import type { ErrorCode } from "../errors.ts"
 import type { LogRefusal } from "./log.ts"
 import type { Refusal } from "./roster.ts"
 import type { TamperedView } from "./views.ts"

@@ -161,6 +161,8 @@ export type ClientEvent =
   | { readonly type: "record"; readonly id: RecordId }
   | { readonly type: "connection"; readonly online: boolean }
   | { readonly type: "tampered"; readonly view: TamperedView }
+  /** Everything that could be overwritten of a session that has ended is: the worker may be thrown away with the rest. */
+  | { readonly type: "wiped" }
 
 /** What the page may ask of the worker. Every call may fail with an AppError; the transport keeps code, message and fields. */
 export interface PageApi {

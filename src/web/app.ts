@@ -13,6 +13,8 @@ type Work = "" | "saving" | "saved"
 
 export interface App {
   readonly api: PageApi
+  /** After a lock or a sign-out: a fresh worker, which has seen nothing. */
+  readonly replaceWorker: () => boolean
   readonly session: Store<Session>
   readonly online: Store<boolean>
   /** Set when the practice as a whole did not check: nothing else is shown then. */
@@ -37,7 +39,7 @@ export function maybeRemembered(): boolean {
   return localStorage.getItem(hintKey) === "1"
 }
 
-export function createApp({ api }: Backend): App {
+export function createApp({ api, replace }: Backend): App {
   const session = createStore<Session>({ state: "unknown" })
   const flushers = new Set<() => Promise<void>>()
   const home = createHomeList(api)
@@ -57,6 +59,7 @@ export function createApp({ api }: Backend): App {
 
   return {
     api,
+    replaceWorker: replace,
     session,
     online: createStore(true),
     tampered: createStore<TamperedView | null>(null),

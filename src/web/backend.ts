@@ -9,6 +9,9 @@ export interface Backend {
   readonly api: PageApi
   /** Loads the worker, if nothing has done so before. */
   start(): void
+  /** Throws the worker away, and with it whatever memory cannot be overwritten: names, texts, keys written as text. The next call
+   * loads a fresh one. @returns whether it did; not while somebody waits for an answer. */
+  replace(): boolean
 }
 
 interface TrustedScripts {
@@ -20,6 +23,7 @@ interface PolicyFactory {
 }
 
 interface Running {
+  readonly worker: Worker
   readonly remote: Remote<PageApi>
   readonly failed: Promise<never>
 }
@@ -30,9 +34,13 @@ type Call = (...args: unknown[]) => Promise<unknown>
 export function createBackend(): Backend {
   carryAppErrors()
   let running: Running | null = null
+  let waiting = 0
+  let url: string | null = null
 
   const start = (): Running => {
-    running ??= run()
+    // The policy lets itself be made once a page.
+    url ??= trusted(workerUrl)
+    running ??= run(url)
     return running
   }
 
@@ -41,7 +49,12 @@ export function createBackend(): Backend {
     const method = (remote as unknown as Record<string, Call>)[name]
     if (!method) throw new AppError("UNAVAILABLE")
     const sent = args.map((arg) => (typeof arg === "function" ? proxy(arg as () => void) : arg))
-    return Promise.race([method(...sent), failed])
+    waiting++
+    try {
+      return await Promise.race([method(...sent), failed])
+    } finally {
+      waiting--
+    }
   }
 
   const api = new Proxy({} as PageApi, {
@@ -51,18 +64,24 @@ export function createBackend(): Backend {
     (name: string): Call =>
     (...args) =>
       call(name, args)
-  return { api, start: () => void start() }
+  const replace = (): boolean => {
+    if (waiting > 0) return false
+    running?.worker.terminate()
+    running = null
+    return true
+  }
+  return { api, start: () => void start(), replace }
 }
 
-function run(): Running {
-  const worker = new Worker(trusted(workerUrl), { type: "module", name: "healthcrypt" })
+function run(url: string): Running {
+  const worker = new Worker(url, { type: "module", name: "healthcrypt" })
   const failed = new Promise<never>((_resolve, reject) => {
     worker.addEventListener("error", () =>
       reject(new AppError("UNAVAILABLE", "Healthcrypt could not be loaded completely. Reload this page.")),
     )
   })
   failed.catch(() => {})
-  return { remote: wrap<PageApi>(worker), failed }
+  return { worker, remote: wrap<PageApi>(worker), failed }
 }
 
 /** The only script URL that this page's one Trusted Types policy lets through. */

@@ -21,11 +21,15 @@ export function watch(app: App): void {
       app.home.rosterMoved(null)
       for (const listener of app.recordChanged) listener(event.id)
     } else if (event.type === "connection") app.online.set(event.online)
+    else if (event.type === "wiped") replaceWorker()
     else
       void app.api
         .tampered(null)
         .then((view) => app.tampered.set(view))
         .catch(() => {})
+  }
+  const replaceWorker = (): void => {
+    if (app.session.get().state !== "signed-in" && app.replaceWorker()) void app.api.subscribe(onEvent).catch(() => {})
   }
   // Subscribing waits for the worker; a failure shows where the first call is made.
   void app.api.subscribe(onEvent).catch(() => {})
