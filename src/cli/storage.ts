@@ -67,6 +67,8 @@ export function fileStorage(home: string): ClientStorage {
 /** Takes a lock that the system lets go of with the process, however that ends: an exclusive transaction on an empty database.
  * @returns what gives it back. */
 async function takeLock(file: string): Promise<() => void> {
+  // SQLite would let others read it, and so hold it.
+  await (await open(file, "a", 0o600)).close()
   const database = new DatabaseSync(file, { timeout: 0 })
   for (const until = Date.now() + lockWaitMs; ; ) {
     try {
