@@ -52,7 +52,7 @@ export function diagnosis(number: number): string {
 }
 
 /** A small generator whose sequence a seed fixes: patients are the same in every run. */
-export function mulberry32(seed: number): () => number {
+function mulberry32(seed: number): () => number {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -12,7 +12,7 @@ export interface Io {
   readonly isTerminal: boolean
 }
 
-export interface CliOption {
+interface CliOption {
   /** As commander writes them, such as "--port <number>". */
   readonly flags: string
   readonly description: string

@@ -29,7 +29,6 @@ import {
 import { paths } from "../protocol/paths.ts"
 import { type Keyring, sealKeyring } from "../vault/keyring.ts"
 import { deriveUnlockKey, newSecretKey, type PhysicianKey, wipe } from "../vault/keys.ts"
-import { startLogin, startRegistration } from "../vault/opaque.ts"
 import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
 import { importSigner } from "../vault/signer.ts"
@@ -39,7 +38,12 @@ import { encodeProfile, Session, type Surroundings, unlock } from "./session.ts"
 import { resend } from "./transport.ts"
 import type { NewAccount, RecoverySheet } from "./views.ts"
 
-export const minPasswordLength = 12
+const minPasswordLength = 12
+
+/** Loads what a password needs, the largest part of the program, if nothing has done so before. */
+export function loadOpaque() {
+  return import("../vault/opaque.ts")
+}
 
 /** Asks the server which practice it is. @throws TAMPERED_PRACTICE, also when it names what cannot be */
 export async function practiceOf(around: Surroundings): Promise<PracticeReply> {
@@ -66,7 +70,7 @@ export interface Registered {
 export async function register(around: Surroundings, input: NewAccount): Promise<Registered> {
   const fields = checkNewAccount(input)
   const practice = await practiceOf(around)
-  const opaque = await startRegistration(fields.password)
+  const opaque = await (await loadOpaque()).startRegistration(fields.password)
   const started = await around.transport.call("POST", paths.registerStart, {
     json: { username: fields.username, registrationRequest: opaque.request },
     reply: registerStart.reply,
@@ -223,7 +227,7 @@ export function checkNewAccount(input: NewAccount): NewAccount {
 async function logIn(around: Surroundings, username: string, password: string) {
   if (!usernamePattern.test(username)) throw new AppError("NOT_ALLOWED_SIGN_IN")
   const practice = await practiceOf(around)
-  const opaque = await startLogin(password)
+  const opaque = await (await loadOpaque()).startLogin(password)
   const { login, loginResponse } = await around.transport.call("POST", paths.loginStart, {
     json: { username, startLoginRequest: opaque.request },
     reply: loginStart.reply,
@@ -263,7 +267,7 @@ async function replaceUnlocks(
   const changed: Unlock[] = []
   let password: { registrationRecord: string; generation: number; token: Uint8Array } | undefined
   if (what.password !== undefined) {
-    const opaque = await startRegistration(what.password)
+    const opaque = await (await loadOpaque()).startRegistration(what.password)
     const { registrationResponse } = await around.transport.call("POST", paths.unlocksStart, {
       json: { registrationRequest: opaque.request },
       reply: unlocksStart.reply,

@@ -44,7 +44,7 @@ interface Walk {
 }
 
 const pageSize = 1000
-export const blankSummary: Summary = {
+const blankSummary: Summary = {
   firstName: "",
   lastName: "",
   birthDate: "",

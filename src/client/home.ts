@@ -90,7 +90,7 @@ function sortKey(row: RosterRow, sort: HomeSort): string {
   return `${String(row.updated).padStart(16, "0")}\u0000${name}`
 }
 
-export function homeRow(row: RosterRow): HomeRow {
+function homeRow(row: RosterRow): HomeRow {
   return {
     id: row.id,
     firstName: row.firstName,

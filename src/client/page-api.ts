@@ -3,7 +3,16 @@ import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
-import { changePassword, confirmWords, practiceOf, recover, register, renewWords, signIn } from "./account.ts"
+import {
+  changePassword,
+  confirmWords,
+  loadOpaque,
+  practiceOf,
+  recover,
+  register,
+  renewWords,
+  signIn,
+} from "./account.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { HomeList } from "./home.ts"
 import { importFile } from "./imports.ts"
@@ -150,10 +159,14 @@ class Page {
     try {
       await work.roster.load((opened, total) => this.emit({ type: "roster", opened, total, complete: false }))
       if (work.roster.rows.size > 0) this.#emitRoster(work)
-      await work.roster.sync()
+      const synced = work.roster.sync()
+      synced.catch(() => {})
+      // The question is on its way: the index is built while the server answers, and what is new is searched besides it.
+      await new Promise((next) => setTimeout(next))
+      work.list.prepare()
+      await synced
       work.complete = true
       this.#emitRoster(work)
-      work.list.prepare()
       await work.roster.fold()
       this.#rememberSoon(work)
     } catch (error) {
@@ -311,6 +324,7 @@ export function createPageApi(env: PageEnv): PageApi {
         await confirmWords(page.work.session, true)
         page.showAccount()
       }),
+    prepareSignIn: async () => void (await loadOpaque()),
     signIn: (username, password) => run(async () => page.enter(await signIn(page.around, username, password))),
     active: () => page.activity(),
     lock: () => page.lock("asked"),

@@ -138,7 +138,7 @@ export class Roster {
       return await Promise.all(
         segments.map(async ({ id, hash }) => {
           const token = stored.get(id)
-          if (token === undefined || !equal(sha256(token), hash)) throw new AppError("CANNOT_OPEN")
+          if (token === undefined || !equal(await digest(token), hash)) throw new AppError("CANNOT_OPEN")
           const rows = parseRows(await open(key, rosterPlace(physician, id), token))
           opened += rows.length
           progress(opened, total)
@@ -279,4 +279,9 @@ function sameRoster(a: Keyring["roster"], b: Keyring["roster"]): boolean {
 
 function hashOf(row: RosterRow): Uint8Array {
   return parseBase64url(row.hash)
+}
+
+/** SHA-256 of much at once: a browser's own is faster there. */
+async function digest(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))
 }

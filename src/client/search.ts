@@ -20,7 +20,7 @@ export function wordsOf(text: string): string[] {
 }
 
 /** Every word that a row is found by. */
-export function wordsOfRow(row: Searchable): string[] {
+function wordsOfRow(row: Searchable): string[] {
   return [row.birthDate, ...wordsOf(row.firstName), ...wordsOf(row.lastName), ...row.diagnoses.flatMap(wordsOf)]
 }
 

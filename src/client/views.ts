@@ -8,7 +8,7 @@ import type { ErrorCode } from "../errors.ts"
 
 export type { DiagnosisView } from "../clinical/diagnoses.ts"
 export type { PatientFields } from "../clinical/fields.ts"
-export type { FieldChange } from "../clinical/history.ts"
+
 export type { ConflictField } from "../clinical/merge.ts"
 export type { ResourceLine } from "../clinical/resource-text.ts"
 
@@ -172,6 +172,8 @@ export interface PageApi {
   register(account: NewAccount): Promise<RecoverySheet>
   /** After three words were typed correctly. */
   confirmWords(): Promise<void>
+  /** Somebody has begun to type: loads what a password needs. */
+  prepareSignIn(): Promise<void>
   signIn(username: string, password: string): Promise<Account>
   /** Physician did something: keeps the session and puts the idle lock off. Cheap; call at most every few seconds. */
   active(): Promise<void>

@@ -10,7 +10,7 @@ export interface PatientFields {
   readonly diagnosis: string
 }
 
-export const fieldLimits = { name: 200, diagnosis: 2000, earliestBirthDate: "1875-01-01" } as const
+const fieldLimits = { name: 200, diagnosis: 2000, earliestBirthDate: "1875-01-01" } as const
 export const fieldLabels: Readonly<Record<keyof PatientFields, string>> = {
   firstName: "First name",
   lastName: "Last name",

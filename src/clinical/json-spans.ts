@@ -12,7 +12,7 @@ export interface JsonNode {
   readonly items: readonly JsonNode[]
 }
 
-export interface JsonMember {
+interface JsonMember {
   /** Decoded: without quotes and escapes. */
   readonly name: string
   /** Where the name's opening quote stands, and just behind its closing quote. */

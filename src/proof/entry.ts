@@ -39,7 +39,6 @@ const schema = z.strictObject({
 
 /** The public part of one act on a record. Format: docs/formats/entry.md */
 export type EntryStatement = z.output<typeof schema>
-export type EntryKind = EntryStatement["kind"]
 export type Member = z.output<typeof member>
 export type Role = z.output<typeof role>
 /** Hash and size in bytes of a token. */

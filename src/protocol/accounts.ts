@@ -36,7 +36,7 @@ const session = z.object({
 })
 
 /** Everything a client needs to stand where it stood. */
-export const account = z.object({
+const account = z.object({
   session,
   physician: id<"physician">(),
   username,

@@ -40,7 +40,7 @@ export async function deriveBytes(key: SecretKey, place: Uint8Array): Promise<Ui
 }
 
 /** A key of zeros is one that was wiped: nothing may be sealed under it. @throws NOT_ALLOWED_SESSION */
-export function demandUnwiped(key: SecretKey): void {
+function demandUnwiped(key: SecretKey): void {
   if (key.every((byte) => byte === 0)) throw new AppError("NOT_ALLOWED_SESSION")
 }
 

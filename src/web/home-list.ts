@@ -127,7 +127,8 @@ export function createHomeList(api: PageApi): HomeList {
       }
     },
     rosterMoved(complete) {
-      if (generation === 0 || timer !== null) return
+      if (generation === 0 || (timer !== null && !complete)) return
+      if (timer !== null) clearTimeout(timer)
       timer = setTimeout(
         () => {
           timer = null

@@ -1,7 +1,7 @@
 import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { Link, useRouterState } from "@tanstack/react-router"
-import { useState } from "react"
+import { Link, useRouter, useRouterState } from "@tanstack/react-router"
+import { useRef, useState } from "react"
 import { useApp, useSession } from "../app.ts"
 import { focusFirst, messageOf } from "../form-errors.ts"
 import look from "../parts/form.module.css"
@@ -18,6 +18,7 @@ export function LoginScreen() {
   const account = useSession()
   const asked = useRouterState({ select: (state) => state.location.state.next })
   const [next] = useState(asked ?? "/")
+  const prepare = usePreparation(next)
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState(false)
   const form = useForm({
@@ -51,7 +52,7 @@ export function LoginScreen() {
     <Outside>
       <Heading tab="Sign in">Sign in</Heading>
       {next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>}
-      <form className={look.form} onSubmit={submit} noValidate>
+      <form className={look.form} onSubmit={submit} onInput={prepare} noValidate>
         <TextInput
           label="Username"
           autoFocus
@@ -84,4 +85,17 @@ export function LoginScreen() {
       </div>
     </Outside>
   )
+}
+
+/** At the first letter typed, loads what comes after the password: nobody types one faster than that. */
+function usePreparation(next: string): () => void {
+  const { api } = useApp()
+  const router = useRouter()
+  const begun = useRef(false)
+  return () => {
+    if (begun.current) return
+    begun.current = true
+    void api.prepareSignIn().catch(() => {})
+    void router.preloadRoute({ to: next }).catch(() => {})
+  }
 }
