@@ -18,11 +18,19 @@ export interface RunOptions {
   readonly started?: (pid: number) => void
 }
 
+/** Nothing that a test starts outlives it for long. */
+const longestMs = 240_000
+
 /** Runs the real command in a pipe, as a script would. */
 export function runCli(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const began = Date.now()
   const { input, env = {}, cwd, started } = options
-  const child = spawn(process.execPath, [bin, ...args], { env: { ...bareEnv, ...env }, ...(cwd && { cwd }) })
+  const child = spawn(process.execPath, [bin, ...args], {
+    env: { ...bareEnv, ...env },
+    ...(cwd && { cwd }),
+    timeout: longestMs,
+    killSignal: "SIGKILL",
+  })
   const stdout: Buffer[] = []
   const stderr: Buffer[] = []
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk))
