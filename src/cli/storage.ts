@@ -23,7 +23,7 @@ export function fileStorage(home: string): ClientStorage {
       const file = fileOf(name)
       const temporary = `${file}.${process.pid}.new`
       try {
-        await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+        await makeFolder(dirname(file))
         const handle = await open(temporary, "w", 0o600)
         try {
           await handle.writeFile(bytes)
@@ -51,7 +51,7 @@ export function fileStorage(home: string): ClientStorage {
     },
     async exclusive(name, work) {
       const lock = `${fileOf(name)}.lock`
-      await mkdir(dirname(lock), { recursive: true, mode: 0o700 }).catch((error) => {
+      await makeFolder(dirname(lock)).catch((error) => {
         throw unusable(home, error)
       })
       const release = await takeLock(lock)
@@ -61,6 +61,20 @@ export function fileStorage(home: string): ClientStorage {
         release()
       }
     },
+  }
+}
+
+/** Makes a folder and those above it, one by one: on a file system that refuses, such as /proc, Node's own recursion never ends. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    if (isCode(error, "EEXIST")) return
+    if (!isCode(error, "ENOENT") || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path, { mode: 0o700 }).catch((again) => {
+      if (!isCode(again, "EEXIST")) throw again
+    })
   }
 }
 

@@ -19,6 +19,10 @@ test("a folder that is not there is made for its owner alone", async () => {
   folder.release()
 })
 
+test.runIf(process.platform === "linux")("a folder where none can be made is refused at once", async () => {
+  await expect(claimDataFolder("/proc/nowhere/at/all")).rejects.toMatchObject({ code: "UNAVAILABLE_STORAGE" })
+})
+
 test("a second claim is refused until the first is released", async () => {
   const first = await claimDataFolder(root)
   await expect(claimDataFolder(root)).rejects.toThrow(/Another Healthcrypt server is running on .*Stop that one first/)

@@ -35,7 +35,7 @@ export async function claimDataFolder(path: string): Promise<ClaimedFolder> {
   // Whatever SQLite makes later, such as -wal, is its owner's alone, too.
   if (isMainThread) process.umask(0o077)
   try {
-    const made = await mkdir(folder.path, { recursive: true, mode: 0o700 })
+    const made = await makeFolder(folder.path)
     if (made !== undefined) await syncFolder(dirname(made))
     await tightenIfEmpty(folder.path)
   } catch (cause) {
@@ -100,6 +100,22 @@ export async function syncFolder(path: string): Promise<void> {
     await folder.sync()
   } finally {
     await folder.close()
+  }
+}
+
+/** Makes a folder and those above it, one by one: on a file system that refuses, such as /proc, Node's own recursion never ends.
+ * @returns the topmost that was made; undefined where the folder was there. */
+async function makeFolder(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return path
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return undefined
+    if (code !== "ENOENT" || dirname(path) === path) throw cause
+    const above = await makeFolder(dirname(path))
+    await mkdir(path, { mode: 0o700 })
+    return above ?? path
   }
 }
 
