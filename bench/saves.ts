@@ -3,8 +3,8 @@ import { type Line, rounds } from "./lines.ts"
 import type { AskSaves, Saved } from "./saves-client.ts"
 import type { Stage } from "./stage.ts"
 
-/** All clients of a side share so many processes: their own work should not wait for one core alone. */
-const processes = 2
+/** All clients of a side share so many processes: with one core for them and one for the server, two were slower for either side. */
+const processes = 1
 const sliceMs = 2500
 
 /** Saves a second by clients on records of their own, the two sides taking turns. */
