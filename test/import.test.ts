@@ -3,8 +3,10 @@ import { existsSync, readdirSync } from "node:fs"
 import { mkdir, open, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
+import { importFile } from "../src/client/imports.ts"
 import { type JsonNode, memberOf, scanJson, stringAt } from "../src/clinical/json-spans.ts"
 import { type Desk, desk, type ListedRow, type Outcome } from "./cli.ts"
+import { openClient } from "./client.ts"
 import { type LiveServer, removeFolder, serve, tempFolder } from "./server.ts"
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 })
@@ -321,6 +323,25 @@ describe("what is not taken", () => {
     const outcome = await bea.run(["import", file])
     expect(outcome).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("larger than") })
     expect(await bea.list()).toEqual(before)
+  })
+
+  test("stopping counts between files: one that was begun is taken whole, one that was not, not at all", async () => {
+    const [a, b] = ["6f0c1d2e-0000-4000-8000-0000000000b1", "6f0c1d2e-0000-4000-8000-0000000000b2"]
+    const bytes = Buffer.from(bundle(patient(a, "Begun"), patient(b, "Finished")))
+    const work = await openClient(server.url, join(folder, "stopping"), "bea", bea.where.password)
+    const signal = { aborted: true }
+    const none = await importFile(work, "a.json", bytes, () => {}, signal)
+    expect(none).toMatchObject({ outcome: "cancelled", records: [] })
+    signal.aborted = false
+    const stop = (done: number) => {
+      signal.aborted ||= done > 0
+    }
+    const both = await importFile(work, "a.json", bytes, stop, signal)
+    expect(signal.aborted).toBe(true)
+    expect(both).toMatchObject({ outcome: "added", added: 2 })
+    await work.session.end()
+    work.close()
+    expect((await bea.list()).map((row) => row.lastName)).toEqual(expect.arrayContaining(["Begun", "Finished"]))
   })
 
   test("two patients in one file become two records, each with what is theirs", async () => {

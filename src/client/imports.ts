@@ -52,8 +52,9 @@ export async function importFile(
     const { storage } = work.session.around
     const stopped = await storage.exclusive(`import/${work.session.physician}`, async () => {
       await work.roster.sync()
+      // A file is taken whole or not at all: once its first patient is stored, the others follow.
+      if (signal.aborted) return true
       for (const patient of bundle.patients) {
-        if (signal.aborted) return true
         await importPatient(work, patient, tally)
         tally.resources += patient.changes.length
         for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
