@@ -1,7 +1,6 @@
-import { decode } from "cborg"
+import { decode, encode, rfc8949EncodeOptions } from "cborg"
 import { AppError } from "../errors.ts"
 import { equal } from "./bytes.ts"
-import { CborWriter } from "./cbor-writer.ts"
 
 export type CborValue =
   | string
@@ -13,9 +12,7 @@ export type CborValue =
 
 /** Deterministic CBOR (RFC 8949 §4.2.1) of maps with text keys, arrays, text, bytes, booleans and integers from 0 to 2^53 - 1. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
-  const writer = new CborWriter()
-  writer.write(value)
-  return writer.finish()
+  return encode(value, rfc8949EncodeOptions) as Uint8Array<ArrayBuffer>
 }
 
 /** Reads deterministic CBOR: whatever does not encode to the very same bytes again is refused.
