@@ -2,7 +2,7 @@ import type { z } from "zod"
 import { sha256 } from "#sha256"
 import { parseSummary, type Summary } from "../clinical/summary.ts"
 import { compare, concat, equal, u64be } from "../encoding/bytes.ts"
-import { idBytes, type RecordId } from "../encoding/ids.ts"
+import { idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, type FindKeys } from "../proof/chain.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
@@ -40,6 +40,8 @@ interface Walk {
   updated: number
   moved: boolean
   proven: boolean
+  /** Of the head, once it has moved. */
+  author: PhysicianId | null
   statement: Uint8Array
 }
 
@@ -137,17 +139,14 @@ async function startWalk(session: Session, row: RosterRow | undefined): Promise<
     updated: row?.updated ?? 0,
     moved: false,
     proven: false,
+    author: null,
     statement: new Uint8Array(0),
   }
 }
 
 async function step(session: Session, record: RecordId, walk: Walk, change: Change, findKeys: FindKeys): Promise<void> {
   const { physician, key } = session
-  const { seq } = parseEntry(change.statement)
-  if (walk.head !== null && seq <= walk.head.seq) {
-    if (seq === walk.head.seq && !equal(sha256(change.statement), walk.head.hash)) throw new AppError("TAMPERED_CHAIN")
-    return
-  }
+  if (walk.head !== null && isKnown(walk.head, change)) return
   const { entry, head } = await extendChain(walk.head, record, change, change.leaf.index, findKeys)
   const pin = session.pins.heads.get(record)
   if (pin?.seq === head.seq && !equal(pin.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
@@ -162,15 +161,22 @@ async function step(session: Session, record: RecordId, walk: Walk, change: Chan
   walk.updated = entry.time
   walk.moved = true
   walk.proven = false
+  walk.author = entry.author
   walk.statement = change.statement
+}
+
+/** Whether a change is not beyond the head. @throws TAMPERED_CHAIN when it is another in the head's place */
+function isKnown(head: ChainHead, { statement }: Change): boolean {
+  const { seq } = parseEntry(statement)
+  if (seq === head.seq && !equal(sha256(statement), head.hash)) throw new AppError("TAMPERED_CHAIN")
+  return seq <= head.seq
 }
 
 /** A head has to come with the proof of its own leaf; one that is still to come may lie on the next page. */
 function proveHead(session: Session, record: RecordId, walk: Walk, change: Change, tree: TreeHead): void {
-  const { head } = walk
-  if (!walk.moved || head === null || change.inclusion === undefined) return
+  const { head, author } = walk
+  if (head === null || author === null || change.inclusion === undefined) return
   if (change.leaf.index !== head.leaf) throw new AppError("TAMPERED_CHAIN")
-  const { author } = parseEntry(change.statement)
   const leaf = { subject: record, stream: "entry", type: "entry", number: head.seq, actor: author } as const
   session.log.checkLeaf(change.leaf, change.inclusion, { ...leaf, statementHash: head.hash }, tree)
   walk.proven = true
