@@ -23,8 +23,12 @@ declare global {
 
 const patienceMs = 60_000
 
-export function openBrowser(): Promise<Browser> {
-  return launchChromium()
+/** `null`, and the reason said, where there is no Chromium. */
+export function openBrowser(say: (text: string) => void): Promise<Browser | null> {
+  return launchChromium().catch((error: unknown) => {
+    say(`Chromium's lines are left out: ${error instanceof Error ? error.message : error}`)
+    return null
+  })
 }
 
 /** Signs in on our page in a fresh profile and waits until all records are counted, searchable, and the first rows painted.

@@ -10,7 +10,8 @@ import type { Stage } from "./stage.ts"
 export async function firstLoad(stage: Stage): Promise<Line[]> {
   const { url } = await stage.ours()
   const state = await stage.peer()
-  const browser = await openBrowser()
+  const browser = await openBrowser(stage.say)
+  if (browser === null) return []
   const ours: Transfer[] = []
   const peer: Transfer[] = []
   try {
@@ -56,7 +57,7 @@ async function loadLogin(browser: Browser, url: string): Promise<Transfer> {
 
 declare global {
   interface Window {
-    /** When the first field took its first letter, milliseconds since 1970. */
+    /** When the first field stood in the page, milliseconds since 1970. */
     benchFieldAt?: number
   }
 }
@@ -67,9 +68,7 @@ function watchField(): void {
     const field = document.querySelector<HTMLInputElement>('input:not([type="hidden"]):not([disabled])')
     if (field === null) return
     seen.disconnect()
-    requestAnimationFrame(() => {
-      window.benchFieldAt = performance.timeOrigin + performance.now()
-    })
+    window.benchFieldAt = performance.timeOrigin + performance.now()
   })
   seen.observe(document, { subtree: true, childList: true })
 }

@@ -42,7 +42,8 @@ export async function homeInChromium(stage: Stage, records: number): Promise<Lin
   const username = await stage.physician(records)
   const { url } = await stage.ours()
   const state = await stage.peer()
-  const browser = await openBrowser()
+  const browser = await openBrowser(stage.say)
+  if (browser === null) return []
   const fromKey = { ours: [] as number[], peer: [] as number[] }
   const fromPassword = { ours: [] as number[], peer: [] as number[] }
   try {

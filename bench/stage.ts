@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { startChild } from "./child.ts"
@@ -13,6 +13,8 @@ export type PeerState = { readonly python: string; readonly server: RunningServe
 /** Both servers of a run, in a folder that goes with it. Everything is made when it is first asked for. */
 export interface Stage {
   readonly folder: string
+  /** Tells who watches. */
+  say(text: string): void
   ours(): Promise<RunningServer>
   peer(): Promise<PeerState>
   /** A physician on both sides who has so many records. @returns the username, the same on both */
@@ -31,6 +33,7 @@ export async function openStage(say: (text: string) => void): Promise<Stage> {
 
   const stage: Stage = {
     folder,
+    say,
     ours: () => {
       ours ??= startOurs(folder)
       return ours
@@ -61,13 +64,12 @@ export async function openStage(say: (text: string) => void): Promise<Stage> {
       return "server" in next ? next.server.startMs : null
     },
     async close() {
-      await (await ours)?.stop()
-      const state = await peer
+      await (await ours?.catch(() => null))?.stop()
+      const state = (await peer?.catch(() => null)) ?? null
       if (state !== null && "server" in state) await state.server.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }
-  await mkdir(folder, { recursive: true })
   return stage
 }
 
