@@ -65,11 +65,18 @@ async function main(argv: readonly string[]): Promise<number> {
     })
   }
   try {
-    await program.parseAsync(argv, { from: "user" })
+    await program.parseAsync(idsLast(argv), { from: "user" })
     return exitCode
   } catch (error) {
     return report(error)
   }
+}
+
+/** An id that begins with a hyphen looks like an option: ids go behind the mark that ends options. */
+function idsLast(argv: readonly string[]): string[] {
+  const isHyphened = (word: string) => /^-[A-Za-z0-9_-]{20}[AQgw]$/.test(word)
+  const ids = argv.filter(isHyphened)
+  return ids.length === 0 ? [...argv] : [...argv.filter((word) => !isHyphened(word)), "--", ...ids]
 }
 
 /** The commander command for a name of one or two words. */

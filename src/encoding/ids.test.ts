@@ -38,3 +38,7 @@ describe("ids", () => {
     for (const length of [0, 15, 17, 32]) expect(() => idFromBytes(new Uint8Array(length))).toThrow(badFormat)
   })
 })
+
+it("no fresh id begins with a hyphen, which a command line would take for an option", () => {
+  for (let i = 0; i < 2000; i++) expect(newId()).not.toMatch(/^-/)
+})

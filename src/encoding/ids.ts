@@ -10,9 +10,12 @@ export type SessionId = Id<"session">
 export type SegmentId = Id<"segment">
 export type DeviceId = Id<"device">
 
-/** A fresh id from the platform's cryptographic randomness. */
+/** A fresh id from the platform's cryptographic randomness. None begins with a hyphen, which a command line would take for an option. */
 export function newId<Kind extends string>(): Id<Kind> {
-  return encodeBase64url(crypto.getRandomValues(new Uint8Array(16))) as Id<Kind>
+  for (;;) {
+    const id = encodeBase64url(crypto.getRandomValues(new Uint8Array(16)))
+    if (!id.startsWith("-")) return id as Id<Kind>
+  }
 }
 
 /** The 16 bytes of an id. @throws BAD_INPUT_FORMAT */

@@ -38,6 +38,16 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
   await Promise.all([next(), next()])
 }
 
+test("an id that begins with a hyphen is an id, and options may stand around it", async () => {
+  for (const args of [
+    ["--json", "-C2-34YDdcECzdSmpYiI8Q"],
+    ["-C2-34YDdcECzdSmpYiI8Q", "--json"],
+  ]) {
+    const { code, stderr } = await runCli(["records", "show", ...args], { env: somebody })
+    expect([code, stderr]).toEqual([1, expect.stringContaining("cannot be reached")])
+  }
+})
+
 describe("--help and --version", () => {
   test("are everywhere", async () => {
     const { version } = JSON.parse(await readFile(join(import.meta.dirname, "../../package.json"), "utf8"))
