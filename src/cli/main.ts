@@ -72,8 +72,9 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** An id that begins with a hyphen looks like an option: ids go behind the mark that ends options. */
+/** An id that begins with a hyphen looks like an option: ids go behind the mark that ends options, where there is none yet. */
 function idsLast(argv: readonly string[]): string[] {
+  if (argv.includes("--")) return [...argv]
   const isHyphened = (word: string) => /^-[A-Za-z0-9_-]{20}[AQgw]$/.test(word)
   const ids = argv.filter(isHyphened)
   return ids.length === 0 ? [...argv] : [...argv.filter((word) => !isHyphened(word)), "--", ...ids]
