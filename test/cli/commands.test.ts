@@ -38,16 +38,6 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
   await Promise.all([next(), next()])
 }
 
-test("an id that begins with a hyphen is an id, and options may stand around it", async () => {
-  for (const args of [
-    ["--json", "-C2-34YDdcECzdSmpYiI8Q"],
-    ["-C2-34YDdcECzdSmpYiI8Q", "--json"],
-  ]) {
-    const { code, stderr } = await runCli(["records", "show", ...args], { env: somebody })
-    expect([code, stderr]).toEqual([1, expect.stringContaining("cannot be reached")])
-  }
-})
-
 describe("--help and --version", () => {
   test("are everywhere", async () => {
     const { version } = JSON.parse(await readFile(join(import.meta.dirname, "../../package.json"), "utf8"))
@@ -111,6 +101,28 @@ describe("exit code 2, with a word about what is missing, nothing on standard ou
     expect(outcome.stderr).not.toMatch(/^\s+at /m)
     await removeFolder(folder)
   })
+})
+
+test("an id that begins with a hyphen is an id, wherever it stands", async () => {
+  const folder = await tempFolder()
+  const hyphen = "-_sSeyQcIHW6YS4DBNTCJw"
+  const env = { ...somebody, HEALTHCRYPT_HOME: folder }
+  for (const args of [
+    ["records", "show", hyphen],
+    ["records", "show", hyphen, "--json"],
+    ["records", "show", "--seq", "0", hyphen],
+    ["records", "history", "--json", hyphen],
+    ["records", "archive", hyphen, "--undo"],
+    ["export", hyphen, "-o", "-"],
+    ["token", "--", hyphen],
+    ["token", hyphen, "--yes"],
+  ]) {
+    const { code, stderr } = await runCli(args, { env })
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be reached|--yes/) })
+  }
+  const edit = await runCli(["records", "edit", hyphen], { env, input: { diagnosis: "Gout" } })
+  expect(edit).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot be reached") })
+  await removeFolder(folder)
 })
 
 describe("exit code 1, for what is refused before any server is asked", () => {
