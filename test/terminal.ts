@@ -2,8 +2,10 @@ import { spawn, spawnSync } from "node:child_process"
 import { stripVTControlCharacters } from "node:util"
 import { bareEnv, bin } from "./server.ts"
 
+const script = "/usr/bin/script"
+
 /** Whether util-linux's `script` is there, which gives a program a terminal. */
-export const hasTerminal = spawnSync("script", ["--version"]).stdout?.toString().includes("util-linux") ?? false
+export const hasTerminal = spawnSync(script, ["--version"]).stdout?.toString().includes("util-linux") ?? false
 
 /** The real command before a person at a terminal. */
 export interface Terminal {
@@ -25,7 +27,7 @@ export function openTerminal(
 ): Terminal {
   const quoted = [process.execPath, bin, ...args].map((word) => `'${word}'`).join(" ")
   const command = `stty columns 200 rows 50; ${quoted}${stdout === undefined ? "" : ` > '${stdout}'`}`
-  const child = spawn("script", ["--quiet", "--return", "--flush", "--command", command, "/dev/null"], {
+  const child = spawn(script, ["--quiet", "--return", "--flush", "--command", command, "/dev/null"], {
     env: { ...bareEnv, TERM: "xterm", SHELL: "/bin/sh", ...env },
     timeout: 240_000,
     killSignal: "SIGKILL",
