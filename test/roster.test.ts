@@ -116,7 +116,8 @@ describe("the home list", () => {
     expect(listed(work, "agustin")).toEqual(["Agustín"])
     expect(listed(work, "FONS agu")).toEqual(["Agustín"])
     expect(listed(work, "1.2.1994")).toEqual(["Agustín"])
-    expect(listed(work, "1994-02")).toEqual(["Agustín"])
+    for (const typed of ["1994-02", "1994-02-", "1994-02-0", "1994-02-01"])
+      expect(listed(work, typed)).toEqual(["Agustín"])
     expect(listed(work, "diab")).toEqual(["Agustín"])
     expect(listed(work, "nobody")).toEqual([])
     for (const search of ["f", "ultimo1", "hyper first12", "1961", "2 dia"]) {

@@ -60,7 +60,8 @@ export class HomeList {
   }
 
   #search(rows: readonly RosterRow[], search: string, today: string): readonly RosterRow[] {
-    const date = parseDate(search.trim(), today)
+    // What begins like 2003-05-2 is on its way to 2003-05-24, and found by prefix; any other way to write a date has to be whole.
+    const date = /^\d{4}-/.test(search.trim()) ? null : parseDate(search.trim(), today)
     const words = date === null ? wordsOf(search) : [date]
     if (this.#index === null) this.#build()
     const hits = this.#index!.find(words)
