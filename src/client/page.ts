@@ -1,0 +1,292 @@
+import type { RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { currentSession, getKeyring } from "../protocol/accounts.ts"
+import { paths } from "../protocol/paths.ts"
+import { practiceOf } from "./account.ts"
+import { HomeList } from "./home.ts"
+import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
+import { Session, type Surroundings } from "./session.ts"
+import type { ClientStorage } from "./storage.ts"
+import { viewTampered } from "./tampered.ts"
+import { fetchSend, Transport } from "./transport.ts"
+import type { Account, ClientEvent, TamperedView } from "./views.ts"
+import { type Workspace, workspaceOf } from "./workspace.ts"
+
+export interface PageEnv {
+  /** Such as https://practice.example:5000 */
+  readonly baseUrl: string
+  readonly fetch: typeof fetch
+  readonly storage: ClientStorage
+  readonly now: () => number
+}
+
+const pollMs = 10_000
+const idleCheckMs = 5_000
+const rememberMs = 1_000
+const goodbyeMs = 3_000
+/** The server is told of activity at most this often. */
+const keepAliveMs = 60_000
+
+interface SignedIn extends Workspace {
+  readonly list: HomeList
+  readonly drafts: Drafts
+  /** Settles when the roster is open and up to date. */
+  ready: Promise<void>
+  complete: boolean
+}
+
+/** The worker's whole state: one physician at most. */
+export class Page {
+  readonly #env: PageEnv
+  #around: Surroundings
+  readonly #listeners = new Set<(event: ClientEvent) => void>()
+  #account: Account = { state: "signed-out" }
+  #work: SignedIn | null = null
+  #tampered: TamperedView | null = null
+  #online = true
+  #lastActive = 0
+  #lastKeptAlive = 0
+  #remembering: ReturnType<typeof setTimeout> | null = null
+  #importing: { aborted: boolean } | null = null
+
+  constructor(env: PageEnv) {
+    this.#env = env
+    const transport = new Transport(fetchSend(env.baseUrl, env.fetch))
+    this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now }
+    setInterval(() => void this.#checkIdle(), idleCheckMs)
+    setInterval(() => void this.#poll(), pollMs)
+  }
+
+  listen(listener: (event: ClientEvent) => void): void {
+    this.#listeners.add(listener)
+  }
+
+  get work(): SignedIn {
+    if (this.#work === null) throw new AppError("NOT_ALLOWED_SESSION")
+    return this.#work
+  }
+
+  get account(): Account {
+    return this.#account
+  }
+
+  /** Every session gets a transport of its own, which ends with it. */
+  get around(): Surroundings {
+    this.#around = { ...this.#around, transport: this.#around.transport.another() }
+    return this.#around
+  }
+
+  get now(): number {
+    return this.#env.now()
+  }
+
+  /** Runs what the page asked for, and turns what went wrong into the state that the page has to show. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work()
+      this.#setOnline(true)
+      if (this.#work !== null) this.#rememberSoon(this.#work)
+      return result
+    } catch (error) {
+      if (error instanceof AppError) this.#notice(error)
+      throw error
+    }
+  }
+
+  async restore(): Promise<Account> {
+    if (this.#work !== null) return this.#account
+    try {
+      const { around } = this
+      const account = await around.transport.call("GET", paths.session, { reply: currentSession.reply })
+      const key = await recallKey(this.#env.storage, account)
+      if (key === null) return this.#set({ state: "locked", username: account.username, reason: "reload" })
+      const practice = await practiceOf(around)
+      return await this.enter(await Session.stand(around, practice, account, key))
+    } catch (error) {
+      if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") {
+        await forgetSessions(this.#env.storage)
+        return this.#set({ state: "signed-out" })
+      }
+      throw error
+    }
+  }
+
+  /** Stands on a session that was just verified, and opens the roster in the background. */
+  async enter(session: Session): Promise<Account> {
+    await rememberSession(session)
+    const work = workspaceOf(session)
+    const signedIn: SignedIn = {
+      ...work,
+      list: new HomeList(work.roster),
+      drafts: new Drafts(session),
+      ready: Promise.resolve(),
+      complete: false,
+    }
+    this.#work = signedIn
+    this.#tampered = null
+    this.#lastActive = this.now
+    signedIn.ready = this.#openRoster(signedIn)
+    signedIn.ready.catch(() => {})
+    return this.showAccount()
+  }
+
+  showAccount(): Account {
+    const { session } = this.work
+    return this.#set({
+      state: "signed-in",
+      username: session.username,
+      firstName: session.firstName,
+      lastName: session.lastName,
+      idleMinutes: session.keyring.settings.idleMinutes,
+      wordsConfirmed: session.keyring.settings.wordsConfirmed,
+    })
+  }
+
+  async #openRoster(work: SignedIn): Promise<void> {
+    try {
+      await work.roster.load((opened, total) => this.emit({ type: "roster", opened, total, complete: false }))
+      if (work.roster.rows.size > 0) this.#emitRoster(work)
+      const synced = work.roster.sync()
+      synced.catch(() => {})
+      // The question is on its way: the index is built while the server answers, and what is new is searched besides it.
+      await new Promise((next) => setTimeout(next))
+      work.list.prepare()
+      await synced
+      work.complete = true
+      this.#emitRoster(work)
+      await work.roster.fold()
+      this.#rememberSoon(work)
+    } catch (error) {
+      if (error instanceof AppError) this.#notice(error)
+      throw error
+    }
+  }
+
+  async activity(): Promise<void> {
+    this.#lastActive = this.now
+    if (this.#work === null || this.now - this.#lastKeptAlive < keepAliveMs) return
+    this.#lastKeptAlive = this.now
+    await this.run(() => this.#around.transport.call("GET", paths.keyring, { reply: getKeyring.reply }))
+  }
+
+  /** Wipes this worker and the server's half; the session stays, and the password opens it again. */
+  async lock(reason: "idle" | "asked"): Promise<void> {
+    const work = this.#work
+    if (work === null) return
+    const { transport } = work.session.around
+    await this.#leave(work, { state: "locked", username: work.session.username, reason }, () =>
+      transport.call("DELETE", paths.sessionHalf, { background: true }),
+    )
+  }
+
+  async signOut(): Promise<void> {
+    const work = this.#work
+    if (work !== null) return this.#leave(work, { state: "signed-out" }, () => work.session.end())
+    await forgetSessions(this.#env.storage)
+    await inTime(this.around.transport.call("DELETE", paths.session))
+    this.#set({ state: "signed-out" })
+  }
+
+  setImporting(signal: { aborted: boolean } | null): void {
+    this.#importing = signal
+  }
+
+  cancelImport(): void {
+    if (this.#importing !== null) this.#importing.aborted = true
+  }
+
+  tampered(id: RecordId | null): TamperedView | null {
+    if (id === null || this.#work === null) return this.#tampered
+    const refusal = this.#work.roster.refused.get(id)
+    return refusal === undefined ? null : viewTampered(refusal.code, id, refusal, this.now)
+  }
+
+  emit(event: ClientEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  /** Ends all work of a session, says goodbye for as long as that takes no longer than a moment, and wipes.
+   * The page shows nothing of the session any more from the first line on. */
+  async #leave(work: SignedIn, next: Account, goodbye: () => Promise<unknown>): Promise<void> {
+    this.#work = null
+    this.cancelImport()
+    clearTimeout(this.#remembering ?? undefined)
+    this.#remembering = null
+    this.#set(next)
+    await inTime(work.session.pins.save())
+    await inTime(goodbye())
+    work.session.wipe()
+    await forgetSessions(this.#env.storage).catch(() => {})
+    this.emit({ type: "wiped" })
+  }
+
+  async #poll(): Promise<void> {
+    const work = this.#work
+    if (work === null || !work.complete) return
+    try {
+      const changed = await work.roster.sync(true)
+      this.#setOnline(true)
+      if (changed.length > 0 && this.#work === work) {
+        for (const id of changed) this.emit({ type: "record", id })
+        this.#emitRoster(work)
+        await work.roster.fold()
+      }
+      this.#rememberSoon(work)
+    } catch (error) {
+      if (error instanceof AppError && this.#work === work) this.#notice(error)
+    }
+  }
+
+  /** Stores what was seen, once for everything that happens within a second. */
+  #rememberSoon(work: SignedIn): void {
+    this.#remembering ??= setTimeout(() => {
+      this.#remembering = null
+      if (this.#work !== work) return
+      work.session.remember().catch((error) => {
+        if (error instanceof AppError) this.#notice(error)
+      })
+    }, rememberMs)
+  }
+
+  async #checkIdle(): Promise<void> {
+    if (this.#work === null) return
+    if (this.now - this.#lastActive >= this.#work.session.keyring.settings.idleMinutes * 60_000) await this.lock("idle")
+  }
+
+  #notice(error: AppError): void {
+    if (error.code === "UNAVAILABLE_SERVER") this.#setOnline(false)
+    const work = this.#work
+    if (error.code === "NOT_ALLOWED_SESSION" && work !== null) {
+      const locked = { state: "locked", username: work.session.username, reason: "ended" } as const
+      void this.#leave(work, locked, async () => {})
+    }
+    const refusal = work?.session.log.refusal ?? null
+    const ofTheWhole = refusal !== null || (work === null && error.is("TAMPERED"))
+    if (!ofTheWhole || this.#tampered !== null) return
+    this.#tampered = viewTampered(refusal?.error.code ?? error.code, null, null, this.now, refusal)
+    this.emit({ type: "tampered", view: this.#tampered })
+  }
+
+  #emitRoster(work: SignedIn): void {
+    const opened = work.roster.rows.size
+    this.emit({ type: "roster", opened, total: opened, complete: work.complete })
+  }
+
+  #setOnline(online: boolean): void {
+    if (this.#online === online) return
+    this.#online = online
+    this.emit({ type: "connection", online })
+  }
+
+  #set(account: Account): Account {
+    this.#account = account
+    this.emit({ type: "account", account })
+    return account
+  }
+}
+
+/** Waits for something that may fail and may hang, for a moment. */
+async function inTime(work: Promise<unknown>): Promise<void> {
+  const moment = new Promise((resolve) => setTimeout(resolve, goodbyeMs))
+  await Promise.race([work.catch(() => {}), moment])
+}
