@@ -6,6 +6,7 @@ import { newPasswordProblem, repeatProblem } from "../account-rules.ts"
 import { useApp } from "../app.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
 import look from "./form.module.css"
+import { NewPasswordFields } from "./new-password-fields.tsx"
 import { Notice } from "./notice.tsx"
 import { SecretField } from "./secret-field.tsx"
 
@@ -53,19 +54,7 @@ export function ChangePassword({ username }: { username: string }) {
         key={form.key("current")}
         {...form.getInputProps("current")}
       />
-      <SecretField
-        label="New password"
-        description="At least 12 characters. A few unrelated words do well."
-        autoComplete="new-password"
-        key={form.key("password")}
-        {...form.getInputProps("password")}
-      />
-      <SecretField
-        label="Confirm new password"
-        autoComplete="new-password"
-        key={form.key("confirm")}
-        {...form.getInputProps("confirm")}
-      />
+      <NewPasswordFields form={form} what="New password" />
       {problem && (
         <Notice tone="danger" live>
           {problem}

@@ -8,11 +8,11 @@ import { useApp, useSession } from "../app.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
 import look from "../parts/form.module.css"
 import { Heading } from "../parts/heading.tsx"
+import { NewPasswordFields } from "../parts/new-password-fields.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
 import { Redirect } from "../parts/redirect.tsx"
-import { SecretField } from "../parts/secret-field.tsx"
 
 const names = ["username", "firstName", "lastName", "password", "confirm"]
 
@@ -94,19 +94,7 @@ export function RegisterScreen() {
             {...form.getInputProps("lastName")}
           />
         </div>
-        <SecretField
-          label="Password"
-          description="At least 12 characters. A few unrelated words do well."
-          autoComplete="new-password"
-          key={form.key("password")}
-          {...form.getInputProps("password")}
-        />
-        <SecretField
-          label="Confirm password"
-          autoComplete="new-password"
-          key={form.key("confirm")}
-          {...form.getInputProps("confirm")}
-        />
+        <NewPasswordFields form={form} what="Password" />
         {problem && (
           <Notice tone="danger" live>
             {problem}
