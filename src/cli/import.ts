@@ -10,7 +10,7 @@ import { clean, printLine } from "./print.ts"
 
 export const importCommand: CliCommand = {
   name: "import",
-  summary: "Import FHIR R4 bundles, one record a patient; each file all or nothing",
+  summary: "Import FHIR R4 bundles, one record a patient; each file is checked whole before any of it is stored",
   arguments: "<file...>",
   options: [],
   run: (io, _options, files) =>

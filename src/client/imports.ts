@@ -52,7 +52,7 @@ export async function importFile(
     const { storage } = work.session.around
     const stopped = await storage.exclusive(`import/${work.session.physician}`, async () => {
       await work.roster.sync()
-      // A file is taken whole or not at all: once its first patient is stored, the others follow.
+      // Once the first patient of a file is stored, the others follow: stopping does not cut a file in two.
       if (signal.aborted) return true
       for (const patient of bundle.patients) {
         await importPatient(work, patient, tally)
