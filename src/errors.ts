@@ -8,12 +8,26 @@ export const errors = {
   BAD_INPUT_PASSWORD: [400, "Choose a password of at least 12 characters."],
   BAD_INPUT_WORDS: [400, "These are not 24 valid recovery words. Check the spelling and the order."],
   BAD_INPUT_BUNDLE: [400, "This file is not a FHIR R4 bundle that can be read. Export it again where it came from."],
+  BAD_INPUT_SAFETY_NUMBER: [
+    400,
+    "These are not the 60 digits of your safety number. Read them to each other again; if they still differ, share nothing and call whoever runs your server.",
+  ],
   BAD_INPUT_NO_PATIENT: [400, "This file contains no patient. Choose the file that does."],
   NOT_ALLOWED: [403, "There is nothing here that you may open. Check the address, or ask the owner of the record."],
   NOT_ALLOWED_SIGN_IN: [401, "Username and password do not match. Check both, or use your recovery words."],
   NOT_ALLOWED_RECOVERY: [401, "Username and recovery words do not match. Check both and try again."],
   NOT_ALLOWED_SESSION: [401, "Your session has ended. Sign in again."],
   NOT_ALLOWED_PROOF: [401, "Confirm your current password first, then try again."],
+  NOT_ALLOWED_UNVERIFIED: [
+    403,
+    "You have not verified this colleague yet. Compare your safety number with them first, then try again.",
+  ],
+  NOT_ALLOWED_CHANGED_KEY: [
+    403,
+    "This colleague's key has changed since you verified it. Compare the safety number again before you share anything.",
+  ],
+  NOT_ALLOWED_ROLE: [403, "Your role in this record does not allow this. Ask one of its owners."],
+  NOT_ALLOWED_LAST_OWNER: [403, "A record needs an owner. Make a colleague an owner first, then try again."],
   CONFLICT_HEAD: [409, "The record has changed since it was read. Pull the newest version and try again."],
   CONFLICT_EDIT: [409, "Somebody else changed the same part of this record. Look at both versions and choose."],
   CONFLICT_KEYRING: [409, "Your account was changed on another device. Pull the newest version and try again."],
@@ -33,6 +47,10 @@ export const errors = {
   TAMPERED_KEY: [
     422,
     "A record key differs from the one that was promised. Stop, save the evidence and call whoever runs your server.",
+  ],
+  TAMPERED_GRANT: [
+    422,
+    "An invitation's keys are not the ones that its sender signed. Stop, save the evidence and call whoever runs your server.",
   ],
   TAMPERED_IDENTITY: [
     422,

@@ -3,13 +3,15 @@ import type { PatientFields } from "../clinical/fields.ts"
 import type { FieldChange } from "../clinical/history.ts"
 import type { ConflictField } from "../clinical/merge.ts"
 import type { ChartView } from "../clinical/view.ts"
-import type { RecordId } from "../encoding/ids.ts"
+import type { PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
 import type { ErrorCode } from "../errors.ts"
+import type { Role } from "../proof/entry.ts"
 
 export type { DiagnosisView } from "../clinical/diagnoses.ts"
 export type { PatientFields } from "../clinical/fields.ts"
 
 export type { ConflictField } from "../clinical/merge.ts"
+export type { Role } from "../proof/entry.ts"
 export type { ResourceLine } from "../clinical/resource-text.ts"
 
 export type Account =
@@ -52,6 +54,9 @@ export interface HomeRow {
   /** Milliseconds since 1970, the author's claim. */
   readonly updated: number
   readonly archived: boolean
+  readonly role: Role
+  /** The other members, by verified username or the name they are known by; empty where nobody else can read it. */
+  readonly sharedWith: readonly string[]
 }
 
 export type HomeSort = "name" | "birthDate" | "diagnoses" | "updated"
@@ -91,12 +96,127 @@ export interface RecordView extends ChartView {
   readonly summaryDiffers: boolean
   /** "Only you", or names. */
   readonly readers: readonly string[]
+  /** What the physician may do here; a reader is offered no editing. */
+  readonly role: Role
+}
+
+/** A physician as another one knows them. The username is what was verified; `name` is what they call themself, "" where they have
+ * not said: it stands beside the username, never instead. */
+export interface Colleague {
+  readonly physician: PhysicianId
+  readonly username: string
+  readonly name: string
+  /** `changed`: was verified, and has other keys since. Nothing can be shared until the number is compared again. */
+  readonly state: "verified" | "unverified" | "changed"
+  /** When and how this physician verified them; null unless verified. */
+  readonly verified: { readonly time: number; readonly how: "digits" | "code" } | null
+}
+
+/** What two colleagues compare. */
+export interface ColleagueView extends Colleague {
+  /** 60 digits; the same on both sides, or something is wrong. */
+  readonly safetyNumber: string
+  /** Of their keys, hexadecimal. */
+  readonly fingerprint: string
+  /** What the QR code says. */
+  readonly code: string
+}
+
+export interface MemberView {
+  readonly colleague: Colleague
+  readonly you: boolean
+  readonly role: Role
+  /** Milliseconds since 1970, or null for no end. The server alone enforces it. */
+  readonly until: number | null
+}
+
+/** Who can read a record, and what the physician may do about it. */
+export interface SharingView {
+  readonly id: RecordId
+  readonly role: Role
+  readonly members: readonly MemberView[]
+  /** An owner may add, change and remove. */
+  readonly mayShare: boolean
+  /** Anybody but the last owner. */
+  readonly mayLeave: boolean
+  /** Somebody left: the key is changed with the next entry of an owner or writer. */
+  readonly keyChanges: boolean
+}
+
+export interface ManyProgress {
+  readonly done: number
+  readonly total: number
+}
+
+/** What became of an action on many records. What is already so is counted as done: an action that was stopped is resumed by asking
+ * again. */
+export interface ManyReport {
+  readonly done: number
+  /** Of `done`, those that were so already. */
+  readonly already: number
+  readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode; readonly message: string }[]
+  readonly cancelled: boolean
+}
+
+export interface Invitation {
+  readonly id: RecordId
+  readonly from: Colleague
+  readonly role: Role
+  readonly until: number | null
+  /** The author's claim, milliseconds since 1970. */
+  readonly time: number
+  /** Why it cannot be accepted, where it cannot. */
+  readonly problem: { readonly code: ErrorCode; readonly message: string } | null
+}
+
+/** One line of Activity. */
+export interface ActivityItem {
+  /** Its place in the practice's log. */
+  readonly index: number
+  /** The server's time, milliseconds since 1970. */
+  readonly time: number
+  readonly kind:
+    | "opened"
+    | "created"
+    | "wrote"
+    | "shared"
+    | "left"
+    | "accepted"
+    | "exported"
+    | "sign-in"
+    | "recover"
+    | "end-session"
+    | "unlocks"
+    | "keyring"
+    | "other"
+  /** By verified username or the name they are known by; "You". */
+  readonly actor: string
+  /** More in words, such as with whom and as what; "" where there is nothing to add. */
+  readonly detail: string
+}
+
+export interface ActivityPage {
+  readonly items: readonly ActivityItem[]
+  readonly more: boolean
+}
+
+export interface SessionView {
+  readonly id: SessionId
+  readonly current: boolean
+  readonly carrier: "browser" | "program"
+  readonly started: number
+  readonly lastActive: number
 }
 
 export interface HistoryItem {
   readonly seq: number
   readonly kind: "open" | "write" | "members"
+  /** By verified username, or the one they are known by; "You". */
   readonly author: string
+  /** What the author calls themself; "" where unknown. */
+  readonly name: string
+  /** For `members`: what it changed, in words. */
+  readonly sharing: readonly string[]
   /** Milliseconds since 1970: the author's claim, and the server's time. */
   readonly time: number
   readonly serverTime: number
@@ -161,6 +281,8 @@ export type ClientEvent =
   | { readonly type: "record"; readonly id: RecordId }
   | { readonly type: "connection"; readonly online: boolean }
   | { readonly type: "tampered"; readonly view: TamperedView }
+  /** How many invitations wait. */
+  | { readonly type: "invitations"; readonly count: number }
   /** Everything that could be overwritten of a session that has ended is: the worker may be thrown away with the rest. */
   | { readonly type: "wiped" }
 
@@ -209,6 +331,37 @@ export interface PageApi {
   keepDraft(name: string, value: string): Promise<void>
   draft(name: string): Promise<string | null>
   dropDraft(name: string): Promise<void>
+  /** All who were verified once, and all who share a record with the physician. Sorted by username. */
+  colleagues(): Promise<readonly Colleague[]>
+  /** @throws NOT_ALLOWED where nobody has this username */
+  colleague(username: string): Promise<ColleagueView>
+  /** @param number the 60 digits as typed, or what a scanned code says. @throws BAD_INPUT_SAFETY_NUMBER when they differ */
+  verifyColleague(username: string, number: string, how: "digits" | "code"): Promise<ColleagueView>
+  /** Takes the verification back. */
+  forgetColleague(username: string): Promise<void>
+  sharing(id: RecordId): Promise<SharingView>
+  /** Shares records, or changes role or end date where the colleague is a member already. @throws NOT_ALLOWED_UNVERIFIED before
+   * anything is done */
+  share(
+    ids: readonly RecordId[],
+    username: string,
+    role: Role,
+    until: number | null,
+    progress: (progress: ManyProgress) => void,
+  ): Promise<ManyReport>
+  /** Stops whatever works on many records after the one at hand. */
+  cancelMany(): Promise<void>
+  /** Removes a member: what comes after, they cannot read. */
+  unshare(id: RecordId, physician: PhysicianId): Promise<void>
+  leave(id: RecordId): Promise<void>
+  invitations(): Promise<readonly Invitation[]>
+  acceptInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>
+  declineInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>
+  /** Newest first; `before` is the index of the last one shown, or null. */
+  recordActivity(id: RecordId, before: number | null): Promise<ActivityPage>
+  accountActivity(before: number | null): Promise<ActivityPage>
+  sessions(): Promise<readonly SessionView[]>
+  endSession(id: SessionId): Promise<void>
   /** What is known of the last refusal about a record, or about the whole practice. */
   tampered(id: RecordId | null): Promise<TamperedView | null>
 }

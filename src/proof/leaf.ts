@@ -5,8 +5,11 @@ import { type Id, idBytes } from "../encoding/ids.ts"
 
 export type Stream = "entry" | "identity" | "keyring" | "act"
 
-/** What happened: the stream's name, or for `act` one of sign-in, recover, read, export, admin. */
-export type LeafType = "entry" | "identity" | "keyring" | "sign-in" | "recover" | "read" | "export" | "admin"
+/** What an `act` leaf may say. Of a record: read, export, accept. Of a physician: the others. */
+export const actTypes = ["read", "export", "accept", "sign-in", "recover", "end-session", "admin"] as const
+
+/** What happened: the stream's name, or for `act` one of {@link actTypes}. */
+export type LeafType = "entry" | "identity" | "keyring" | (typeof actTypes)[number]
 
 /** What a leaf speaks of. Only the subject's physicians learn it; everybody may see the 64 bytes made from it. */
 export interface Leaf {

@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { usernamePattern } from "../proof/identity.ts"
-import { leafInfo, logState, receipt, since } from "./log.ts"
-import { bytes, count, id } from "./wire.ts"
+import { inclusion, leafInfo, logState, receipt, since } from "./log.ts"
+import { bytes, count, countText, id } from "./wire.ts"
 
 /** OPAQUE's messages are base64url text of the library's own making. */
 const opaqueMessage = z.string().min(1).max(4096)
@@ -123,6 +123,32 @@ export const putKeyring = {
 export const getKeyring = {
   reply: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
 }
+
+/** Another physician's identity chain, by exact username or by id, with the proof that its newest statement is in the log. */
+export const readIdentity = {
+  usernameParams: z.object({ username }),
+  physicianParams: z.object({ physician: id<"physician">() }),
+  query: z.object({ since: countText }),
+  reply: z.object({ identity: z.array(signed).min(1), leaf: leafInfo, inclusion, log: logState }),
+}
+
+/** The caller's sessions, newest first. */
+export const readSessions = {
+  reply: z.object({
+    sessions: z.array(
+      z.object({
+        id: id<"session">(),
+        carrier,
+        created: count,
+        touched: count,
+        expires: count,
+        current: z.boolean(),
+      }),
+    ),
+  }),
+}
+
+export const otherSessionParams = z.object({ session: id<"session">() })
 
 export type PracticeReply = z.output<typeof practice.reply>
 export type AccountReply = z.output<typeof account>

@@ -32,3 +32,5 @@ export type LeafInfo = z.output<typeof leafInfo>
 export type LogState = z.output<typeof logState>
 export type Receipt = z.output<typeof receipt>
 export const inclusion = proof
+/** A list of hashes, such as a proof or the subtrees beside a stretch of leaves. */
+export const hashes = proof

@@ -1,4 +1,4 @@
-import type { RecordId, SegmentId } from "../encoding/ids.ts"
+import type { PhysicianId, RecordId, SegmentId, SessionId } from "../encoding/ids.ts"
 
 /** Every address of the server, as route patterns. Only ids stand in them. */
 export const paths = {
@@ -21,7 +21,19 @@ export const paths = {
   changes: "/api/changes",
   entries: "/api/records/:record/entries",
   acts: "/api/records/:record/acts",
+  recordActivity: "/api/records/:record/activity",
+  selfGrants: "/api/self-grants",
+  invitations: "/api/invitations",
+  events: "/api/events",
+  prefixes: "/api/log/prefixes",
+  username: "/api/usernames/:username",
+  physician: "/api/physicians/:physician",
+  activity: "/api/activity",
+  sessions: "/api/sessions",
+  otherSession: "/api/sessions/:session",
   checkpoint: "/log/checkpoint",
+  /** C2SP tlog-tiles: `/log/tile/<level>/<index>`, `/log/tile/entries/<index>`. */
+  tile: "/log/tile/*",
 } as const
 
 export function entriesPath(record: RecordId): string {
@@ -30,6 +42,23 @@ export function entriesPath(record: RecordId): string {
 
 export function actsPath(record: RecordId): string {
   return paths.acts.replace(":record", record)
+}
+
+export function recordActivityPath(record: RecordId): string {
+  return paths.recordActivity.replace(":record", record)
+}
+
+/** A username holds nothing that an address would have to escape. */
+export function usernamePath(username: string): string {
+  return paths.username.replace(":username", username)
+}
+
+export function physicianPath(physician: PhysicianId): string {
+  return paths.physician.replace(":physician", physician)
+}
+
+export function otherSessionPath(session: SessionId): string {
+  return paths.otherSession.replace(":session", session)
 }
 
 export function segmentPath(segment: SegmentId): string {
