@@ -28,12 +28,19 @@ export interface Leaf {
   readonly salt: Uint8Array
 }
 
+export const leafDataBytes = 64
+
+/** The public half of a leaf: SHA-256(CTX(leaf-tag, subject, stream, number)), 32 B. */
+export function leafTag(subject: Id, stream: Stream, number: number): Uint8Array<ArrayBuffer> {
+  return sha256(context("leaf-tag", idBytes(subject), stream, number))
+}
+
 /** A leaf's data, 64 B: SHA-256(CTX(leaf-tag, subject, stream, number)) ‖ SHA-256(CTX(leaf, salt, type, time, actor, subject, number, statement hash)).
  * The tag makes a number that is used twice visible to everybody; the salt hides the rest. Format: docs/formats/log.md */
 export function leafData(leaf: Leaf): Uint8Array<ArrayBuffer> {
   const subject = idBytes(leaf.subject)
   return concat(
-    sha256(context("leaf-tag", subject, leaf.stream, leaf.number)),
+    leafTag(leaf.subject, leaf.stream, leaf.number),
     sha256(
       context("leaf", leaf.salt, leaf.type, leaf.time, idBytes(leaf.actor), subject, leaf.number, leaf.statementHash),
     ),

@@ -181,18 +181,20 @@ export class Frontier {
     return subtrees({ from: 0, to: this.#size }).map((place, i) => ({ ...place, hash: this.#hashes[i]! }))
   }
 
-  /** Adds a leaf. @returns the complete nodes that came into being, the leaf first. */
-  append(leaf: Uint8Array): MerkleNode[] {
-    const made: MerkleNode[] = [{ level: 0, index: this.#size, hash: leaf }]
-    let hash = leaf
-    let index = this.#size
-    for (let level = 1; index % 2 === 1; level++) {
+  /** Adds a leaf, or the complete subtree of `level` that comes next and is aligned there.
+   * @returns the complete nodes that came into being, the given one first. */
+  append(node: Uint8Array, level = 0): MerkleNode[] {
+    const span = 2 ** level
+    let index = this.#size / span
+    const made: MerkleNode[] = [{ level, index, hash: node }]
+    let hash = node
+    for (let above = level + 1; index % 2 === 1; above++) {
       hash = nodeHash(this.#hashes.pop()!, hash)
       index = Math.floor(index / 2)
-      made.push({ level, index, hash })
+      made.push({ level: above, index, hash })
     }
     this.#hashes.push(hash)
-    this.#size++
+    this.#size += span
     return made
   }
 
