@@ -163,7 +163,8 @@ function sameKeys(a: Member, b: Member): boolean {
   return a.physician === b.physician && equal(a.fingerprint, b.fingerprint)
 }
 
-function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
+/** Whether two lists, sorted by physician, say the same. */
+export function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
   return (
     a.length === b.length &&
     a.every((member, i) => sameKeys(member, b[i]!) && member.role === b[i]!.role && member.until === b[i]!.until)

@@ -9,15 +9,19 @@ import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
 import { answerRefusals, refuseUnknown, traceOf } from "./refusals.ts"
 import { entryRoutes } from "./routes/entries.ts"
+import { eventRoutes } from "./routes/events.ts"
 import { keyringRoutes } from "./routes/keyring.ts"
+import { logRoutes } from "./routes/log.ts"
 import { loginRoutes } from "./routes/login.ts"
 import { practiceRoutes } from "./routes/practice.ts"
 import { recoverRoutes } from "./routes/recover.ts"
 import { registerRoutes } from "./routes/register.ts"
 import { segmentRoutes } from "./routes/segments.ts"
 import { sessionRoutes } from "./routes/session.ts"
+import { sharingRoutes } from "./routes/sharing.ts"
 import { unlocksRoutes } from "./routes/unlocks.ts"
 import { Sessions } from "./sessions.ts"
+import { Watchers } from "./watchers.ts"
 
 const smallBody = 64 * 1024
 const requestMs = 120_000
@@ -49,7 +53,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     opaqueKey: opaque.publicKey,
     version: await ownVersion(),
   }
-  const context = { store, sessions, opaque, now }
+  const context = { store, sessions, opaque, watchers: new Watchers(), now }
   const api = app.withTypeProvider<ZodTypeProvider>()
   practiceRoutes(api, context, about)
   registerRoutes(api, context)
@@ -59,6 +63,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   unlocksRoutes(api, context)
   keyringRoutes(api, context)
   entryRoutes(api, context)
+  sharingRoutes(api, context)
+  eventRoutes(api, context)
+  logRoutes(api, context)
   segmentRoutes(api, context)
   refuseUnknown(api)
 

@@ -16,7 +16,6 @@ const touchEveryMs = 60_000
 export interface FreshSession {
   readonly row: NewSession
   readonly secret: string
-  readonly carrier: Carrier
 }
 
 /** Finds the physician behind a request. Secrets are 32 random bytes; the store knows their SHA-256 alone. */
@@ -40,20 +39,20 @@ export class Sessions {
     const secret = new Uint8Array(randomBytes(32))
     const created = this.#now()
     const half = carrier === "cookie" ? new Uint8Array(randomBytes(32)) : null
-    const row = { id: newId<"session">(), physician, half, created, expires: created + longestMs }
-    return { row: { ...row, tokenHash: hashed(secret) }, secret: encodeBase64url(secret), carrier }
+    const row = { id: newId<"session">(), physician, half, carrier, created, expires: created + longestMs }
+    return { row: { ...row, tokenHash: hashed(secret) }, secret: encodeBase64url(secret) }
   }
 
   /** Gives a stored session's secret to the client. @returns what an account's answer says of the session. */
-  hand({ row, secret, carrier }: FreshSession, reply: FastifyReply): AccountReply["session"] {
-    if (carrier === "bearer") return { ...describe(row), bearer: secret }
+  hand({ row, secret }: FreshSession, reply: FastifyReply): AccountReply["session"] {
+    if (row.carrier === "bearer") return { ...describe(row), bearer: secret }
     reply.setCookie(this.#cookie, secret, this.#attributes())
     return describe(row)
   }
 
   /** The session of a request that is not too old. A request counts as activity, unless it says that nobody's hand caused it.
    * @throws NOT_ALLOWED_SESSION; NOT_ALLOWED when another site's page may have sent it */
-  async authenticate(request: FastifyRequest): Promise<StoredSession> {
+  async authenticate(request: FastifyRequest, cause: "hand" | "background" = "hand"): Promise<StoredSession> {
     const secret = this.#secretOf(request)
     const session = secret === null ? null : await this.#store.findSession(secret)
     if (session === null) throw new AppError("NOT_ALLOWED_SESSION")
@@ -61,17 +60,22 @@ export class Sessions {
     const meant = request.headers[sessionHeader]
     if (meant !== undefined && meant !== session.id) throw new AppError("NOT_ALLOWED_SESSION")
     const now = this.#now()
-    const active = Math.max(session.touched, this.#active.get(session.id) ?? 0)
-    if (now >= session.expires || now >= active + idleMs) {
+    if (!this.#isAlive(session, now)) {
       await this.end(session.id)
       throw new AppError("NOT_ALLOWED_SESSION")
     }
-    if (request.headers[backgroundHeader] === undefined) {
+    if (cause === "hand" && request.headers[backgroundHeader] === undefined) {
       this.#active.set(session.id, now)
       // The answer does not wait: should it fail, the next request tells again.
       if (now >= session.touched + touchEveryMs) this.#store.touchSession(session.id, now).catch(() => {})
     }
     return session
+  }
+
+  /** Whether a session that was found earlier still goes on. */
+  async goesOn({ tokenHash }: StoredSession): Promise<boolean> {
+    const session = await this.#store.findSession(tokenHash)
+    return session !== null && this.#isAlive(session, this.#now())
   }
 
   async end(id: SessionId): Promise<void> {
@@ -88,6 +92,14 @@ export class Sessions {
     const now = this.#now()
     for (const [id, active] of this.#active) if (now >= active + idleMs) this.#active.delete(id)
     await this.#store.purgeSessions(now, now - idleMs - touchEveryMs)
+  }
+
+  #isAlive(session: StoredSession, now: number): boolean {
+    return now < session.expires && now < this.#lastActive(session) + idleMs
+  }
+
+  #lastActive({ id, touched }: StoredSession): number {
+    return Math.max(touched, this.#active.get(id) ?? 0)
   }
 
   /** The hash of the secret that a request carries. */

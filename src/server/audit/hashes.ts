@@ -20,6 +20,7 @@ const keys = {
   member: ["record", "physician"],
   entry: ["record", "seq"],
   self_grant: ["physician", "record", "epoch"],
+  sealed_grant: ["record", "seq", "recipient"],
   segment: ["id"],
   leaf: ["idx"],
   node: ["level", "idx"],

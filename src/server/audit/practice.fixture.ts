@@ -104,7 +104,16 @@ export class TestPhysician {
     const keys = { signKey: publicKey(this.#key), sealKey: this.#sealKey }
     const link = await extendChain(before, record, signed, size, () => keys)
     const selfGrant = before === null ? randomBytes(100) : undefined
-    const receipt = await this.#store.append({ ...link, before, signed, body, summary, selfGrant, since: 0 })
+    const receipt = await this.#store.append({
+      ...link,
+      before,
+      signed,
+      body,
+      summary,
+      selfGrant,
+      grants: [],
+      since: 0,
+    })
     return { ...link.head, leaf: receipt.leaf.index }
   }
 
@@ -133,6 +142,7 @@ export class TestPhysician {
       physician: this.id,
       tokenHash,
       half: randomBytes(32),
+      carrier: "cookie",
       created: now,
       expires: now + 3_600_000,
     }

@@ -14,6 +14,7 @@ import type { Attempt, Begun } from "../guess-limit.ts"
 import type { OpaqueServer } from "../opaque.ts"
 import type { Sessions } from "../sessions.ts"
 import type { Store, StoredSession } from "../store/store.ts"
+import type { Watchers } from "../watchers.ts"
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -36,6 +37,7 @@ export interface RouteContext {
   readonly store: Store
   readonly sessions: Sessions
   readonly opaque: OpaqueServer
+  readonly watchers: Watchers
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -50,6 +52,15 @@ export function signedIn(sessions: Sessions): { onRequest: onRequestAsyncHookHan
   return {
     onRequest: async (request: FastifyRequest) => {
       request.session = await sessions.authenticate(request)
+    },
+  }
+}
+
+/** The same for a request that nobody's hand caused, whatever its headers say. */
+export function signedInBehind(sessions: Sessions): { onRequest: onRequestAsyncHookHandler } {
+  return {
+    onRequest: async (request: FastifyRequest) => {
+      request.session = await sessions.authenticate(request, "background")
     },
   }
 }

@@ -1,15 +1,19 @@
 import { equal } from "../../encoding/bytes.ts"
+import type { PhysicianId } from "../../encoding/ids.ts"
+import type { ChainHead } from "../../proof/chain.ts"
+import { parseEntry } from "../../proof/entry.ts"
 import { statementHash } from "../../proof/statement.ts"
 import { paths } from "../../protocol/paths.ts"
 import { act, appendEntry, readChanges, readEntries } from "../../protocol/records.ts"
 import { demandMember } from "../access.ts"
-import { verifyEntry } from "../statements.ts"
+import { verifyEntry } from "../verify-entry.ts"
 import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
+/** A body and a summary; what a `members` entry carries instead is smaller. */
 const largest = jsonLimit(19 * 1024 * 1024 + 1024 * 1024 + 65_536)
 
 /** Records: append one entry, read a chain, follow what changes, and say that one was read. */
-export function entryRoutes(app: Api, { store, sessions, now }: RouteContext): void {
+export function entryRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
   app.post(
     paths.entries,
     {
@@ -18,16 +22,18 @@ export function entryRoutes(app: Api, { store, sessions, now }: RouteContext): v
       bodyLimit: largest,
     },
     async (request) => {
-      const { statement, signature, body, summary, selfGrant, since } = request.body
+      const { statement, signature, body, summary, selfGrant, grants = [], since } = request.body
       const { record } = request.params
       const { physician } = sessionOf(request)
       const before = await store.chainHead(record)
+      // A client whose connection broke sends the same again: it is told what it missed, even of how it left the record.
+      if (before !== null && isHead(before, statement, physician)) return store.receiptAgain(before, since)
       if (before !== null) demandMember(before, physician, now())
-      // A client whose connection broke sends the same again: it is told what it missed.
-      if (before !== null && equal(before.hash, statementHash(statement))) return store.receiptAgain(before, since)
-      const given = { signed: { statement, signature }, body, summary, selfGrant }
+      const given = { signed: { statement, signature }, body, summary, selfGrant, grants }
       const link = await verifyEntry(store, before, record, physician, given)
-      return store.append({ ...link, ...given, before, since })
+      const receipt = await store.append({ ...link, ...given, before, since })
+      watchers.notify(membersOf(before, link.head))
+      return receipt
     },
   )
 
@@ -41,7 +47,8 @@ export function entryRoutes(app: Api, { store, sessions, now }: RouteContext): v
       const { record } = request.params
       const { physician } = sessionOf(request)
       demandMember(await store.chainHead(record), physician, now())
-      return store.readEntries(physician, record, request.query.from, request.query.since)
+      const { from, since, bodies } = request.query
+      return store.readEntries(physician, { record, from, since, bodies: bodies === "1" })
     },
   )
 
@@ -65,4 +72,14 @@ export function entryRoutes(app: Api, { store, sessions, now }: RouteContext): v
       return reply.code(204).send()
     },
   )
+}
+
+/** Whether a statement is the record's newest, by this author. */
+function isHead(head: ChainHead, statement: Uint8Array, author: PhysicianId): boolean {
+  return equal(head.hash, statementHash(statement)) && parseEntry(statement).author === author
+}
+
+/** Whoever was a member before an entry, or is one after it. */
+function membersOf(before: ChainHead | null, after: ChainHead): Set<PhysicianId> {
+  return new Set([...(before?.members ?? []), ...after.members].map((member) => member.physician))
 }

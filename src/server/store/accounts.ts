@@ -10,11 +10,20 @@ import { insertIdentity, insertPhysician, putPassword, putRecovery } from "./acc
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
 import { leafAt } from "./log-rows.ts"
+import { prepare } from "./prepared.ts"
 import { insertSession } from "./sessions.ts"
 import type { AccountStore, NewUnlocks } from "./store.ts"
 
 export function accountStore({ reader, writer, tree }: StoreContext): AccountStore {
   const keys = new KeyCache(reader)
+  const newestIdentity = prepare<{ physician: PhysicianId }, { statement: Uint8Array }>((p) =>
+    reader
+      .selectFrom("identity")
+      .select("statement")
+      .where("physician", "=", p.physician)
+      .orderBy("seq", "desc")
+      .limit(1),
+  )
   return {
     async usernameTaken(username) {
       return (await byUsername(reader, username)) !== undefined
@@ -81,6 +90,43 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
     identities: (physician) => identitiesOf(reader, physician),
     unlocks: (physician) => unlocksOf(reader, physician),
     findKeys: (physician, fingerprint) => keys.find(physician, fingerprint),
+
+    async newestFingerprint(physician) {
+      const row = await newestIdentity(reader, { physician })
+      if (row.rows[0] === undefined) return null
+      const { signKey, sealKey } = parseIdentity(row.rows[0].statement)
+      return fingerprintOf(physician, signKey, sealKey)
+    },
+
+    async findPhysician(username) {
+      return (await byUsername(reader, username))?.id ?? null
+    },
+
+    async readIdentity(physician, since) {
+      const state = tree.state
+      const rows = await reader
+        .selectFrom("identity")
+        .innerJoin("leaf", (join) =>
+          join
+            .onRef("leaf.subject", "=", "identity.physician")
+            .on("leaf.stream", "=", "identity")
+            .onRef("leaf.number", "=", "identity.seq"),
+        )
+        .select(["statement", "signature", "idx", "time", "salt"])
+        .where("physician", "=", physician)
+        .where("leaf.idx", "<", state.size)
+        .orderBy("seq")
+        .execute()
+      const newest = rows.at(-1)
+      if (newest === undefined) return null
+      const [inclusion] = await tree.inclusions([newest.idx], state)
+      return {
+        identity: rows.map(({ statement, signature }) => ({ statement, signature })),
+        leaf: { index: newest.idx, time: newest.time, salt: newest.salt },
+        inclusion: inclusion!,
+        log: await tree.logState(since, state),
+      }
+    },
 
     async replaceUnlocks(change) {
       const { physician, seq, identity, since } = change

@@ -8,4 +8,6 @@ export interface StoreContext {
   readonly reader: Db
   readonly writer: GroupCommit
   readonly tree: Tree
+  /** Milliseconds since 1970. */
+  readonly now: () => number
 }

@@ -1,4 +1,3 @@
-import { sha256 } from "#sha256"
 import { equal } from "../../encoding/bytes.ts"
 import type { PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
@@ -7,15 +6,14 @@ import { ChainHeads } from "./chain-heads.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
 import type { Batch } from "./group-commit.ts"
-import { leafAt } from "./log-rows.ts"
+import { leafAt, noStatement } from "./log-rows.ts"
+import { membershipWriter } from "./memberships.ts"
 import { prepare } from "./prepared.ts"
-import { readChanges, readStretch } from "./reading.ts"
+import { readStretch } from "./reading.ts"
 import type { EntryRow, RecordRow } from "./schema.ts"
 import type { EntryStore, VerifiedEntry } from "./store.ts"
 
-const noStatement = new Uint8Array(32)
-
-export function entryStore({ reader, writer, tree }: StoreContext): EntryStore {
+export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntryStore, "readChanges"> {
   const heads = new ChainHeads(reader)
   const append = appender(reader, heads)
   return {
@@ -37,18 +35,16 @@ export function entryStore({ reader, writer, tree }: StoreContext): EntryStore {
       return tree.receipt(await leafAt(reader, head.record, "entry", head.seq), since)
     },
 
-    async readEntries(physician, record, from, since) {
+    async readEntries(physician, stretch) {
       const state = tree.state
       const read = await reader.transaction().execute(async (db) => ({
-        ...(await readStretch(db, record, from, state.size)),
-        selfGrants: await selfGrantsOf(db, physician, record),
+        ...(await readStretch(db, physician, stretch, state.size)),
+        selfGrants: await selfGrantsOf(db, physician, stretch.record),
       }))
       const head = read.entries.at(-1)
       const proofs = read.more || head === undefined ? [] : await tree.inclusions([head.leaf.index], state)
-      return { ...read, inclusion: proofs[0] ?? [], log: await tree.logState(since, state) }
+      return { ...read, inclusion: proofs[0] ?? [], log: await tree.logState(stretch.since, state) }
     },
-
-    readChanges: (physician, since, limit, pinned) => readChanges(reader, tree, physician, since, limit, pinned),
 
     recordAct: (physician, session, record, act) =>
       writer.write(async (batch) => {
@@ -100,6 +96,8 @@ function appender(db: Db, heads: ChainHeads) {
     }),
   )
 
+  const putMembers = membershipWriter(db)
+
   return async (batch: Batch, given: VerifiedEntry) => {
     const { entry, before, signed } = given
     const { record, author, seq } = entry
@@ -140,22 +138,9 @@ function appender(db: Db, heads: ChainHeads) {
       body: given.body ?? null,
       body_sha256: entry.body?.hash ?? null,
     })
-    if (before === null) await insertMembership(batch.db, given)
+    if (entry.members !== undefined) await putMembers(batch.db, given, leaf.index)
     return leaf
   }
-}
-
-async function insertMembership(db: Db, { entry, head, selfGrant }: VerifiedEntry): Promise<void> {
-  const { record, author, epoch } = entry
-  await db
-    .insertInto("member")
-    .values(head.members.map(({ physician, role }) => ({ record, physician, role })))
-    .execute()
-  if (selfGrant === undefined) return
-  await db
-    .insertInto("self_grant")
-    .values({ physician: author, record, epoch, token: selfGrant, token_sha256: sha256(selfGrant) })
-    .execute()
 }
 
 function selfGrantsOf(db: Db, physician: PhysicianId, record: RecordId) {

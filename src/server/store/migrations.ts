@@ -1,5 +1,6 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely"
 import { type Migration, type MigrationProvider, Migrator } from "kysely/migration"
+import { sharing } from "./migration-sharing.ts"
 
 /** What the migrations need to know of a database. */
 export interface ColumnTypes {
@@ -18,7 +19,7 @@ export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes): P
 }
 
 function provider(types: ColumnTypes): MigrationProvider {
-  return { getMigrations: async () => ({ "0001-first": first(types) }) }
+  return { getMigrations: async () => ({ "0001-first": first(types), "0002-sharing": sharing(types) }) }
 }
 
 function first({ bytes, whole, keyed }: ColumnTypes): Migration {

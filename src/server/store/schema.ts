@@ -2,6 +2,7 @@ import type { ColumnType } from "kysely"
 import type { PhysicianId, RecordId, SegmentId, SessionId } from "../../encoding/ids.ts"
 import type { Role } from "../../proof/entry.ts"
 import type { LeafType, Stream } from "../../proof/leaf.ts"
+import type { Carrier } from "../../protocol/accounts.ts"
 
 /** The tables. Ids are TEXT of 22 characters; times are milliseconds since 1970; whatever is sealed or signed is a BLOB beside its
  * SHA-256 (`…_sha256`, 32 B), which `verify` recomputes. Nothing here opens anything. */
@@ -16,6 +17,7 @@ export interface Schema {
   member: MemberRow
   entry: EntryRow
   self_grant: SelfGrantRow
+  sealed_grant: SealedGrantRow
   segment: SegmentRow
   leaf: LeafRow
   node: NodeRow
@@ -75,6 +77,7 @@ export interface SessionRow {
   expires: number
   /** When OPAQUE or a recovery signature last succeeded. */
   proven: number
+  carrier: Carrier
 }
 
 /** Which records a session has an act leaf `read` for. */
@@ -92,11 +95,21 @@ export interface RecordRow {
   chain: string
 }
 
-/** Derived from the chain, for finding a physician's records. */
-interface MemberRow {
+/** Everybody who is or was a member, derived from the chain and from `accept` leaves, for finding a physician's records. At most one
+ * of `accepted` and `removed` is set. */
+export interface MemberRow {
   record: RecordId
   physician: PhysicianId
-  role: Role
+  /** null for one who was removed, or left */
+  role: Role | null
+  /** When the membership runs out, milliseconds. */
+  until: number | null
+  /** The seq of the entry that named them last while they had not accepted: `open` for its author. */
+  invited: number
+  /** The leaf of their `accept`, or of the entry by which they opened the record; null while invited and once removed. */
+  accepted: number | null
+  /** The leaf of the entry that took away what they had accepted: their feed ends with it, until they accept again. */
+  removed: number | null
 }
 
 export interface EntryRow {
@@ -116,7 +129,16 @@ export interface EntryRow {
   body_sha256: Bytes | null
 }
 
-interface SelfGrantRow {
+/** What the entry `seq` granted a member: enc ‖ ct. */
+export interface SealedGrantRow {
+  record: RecordId
+  seq: number
+  recipient: PhysicianId
+  token: Bytes
+  token_sha256: Bytes
+}
+
+export interface SelfGrantRow {
   physician: PhysicianId
   record: RecordId
   epoch: number

@@ -1,11 +1,10 @@
 import { sha256 } from "#sha256"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
+import { noStatement } from "./log-rows.ts"
 import { prepare } from "./prepared.ts"
 import type { SessionRow } from "./schema.ts"
 import type { NewSession, SessionStore } from "./store.ts"
-
-const noStatement = new Uint8Array(32)
 
 export function sessionStore({ reader, writer }: StoreContext): SessionStore {
   const byToken = prepare<Pick<SessionRow, "token_hash">, SessionRow>((p) =>
@@ -29,8 +28,8 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
     async findSession(tokenHash) {
       const row = (await byToken(reader, { token_hash: tokenHash })).rows[0]
       if (row === undefined) return null
-      const { id, physician, half, created, touched, expires, proven } = row
-      return { id, physician, tokenHash, half, created, touched, expires, proven }
+      const { id, physician, half, carrier, created, touched, expires, proven } = row
+      return { id, physician, tokenHash, half, carrier, created, touched, expires, proven }
     },
 
     touchSession: (id, time) =>
@@ -72,6 +71,7 @@ export async function insertSession(db: Db, session: NewSession): Promise<void> 
       touched: session.created,
       expires: session.expires,
       proven: session.created,
+      carrier: session.carrier,
     })
     .execute()
 }

@@ -6,13 +6,16 @@ import { logOrigin } from "../../proof/checkpoint.ts"
 import { emptyRoot, Frontier, subtrees } from "../../proof/merkle.ts"
 import type { SignCheckpoint, StoreOptions } from "../deps.ts"
 import { accountStore } from "./accounts.ts"
+import { changeFeed } from "./changes.ts"
 import { type Db, openSqlite } from "./connection.ts"
 import { entryStore } from "./entries.ts"
 import { GroupCommit } from "./group-commit.ts"
+import { invitationStore } from "./invitations.ts"
 import { logRows } from "./log-rows.ts"
 import { migrate, sqliteTypes } from "./migrations.ts"
 import { type LoadNodes, nodeKey, nodeLoader } from "./node-cache.ts"
 import { segmentStore } from "./segments.ts"
+import { selfGrantStore } from "./self-grants.ts"
 import { sessionStore } from "./sessions.ts"
 import type { Store } from "./store.ts"
 import { Tree } from "./tree.ts"
@@ -29,15 +32,19 @@ export async function openStore({ file, signCheckpoint, now }: StoreOptions): Pr
     await sql`select 1`.execute(reader)
     const tree = await openTree(writerDb, practice, nodeLoader(reader), signCheckpoint)
     const writer = new GroupCommit(writerDb, tree, signCheckpoint, now)
-    const context = { reader, writer, tree }
+    const context = { reader, writer, tree, now }
     return {
       practice,
       treeHead: () => tree.state,
       logState: (since) => tree.logState(since),
       rootAt: (size) => tree.rootAt(size),
+      prefixes: (sizes, to) => tree.prefixes(sizes, to),
       ...accountStore(context),
       ...sessionStore(context),
       ...entryStore(context),
+      ...changeFeed(context),
+      ...selfGrantStore(context),
+      ...invitationStore(context),
       ...segmentStore(context),
       async close() {
         await writer.close()

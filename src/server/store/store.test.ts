@@ -5,6 +5,7 @@ import { type ChainHead, extendChain } from "../../proof/chain.ts"
 import { openNote, type TreeHead } from "../../proof/checkpoint.ts"
 import { leafData } from "../../proof/leaf.ts"
 import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
+import { verifyStretch } from "../../proof/stretch.ts"
 import type { Receipt } from "../../protocol/log.ts"
 import { type Author, type Drafted, draftEntry, newAuthor, randomToken } from "../client.fixture.ts"
 import { logSigner } from "../log.ts"
@@ -41,7 +42,8 @@ describe.each(databases)("store on $name", ({ open }) => {
     expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"])
     await expect(at.store.append({ ...late, before })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
     await expect(at.store.append({ ...late, before: null })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
-    expect((await at.store.readEntries(ada.physician, record, 0, 0)).entries).toHaveLength(2)
+    const stretch = { record, from: 0, bodies: true, since: 0 }
+    expect((await at.store.readEntries(ada.physician, stretch)).entries).toHaveLength(2)
   })
 
   test("a refused work leaves nothing behind, and its neighbours in the batch are whole", async () => {
@@ -204,19 +206,21 @@ describe.each(databases)("store on $name", ({ open }) => {
     const record = newId<"record">()
     let chain = await append(at, ada, record, null, undefined, 3_000_000)
     for (let i = 0; i < 4; i++) chain = await append(at, ada, record, chain, at.store.treeHead(), 3_000_000)
-    const first = await at.store.readEntries(ada.physician, record, 0, 0)
+    const readEntries = (from: number, since = 0) =>
+      at.store.readEntries(ada.physician, { record, from, bodies: true, since })
+    const first = await readEntries(0)
     expect([first.entries.length, first.more, first.inclusion]).toEqual([2, true, []])
     expect(first.selfGrants).toHaveLength(1)
-    const last = await at.store.readEntries(ada.physician, record, 4, 0)
+    const last = await readEntries(4)
     expect([last.entries.length, last.more]).toEqual([1, false])
     const head = at.store.treeHead()
     const { receipt, entry } = chain
     expect(includes(head, { ...receipt, inclusion: last.inclusion }, ada, entry)).toBe(true)
-    const none = await at.store.readEntries(ada.physician, record, 5, head.size)
+    const none = await readEntries(5, head.size)
     expect([none.entries.length, none.more, none.inclusion]).toEqual([0, false, []])
   })
 
-  test("changes: mine alone, in the log's order, page by page, heads proved", async () => {
+  test("changes: mine alone, in the log's order, page by page, beside all leaves", async () => {
     const bob = await enrol(at, "bob")
     const chains = []
     for (let i = 0; i < 6; i++) chains.push(await append(at, ada, newId<"record">(), null))
@@ -233,14 +237,18 @@ describe.each(databases)("store on $name", ({ open }) => {
       ...chains.map(({ receipt }) => receipt.leaf.index),
       written.receipt.leaf.index,
     ])
-    expect(entries.map((entry) => entry.inclusion !== undefined)).toEqual([false, ...Array(6).fill(true)])
     expect(entries.map((entry) => entry.selfGrant !== undefined)).toEqual([...Array(6).fill(true), false])
     const head = at.store.treeHead()
-    const shown = { ...written.receipt, inclusion: entries.at(-1)!.inclusion! }
-    expect(includes(head, shown, ada, written.entry)).toBe(true)
+    expect(pages.flatMap((page) => page.accepted)).toEqual([])
+    let from = 0
+    for (const { leaves, next } of pages) {
+      verifyStretch({ from, to: next, ...leaves }, head)
+      from = next
+    }
     expect(pages.at(-1)!.next).toBe(head.size)
     const nothing = await at.store.readChanges(ada.physician, Number.MAX_SAFE_INTEGER, 0, head.size)
     expect([nothing.entries, nothing.next, nothing.more]).toEqual([[], head.size, false])
+    expect(nothing.leaves).toEqual({ data: new Uint8Array(0), left: [], right: [] })
   })
 
   test("sessions: found by hash, locked, ended, purged", async () => {
@@ -296,7 +304,15 @@ function register(at: TestStore, author: Author) {
 
 function newSession(author: Author, created: number): NewSession {
   const tokenHash = Buffer.from(randomToken(32)).toString("base64url")
-  return { id: newId(), physician: author.physician, tokenHash, half: null, created, expires: created + 1000 * 3600 }
+  return {
+    id: newId(),
+    physician: author.physician,
+    tokenHash,
+    half: null,
+    carrier: "bearer",
+    created,
+    expires: created + 1000 * 3600,
+  }
 }
 
 async function draft(
@@ -314,7 +330,7 @@ async function draft(
   const { size } = at.store.treeHead()
   const link = await extendChain(before, record, signed, size, () => author)
   const selfGrant = before === null ? randomToken(89) : undefined
-  return { ...link, before, signed, body, summary, selfGrant, since: 0, drafted }
+  return { ...link, before, signed, body, summary, selfGrant, grants: [], since: 0, drafted }
 }
 
 async function append(

@@ -3,16 +3,20 @@ import type { PhysicianId, PracticeId, RecordId, SegmentId, SessionId } from "..
 import type { ChainHead, Link, PublicKeys } from "../../proof/chain.ts"
 import type { TreeHead } from "../../proof/checkpoint.ts"
 import type { Signed } from "../../proof/statement.ts"
-import type { AccountReply, UnlockSeal } from "../../protocol/accounts.ts"
+import type { AccountReply, Carrier, readIdentity, UnlockSeal } from "../../protocol/accounts.ts"
 import type { LogState, Receipt } from "../../protocol/log.ts"
-import type { readChanges, readEntries } from "../../protocol/records.ts"
+import type { putSelfGrants, readChanges, readEntries, readInvitations } from "../../protocol/records.ts"
 
 export type EntriesReply = z.output<typeof readEntries.reply>
 export type ChangesReply = z.output<typeof readChanges.reply>
+export type InvitationsReply = z.output<typeof readInvitations.reply>
+export type IdentityReply = z.output<typeof readIdentity.reply>
+/** Self-grants of one record. */
+export type SelfGrants = z.output<typeof putSelfGrants.body>["records"][number]
 
 /** Everything the server keeps. A method that writes is durable when it returns; refused, it has stored nothing.
  * Every method may throw UNAVAILABLE or UNAVAILABLE_STORAGE. */
-export interface Store extends LogStore, AccountStore, SessionStore, EntryStore, SegmentStore {
+export interface Store extends LogStore, AccountStore, SessionStore, EntryStore, SharingStore, SegmentStore {
   /** Made at the first start, for ever. */
   readonly practice: PracticeId
   close(): Promise<void>
@@ -25,6 +29,8 @@ interface LogStore {
   logState(since: number): Promise<LogState>
   /** The root at `size`, null where the log has not grown so far. */
   rootAt(size: number): Promise<Uint8Array | null>
+  /** Proofs that the trees of these sizes are prefixes of that of `to` leaves, none of them larger than the log. */
+  prefixes(sizes: readonly number[], to: number): Promise<Uint8Array[][]>
 }
 
 /** A registration, checked by its route. */
@@ -66,6 +72,12 @@ export interface AccountStore {
   unlocks(physician: PhysicianId): Promise<UnlockSeal[]>
   /** The keys behind a fingerprint, from the physician's newest identity that has it. */
   findKeys(physician: PhysicianId, fingerprint: Uint8Array): Promise<PublicKeys | null>
+  /** The fingerprint of a physician's newest identity; null for an unknown physician. */
+  newestFingerprint(physician: PhysicianId): Promise<Uint8Array | null>
+  /** null for an unknown username. */
+  findPhysician(username: string): Promise<PhysicianId | null>
+  /** An identity chain, with the proof that its newest statement is in the log; null for an unknown physician. */
+  readIdentity(physician: PhysicianId, since: number): Promise<IdentityReply | null>
   /** @throws CONFLICT_IDENTITY unless `seq` is the next. */
   replaceUnlocks(change: NewUnlocks): Promise<Receipt>
   keyring(physician: PhysicianId): Promise<AccountReply["keyring"]>
@@ -86,6 +98,7 @@ export interface NewSession {
   readonly tokenHash: string
   /** 32 B for a browser; null for a program. */
   readonly half: Uint8Array | null
+  readonly carrier: Carrier
   readonly created: number
   readonly expires: number
 }
@@ -113,8 +126,24 @@ export interface VerifiedEntry extends Link {
   readonly signed: Signed
   readonly body: Uint8Array | undefined
   readonly summary: Uint8Array | undefined
-  /** The author's own, with `open`. */
+  /** The author's own, with whatever begins an epoch. */
   readonly selfGrant: Uint8Array | undefined
+  /** Those whose hashes the statement lists. */
+  readonly grants: readonly Grant[]
+  readonly since: number
+}
+
+export interface Grant {
+  readonly recipient: PhysicianId
+  /** enc ‖ ct */
+  readonly grant: Uint8Array
+}
+
+export interface ReadStretch {
+  readonly record: RecordId
+  readonly from: number
+  readonly bodies: boolean
+  /** The tree that the client has pinned. */
   readonly since: number
 }
 
@@ -125,10 +154,20 @@ export interface EntryStore {
   append(entry: VerifiedEntry): Promise<Receipt>
   /** The receipt of a record's head once more. */
   receiptAgain(head: ChainHead, since: number): Promise<Receipt>
-  readEntries(physician: PhysicianId, record: RecordId, from: number, since: number): Promise<EntriesReply>
+  readEntries(physician: PhysicianId, stretch: ReadStretch): Promise<EntriesReply>
   readChanges(physician: PhysicianId, since: number, limit: number, pinned: number): Promise<ChangesReply>
   /** An `act` leaf; for `read` only the first in a session and record. */
   recordAct(physician: PhysicianId, session: SessionId, record: RecordId, act: "read" | "export"): Promise<void>
+}
+
+export interface SharingStore {
+  /** Stores self-grants of records that the physician is a member of, and accepts those of which every epoch has one then.
+   * @throws BAD_INPUT_FORMAT for an epoch that a record has not reached */
+  putSelfGrants(
+    physician: PhysicianId,
+    records: readonly SelfGrants[],
+  ): Promise<{ stored: RecordId[]; accepted: RecordId[] }>
+  invitations(physician: PhysicianId, since: number, limit: number): Promise<InvitationsReply>
 }
 
 export interface Segment {

@@ -33,7 +33,7 @@ const keptRoots = 4096
  * Proofs: RFC 9162 §2.1.3, §2.1.4. */
 export class Tree {
   readonly #load: LoadNodes
-  readonly #nodes = new NodeCache()
+  readonly #kept = new NodeCache()
   readonly #roots = new Map<number, Uint8Array>()
   #frontier: Frontier
   #state: TreeState
@@ -92,14 +92,24 @@ export class Tree {
     return { leaf, inclusion: inclusion!, log: { checkpoint: state.note, consistency: consistency! } }
   }
 
+  /** Proves that the trees of these sizes are prefixes of that of `to` leaves, which the log has reached. */
+  prefixes(sizes: readonly number[], to: number): Promise<Uint8Array[][]> {
+    return this.#hashes(sizes.map((size) => consistencyRanges(size, to)))
+  }
+
+  /** The hashes of complete subtrees, list by list. */
+  nodes(lists: readonly (readonly NodePlace[])[]): Promise<Uint8Array[][]> {
+    return this.#hashes(lists.map((places) => places.map(rangeOf)))
+  }
+
   async #hashes(proofs: readonly (readonly LeafRange[])[]): Promise<Uint8Array[][]> {
     const parts = proofs.map((ranges) => ranges.map(subtrees))
     const missing = new Map<number, NodePlace>()
     for (const places of parts.flat())
-      for (const place of places) if (!this.#nodes.has(place)) missing.set(nodeKey(place), place)
+      for (const place of places) if (!this.#kept.has(place)) missing.set(nodeKey(place), place)
     const loaded = missing.size > 0 ? await this.#load([...missing.values()]) : null
     const hash = (place: NodePlace): Uint8Array => {
-      const found = loaded?.get(nodeKey(place)) ?? this.#nodes.get(place)
+      const found = loaded?.get(nodeKey(place)) ?? this.#kept.get(place)
       if (found === undefined) throw new Error(`the log lacks node ${place.level}/${place.index}`)
       return found
     }
@@ -107,8 +117,13 @@ export class Tree {
   }
 
   #keep(nodes: readonly MerkleNode[], state: TreeState): void {
-    for (const node of nodes) this.#nodes.put(node)
+    for (const node of nodes) this.#kept.put(node)
     this.#roots.set(state.size, state.root)
     if (this.#roots.size > keptRoots) this.#roots.delete(this.#roots.keys().next().value!)
   }
+}
+
+function rangeOf({ level, index }: NodePlace): LeafRange {
+  const span = 2 ** level
+  return { from: index * span, to: (index + 1) * span }
 }

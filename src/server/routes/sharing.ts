@@ -1,0 +1,79 @@
+import { AppError } from "../../errors.ts"
+import { readIdentity } from "../../protocol/accounts.ts"
+import { paths } from "../../protocol/paths.ts"
+import { putSelfGrants, readInvitations } from "../../protocol/records.ts"
+import { MissLimit } from "../miss-limit.ts"
+import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
+
+const largest = jsonLimit(4 * 1024 * 1024)
+
+/** Colleagues: who they are, what they invite to, and taking an invitation up. */
+export function sharingRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
+  const misses = new MissLimit(now)
+
+  app.post(
+    paths.selfGrants,
+    {
+      ...signedIn(sessions),
+      schema: { body: putSelfGrants.body, response: { 200: putSelfGrants.reply } },
+      bodyLimit: largest,
+    },
+    async (request) => {
+      const { stored, accepted } = await store.putSelfGrants(sessionOf(request).physician, request.body.records)
+      for (const record of accepted)
+        watchers.notify((await store.chainHead(record))?.members.map((member) => member.physician) ?? [])
+      return { stored }
+    },
+  )
+
+  app.get(
+    paths.invitations,
+    { ...signedIn(sessions), schema: { querystring: readInvitations.query, response: { 200: readInvitations.reply } } },
+    async (request) => {
+      const { since, limit } = request.query
+      return store.invitations(sessionOf(request).physician, since, limit)
+    },
+  )
+
+  app.get(
+    paths.username,
+    {
+      ...signedIn(sessions),
+      schema: {
+        params: readIdentity.usernameParams,
+        querystring: readIdentity.query,
+        response: { 200: readIdentity.reply },
+      },
+    },
+    async (request, reply) => {
+      const { id } = sessionOf(request)
+      const waitMs = misses.waitMs(id)
+      if (waitMs > 0) {
+        reply.header("retry-after", Math.ceil(waitMs / 1000))
+        throw new AppError("UNAVAILABLE_LIMIT")
+      }
+      const physician = await store.findPhysician(request.params.username)
+      const identity = physician === null ? null : await store.readIdentity(physician, request.query.since)
+      if (identity !== null) return identity
+      misses.add(id)
+      throw new AppError("NOT_ALLOWED")
+    },
+  )
+
+  app.get(
+    paths.physician,
+    {
+      ...signedIn(sessions),
+      schema: {
+        params: readIdentity.physicianParams,
+        querystring: readIdentity.query,
+        response: { 200: readIdentity.reply },
+      },
+    },
+    async (request) => {
+      const identity = await store.readIdentity(request.params.physician, request.query.since)
+      if (identity === null) throw new AppError("NOT_ALLOWED")
+      return identity
+    },
+  )
+}

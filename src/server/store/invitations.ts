@@ -1,0 +1,48 @@
+import type { StoreContext } from "./context.ts"
+import type { SharingStore } from "./store.ts"
+
+const invitationsAtMost = 1000
+
+/** Records that name a physician who has not accepted them, found by the physician's own rows. */
+export function invitationStore({ reader, tree, now }: StoreContext): Pick<SharingStore, "invitations"> {
+  return {
+    async invitations(physician, since, limit) {
+      const { size } = tree.state
+      const atMost = Math.min(limit, invitationsAtMost)
+      const rows = await reader
+        .selectFrom("member")
+        .innerJoin("entry", (join) =>
+          join.onRef("entry.record", "=", "member.record").onRef("entry.seq", "=", "member.invited"),
+        )
+        .innerJoin("sealed_grant", (join) =>
+          join
+            .onRef("sealed_grant.record", "=", "member.record")
+            .onRef("sealed_grant.seq", "=", "member.invited")
+            .onRef("sealed_grant.recipient", "=", "member.physician"),
+        )
+        .innerJoin("leaf", "leaf.idx", "entry.leaf")
+        .select(["entry.record", "statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
+        .where("member.physician", "=", physician)
+        .where("member.accepted", "is", null)
+        .where("member.role", "is not", null)
+        .where((e) => e.or([e("member.until", "is", null), e("member.until", ">", now())]))
+        .where("entry.leaf", ">=", since)
+        .where("entry.leaf", "<", size)
+        .orderBy("entry.leaf")
+        .limit(atMost + 1)
+        .execute()
+      const more = rows.length > atMost
+      return {
+        invitations: rows.slice(0, atMost).map(({ record, statement, signature, idx, time, salt, grant }) => ({
+          record,
+          statement,
+          signature,
+          leaf: { index: idx, time, salt },
+          grant,
+        })),
+        next: more ? rows[atMost]!.idx : size,
+        more,
+      }
+    },
+  }
+}
