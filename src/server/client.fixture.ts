@@ -3,8 +3,9 @@ import { client, ready } from "@serenity-kit/opaque"
 import type { FastifyInstance, InjectOptions } from "fastify"
 import type { z } from "zod"
 import { sha256 } from "#sha256"
-import { newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
-import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
+import { compare } from "../encoding/bytes.ts"
+import { idBytes, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
+import { type EntryStatement, encodeEntry, type Member, type Role } from "../proof/entry.ts"
 import { encodeIdentity, fingerprintOf, type IdentityStatement } from "../proof/identity.ts"
 import { emptyRoot } from "../proof/merkle.ts"
 import { type SignatureLabel, signedBytes } from "../proof/signature.ts"
@@ -22,6 +23,7 @@ import {
 import { entriesPath, paths } from "../protocol/paths.ts"
 import { appendEntry } from "../protocol/records.ts"
 import { seedPrefix } from "./log.ts"
+import type { Grant } from "./store/store.ts"
 
 /** A client for the server's own tests: real OPAQUE and real signatures; what it "seals" are random bytes, which is all the server
  * can tell of a token. */
@@ -74,6 +76,9 @@ export interface Drafted {
   readonly hash: Uint8Array
   readonly body: Uint8Array
   readonly summary: Uint8Array
+  /** In force after this entry. */
+  readonly members: readonly Member[]
+  readonly grants: readonly Grant[]
 }
 
 /** Signs the next entry of a record. @param before null for `open` @param change what to spoil, for tests of refusals */
@@ -93,31 +98,63 @@ export async function draftEntry(
     record,
     seq: before === null ? 0 : before.statement.seq + 1,
     ...(before === null ? {} : { prev: before.hash }),
-    epoch: 0,
+    epoch: before === null ? 0 : before.statement.epoch,
     kind: before === null ? "open" : "write",
     author: author.physician,
     time: 1_800_000_000_000,
     seen,
     body: { hash: sha256(body), size: body.length },
     summary: { hash: sha256(summary), size: summary.length },
-    ...(before === null && {
-      members: [{ physician: author.physician, fingerprint: author.fingerprint, role: "owner" as const }],
-      keyCommit: randomToken(32),
-    }),
+    ...(before === null && { members: [memberOf(author, "owner")], keyCommit: randomToken(32) }),
     ...change,
   }
   const signed = await author.sign("entry", encodeEntry(statement))
-  return { statement, signed, hash: sha256(signed.statement), body, summary }
+  const members = statement.members ?? before?.members ?? []
+  return { statement, signed, hash: sha256(signed.statement), body, summary, members, grants: [] }
+}
+
+export function memberOf({ physician, fingerprint }: Author, role: Role, until?: number): Member {
+  return { physician, fingerprint, role, ...(until !== undefined && { until }) }
+}
+
+/** Signs a new list of members, with the grants that it has to come with. @param change what to spoil */
+export async function draftMembers(
+  author: Author,
+  before: Drafted,
+  members: readonly Member[],
+  seen: EntryStatement["seen"],
+  options: { readonly raise?: boolean; readonly leave?: boolean; readonly change?: Partial<EntryStatement> } = {},
+): Promise<Drafted> {
+  const sorted = members.toSorted((a, b) => compare(idBytes(a.physician), idBytes(b.physician)))
+  const had = (member: Member) => before.members.some(({ physician }) => physician === member.physician)
+  const entitled = sorted.filter((member) =>
+    options.raise ? member.physician !== author.physician : !options.leave && !had(member),
+  )
+  const grants = entitled.map(({ physician }) => ({ recipient: physician, grant: randomToken(1120 + 60) }))
+  const drafted = await draftEntry(author, before.statement.record, before, seen, {
+    kind: "members",
+    body: undefined,
+    members: sorted,
+    ...(grants.length > 0 && {
+      grants: grants.map(({ recipient, grant }) => ({ recipient, hash: sha256(grant) })),
+    }),
+    ...(options.raise
+      ? { epoch: before.statement.epoch + 1, keyCommit: randomToken(32) }
+      : { epoch: before.statement.epoch, summary: undefined }),
+    ...options.change,
+  })
+  return { ...drafted, grants }
 }
 
 /** The request that appends a drafted entry. */
-export function appendBody(entry: Drafted, since = 0): unknown {
-  const { signed, body, summary, statement } = entry
+export function appendBody(entry: Drafted, since = 0): Record<string, unknown> {
+  const { signed, body, summary, statement, grants } = entry
   return appendEntry.body.encode({
     ...signed,
-    body,
-    summary,
-    ...(statement.kind === "open" && { selfGrant: randomToken(89) }),
+    ...(statement.kind !== "members" && { body }),
+    ...((statement.kind !== "members" || statement.summary) && { summary }),
+    ...(statement.keyCommit && { selfGrant: randomToken(89) }),
+    ...(grants.length > 0 && { grants: [...grants] }),
     since,
   })
 }

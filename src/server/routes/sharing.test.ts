@@ -1,0 +1,465 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { newId, type RecordId } from "../../encoding/ids.ts"
+import type { Member } from "../../proof/entry.ts"
+import { leafData } from "../../proof/leaf.ts"
+import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
+import { verifyStretch } from "../../proof/stretch.ts"
+import { readIdentity } from "../../protocol/accounts.ts"
+import { actsPath, entriesPath, paths, physicianPath, usernamePath } from "../../protocol/paths.ts"
+import { putSelfGrants, readChanges, readEntries, readInvitations, readPrefixes } from "../../protocol/records.ts"
+import {
+  type Author,
+  appendBody,
+  type Drafted,
+  draftEntry,
+  draftMembers,
+  memberOf,
+  newAuthor,
+  randomToken,
+  type SignedIn,
+} from "../client.fixture.ts"
+import { openTestServer, type TestServer } from "../server.fixture.ts"
+
+let server: TestServer
+let ada: Author
+let bob: Author
+let cyd: Author
+let sessions: Map<Author, SignedIn>
+let record: RecordId
+let head: Drafted
+
+beforeAll(async () => {
+  server = await openTestServer()
+  sessions = new Map()
+  for (const name of ["ada", "bob", "cyd"]) {
+    const author = await newAuthor(name)
+    sessions.set(author, await server.client.register(author, "correct horse battery staple"))
+  }
+  ;[ada, bob, cyd] = [...sessions.keys()] as [Author, Author, Author]
+})
+afterAll(() => server.close())
+beforeEach(async () => {
+  record = newId<"record">()
+  head = await draftEntry(ada, record, null)
+  await must(ada, head)
+})
+
+function seen() {
+  const { size, root } = server.store.treeHead()
+  return { size, root }
+}
+
+const headersOf = (author: Author) => sessions.get(author)!.headers
+
+async function codeOf(as: Author, entry: Drafted, change: object = {}): Promise<string> {
+  const body = { ...appendBody(entry), ...change }
+  const response = await server.client.send("POST", entriesPath(entry.statement.record), body, headersOf(as))
+  return response.statusCode === 200 ? "ok" : response.json().code
+}
+
+/** Appends, and makes it the head. */
+async function must(as: Author, entry: Drafted): Promise<void> {
+  expect(await codeOf(as, entry)).toBe("ok")
+  head = entry
+}
+
+const write = async (as: Author) => must(as, await draftEntry(as, record, head, seen()))
+const change = async (as: Author, list: Member[], options: Parameters<typeof draftMembers>[4] = {}) =>
+  must(as, await draftMembers(as, head, list, seen(), options))
+const without = (author: Author) => head.members.filter((member) => member.physician !== author.physician)
+const withMember = (member: Member) => [...head.members.filter((one) => one.physician !== member.physician), member]
+
+async function accept(as: Author, epochs: number[], of = record): Promise<RecordId[]> {
+  const records = [{ record: of, selfGrants: epochs.map((epoch) => ({ epoch, token: randomToken(89) })) }]
+  const body = putSelfGrants.body.encode({ records })
+  return (await server.client.call(putSelfGrants.reply, "POST", paths.selfGrants, body, headersOf(as))).stored
+}
+
+async function changes(as: Author, since = 0) {
+  const url = `${paths.changes}?since=${since}&limit=1000&pinned=0`
+  const answer = await server.client.call(readChanges.reply, "GET", url, undefined, headersOf(as))
+  verifyStretch({ from: since, to: answer.next, ...answer.leaves }, seen())
+  const entries = answer.entries.filter((entry) => entry.record === record)
+  return { ...answer, entries, accepted: answer.accepted.filter((one) => one.record === record) }
+}
+
+async function invitations(as: Author, query = "since=0&limit=1000") {
+  const url = `${paths.invitations}?${query}`
+  return server.client.call(readInvitations.reply, "GET", url, undefined, headersOf(as))
+}
+
+const invited = async (as: Author) => (await invitations(as)).invitations.some((one) => one.record === record)
+
+async function entries(as: Author, query = "") {
+  const url = `${entriesPath(record)}?from=0&since=0${query}`
+  const response = await server.client.send("GET", url, undefined, headersOf(as))
+  return response.statusCode === 200 ? readEntries.reply.decode(response.json()) : response.json().code
+}
+
+describe("an invitation", () => {
+  test("is shown to whom it names, with the grant, and is no part of their feed", async () => {
+    await change(ada, withMember(memberOf(bob, "writer")))
+    await write(ada)
+    const inviting = (await entries(bob)).entries[1]
+    expect(inviting.grant).toHaveLength(1180)
+    expect((await entries(ada)).entries.map((entry: { grant?: unknown }) => entry.grant)).toEqual(
+      Array(3).fill(undefined),
+    )
+    const { invitations: list } = await invitations(bob)
+    expect(list.find((one) => one.record === record)).toEqual({
+      record,
+      statement: inviting.statement,
+      signature: inviting.signature,
+      leaf: inviting.leaf,
+      grant: inviting.grant,
+    })
+    expect(await invited(cyd)).toBe(false)
+    expect((await changes(bob)).entries).toEqual([])
+    expect((await changes(ada)).entries).toHaveLength(3)
+  })
+
+  test("comes page by page, in the log's order", async () => {
+    const opened: Drafted[] = []
+    for (let i = 0; i < 5; i++) {
+      opened.unshift(await draftEntry(cyd, newId<"record">(), null))
+      await must(cyd, opened[0]!)
+    }
+    const since = seen().size
+    for (const one of opened) {
+      head = one
+      await change(cyd, withMember(memberOf(bob, "reader")))
+    }
+    const found = []
+    for (let from = since, more = true; more; ) {
+      const page = await invitations(bob, `since=${from}&limit=2`)
+      expect(page.invitations.length).toBeLessThanOrEqual(2)
+      found.push(...page.invitations)
+      ;({ next: from, more } = page)
+    }
+    expect(found.map((one) => one.record)).toEqual(opened.map((one) => one.statement.record))
+    expect((await invitations(bob, `since=${seen().size}&limit=9`)).invitations).toEqual([])
+    expect((await invitations(bob, "since=0&limit=0")).more).toBe(true)
+  })
+
+  test("is accepted by self-grants of every epoch, which the log says", async () => {
+    await change(ada, withMember(memberOf(bob, "reader")))
+    await change(ada, [...head.members], { raise: true })
+    const before = seen().size
+    expect(await accept(bob, [0])).toEqual([record])
+    expect([await invited(bob), seen().size]).toEqual([true, before])
+    const { accepted: none, entries: nothing } = await changes(bob)
+    expect([none, nothing]).toEqual([[], []])
+    expect(await accept(bob, [1])).toEqual([record])
+    expect([await invited(bob), seen().size]).toEqual([false, before + 1])
+    const feed = await changes(bob)
+    expect(feed.accepted).toEqual([{ record, leaf: before }])
+    expect(feed.entries.map(({ selfGrant, grant }) => [selfGrant?.length, grant])).toEqual([
+      [89, undefined],
+      [undefined, undefined],
+      [89, undefined],
+    ])
+    expect((await entries(bob)).selfGrants.map((one: { epoch: number }) => one.epoch)).toEqual([0, 1])
+    // Sealing to myself again is no second acceptance.
+    expect(await accept(bob, [0, 1])).toEqual([record])
+    expect(seen().size).toBe(before + 1)
+    expect((await changes(ada)).accepted).toEqual([])
+  })
+
+  test("cannot be accepted by strangers, nor for an epoch to come", async () => {
+    await change(ada, withMember(memberOf(bob, "reader")))
+    const { size } = seen()
+    expect(await accept(cyd, [0])).toEqual([])
+    expect(await accept(bob, [0], newId<"record">())).toEqual([])
+    const records = [{ record, selfGrants: [{ epoch: 1, token: randomToken(89) }] }]
+    const body = putSelfGrants.body.encode({ records })
+    const response = await server.client.send("POST", paths.selfGrants, body, headersOf(bob))
+    expect([response.statusCode, response.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+    expect([seen().size, await invited(bob)]).toEqual([size, true])
+  })
+
+  test("is declined by leaving, which nobody's feed but the members' shows", async () => {
+    await change(ada, withMember(memberOf(bob, "reader")))
+    await change(bob, without(bob), { leave: true })
+    expect(await invited(bob)).toBe(false)
+    expect((await changes(bob)).entries).toEqual([])
+    expect(await entries(bob)).toBe("NOT_ALLOWED")
+    expect(await accept(bob, [0])).toEqual([])
+    expect((await changes(ada)).entries).toHaveLength(3)
+    // The key has to change now before anybody writes.
+    expect(await codeOf(ada, await draftEntry(ada, record, head, seen()))).toBe("BAD_INPUT_STATEMENT")
+    await change(ada, [...head.members], { raise: true })
+    await write(ada)
+    await change(ada, withMember(memberOf(bob, "reader")))
+    expect(await invited(bob)).toBe(true)
+  })
+})
+
+describe("whoever was removed", () => {
+  beforeEach(async () => {
+    await change(ada, withMember(memberOf(bob, "writer")))
+    await accept(bob, [0])
+    await write(bob)
+    await change(ada, without(bob), { raise: true })
+    await write(ada)
+  })
+
+  test("sees that, and nothing after it", async () => {
+    expect((await changes(bob)).entries).toHaveLength(4)
+    expect(await entries(bob)).toBe("NOT_ALLOWED")
+    expect(await codeOf(bob, await draftEntry(bob, record, head, seen()))).toBe("NOT_ALLOWED")
+    const act = await server.client.send("POST", actsPath(record), { act: "read" }, headersOf(bob))
+    expect(act.json().code).toBe("NOT_ALLOWED")
+    expect(await invited(bob)).toBe(false)
+    expect(await accept(bob, [1])).toEqual([])
+  })
+
+  test("sees no more when invited again, and everything after accepting again", async () => {
+    await change(ada, withMember(memberOf(bob, "reader")))
+    await write(ada)
+    expect([await invited(bob), (await changes(bob)).entries.length]).toEqual([true, 4])
+    expect((await changes(bob)).accepted).toEqual([])
+    await change(bob, without(bob), { leave: true })
+    expect([await invited(bob), (await changes(bob)).entries.length]).toEqual([false, 4])
+    await change(ada, withMember(memberOf(bob, "reader")), { raise: true })
+    const leaf = seen().size
+    expect(await accept(bob, [1, 2])).toEqual([record])
+    const feed = await changes(bob)
+    expect([feed.accepted, feed.entries.length]).toEqual([[{ record, leaf }], 9])
+  })
+})
+
+test("a new epoch's grant comes with the feed until it is sealed as one's own", async () => {
+  await change(ada, withMember(memberOf(bob, "writer")))
+  await accept(bob, [0])
+  await change(ada, withMember(memberOf(cyd, "reader")))
+  await change(ada, without(cyd), { raise: true })
+  const raised = (await changes(bob)).entries.at(-1)!
+  expect([raised.grant?.length, raised.selfGrant]).toEqual([1180, undefined])
+  await accept(bob, [1])
+  const mine = (await changes(bob)).entries.at(-1)!
+  expect([mine.grant, mine.selfGrant?.length]).toEqual([undefined, 89])
+  const own = (await changes(ada)).entries.at(-1)!
+  expect([own.grant, own.selfGrant?.length]).toEqual([undefined, 89])
+})
+
+describe("what a role does not allow is refused", () => {
+  beforeEach(async () => {
+    await change(ada, withMember(memberOf(bob, "writer")))
+    await accept(bob, [0])
+    await change(ada, withMember(memberOf(cyd, "reader")))
+    await accept(cyd, [0])
+  })
+
+  test("a reader neither writes nor shares nor makes keys, and may leave", async () => {
+    expect(await codeOf(cyd, await draftEntry(cyd, record, head, seen()))).toBe("NOT_ALLOWED_ROLE")
+    const more = await draftMembers(cyd, head, withMember(memberOf(cyd, "owner")), seen())
+    expect(await codeOf(cyd, more)).toBe("NOT_ALLOWED_ROLE")
+    const raised = await draftMembers(cyd, head, head.members, seen(), { raise: true })
+    expect(await codeOf(cyd, raised)).toBe("NOT_ALLOWED_ROLE")
+    await change(cyd, without(cyd), { leave: true })
+    expect(await entries(cyd)).toBe("NOT_ALLOWED")
+    // The same again, because the first answer was lost.
+    expect(await codeOf(cyd, head)).toBe("ok")
+  })
+
+  test("a writer writes and makes a key for the same list, and shares with nobody", async () => {
+    await write(bob)
+    const fewer = await draftMembers(bob, head, without(cyd), seen(), { raise: true })
+    expect(await codeOf(bob, fewer)).toBe("NOT_ALLOWED_ROLE")
+    const raised = await draftMembers(bob, head, withMember(memberOf(bob, "owner")), seen(), { raise: true })
+    expect(await codeOf(bob, raised)).toBe("NOT_ALLOWED_ROLE")
+    await change(bob, [...head.members], { raise: true })
+    await write(bob)
+  })
+
+  test("the last owner neither leaves nor gives it up", async () => {
+    const leaving = await draftMembers(ada, head, without(ada), seen(), { leave: true })
+    expect(await codeOf(ada, leaving)).toBe("NOT_ALLOWED_LAST_OWNER")
+    const lowered = await draftMembers(ada, head, withMember(memberOf(ada, "writer")), seen())
+    expect(await codeOf(ada, lowered)).toBe("NOT_ALLOWED_LAST_OWNER")
+    await change(ada, withMember(memberOf(bob, "owner")))
+    await change(ada, without(ada), { leave: true })
+    await change(bob, [...head.members], { raise: true })
+    await write(bob)
+    expect((await changes(ada)).entries).toHaveLength(5)
+    expect((await changes(bob)).entries).toHaveLength(7)
+  })
+
+  test("of two owners who change the list at once one conflicts", async () => {
+    await change(ada, withMember(memberOf(bob, "owner")))
+    const [one, two] = await Promise.all([
+      draftMembers(ada, head, without(cyd), seen(), { raise: true }),
+      draftMembers(bob, head, withMember(memberOf(cyd, "writer")), seen()),
+    ])
+    const codes = await Promise.all([codeOf(ada, one), codeOf(bob, two)])
+    expect(codes.toSorted()).toEqual(["CONFLICT_HEAD", "ok"])
+    const { grants } = codes[0] === "ok" ? one : two
+    const rows = (await entries(cyd)) as "NOT_ALLOWED" | { entries: unknown[] }
+    expect(rows === "NOT_ALLOWED").toBe(grants.length > 0)
+  })
+})
+
+describe("a list of members is refused", () => {
+  const grantOf = (entry: Drafted) => appendBody(entry).grants as { recipient: string; grant: string }[]
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url")
+
+  test("unless it comes with the very grants that it lists", async () => {
+    const entry = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen())
+    const [grant] = grantOf(entry)
+    const other = { recipient: cyd.physician, grant: grant!.grant }
+    for (const grants of [
+      undefined,
+      [],
+      [grant, other],
+      [grant, grant],
+      [other],
+      [{ ...grant, grant: text(randomToken(1180)) }],
+      [{ ...grant, grant: text(randomToken(1135)) }],
+    ])
+      expect(await codeOf(ada, entry, { grants })).toBe("BAD_INPUT_STATEMENT")
+    const huge = await codeOf(ada, entry, { grants: [{ ...grant, grant: text(randomToken(65_537)) }] })
+    expect(huge).toBe("BAD_INPUT_FORMAT")
+    const short = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen(), {
+      change: { grants: [{ recipient: bob.physician, hash: await sha256(randomToken(0)) }] },
+    })
+    expect(await codeOf(ada, short, { grants: [{ ...grant, grant: "" }] })).toBe("BAD_INPUT_STATEMENT")
+    const none = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen(), {
+      change: { grants: undefined },
+    })
+    expect(await codeOf(ada, { ...none, grants: [] })).toBe("BAD_INPUT_STATEMENT")
+    expect(await codeOf(ada, await draftEntry(ada, record, head, seen()), { grants: [grant] })).toBe(
+      "BAD_INPUT_STATEMENT",
+    )
+    expect(await codeOf(ada, entry)).toBe("ok")
+  })
+
+  test("unless the author's own key comes with a new epoch, and with nothing else", async () => {
+    const entry = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen())
+    expect(await codeOf(ada, entry, { selfGrant: text(randomToken(89)) })).toBe("BAD_INPUT_STATEMENT")
+    await must(ada, entry)
+    const raised = await draftMembers(ada, head, without(bob), seen(), { raise: true })
+    expect(await codeOf(ada, raised, { selfGrant: undefined })).toBe("BAD_INPUT_STATEMENT")
+    expect(await codeOf(ada, raised, { summary: undefined })).toBe("BAD_INPUT_STATEMENT")
+    expect(await codeOf(ada, raised)).toBe("ok")
+  })
+
+  test("unless whoever is new is a physician here, under their newest keys", async () => {
+    const nobody = await newAuthor("nobody")
+    const foreign = { ...memberOf(bob, "reader"), fingerprint: nobody.fingerprint }
+    for (const member of [memberOf(nobody, "reader"), foreign])
+      expect(await codeOf(ada, await draftMembers(ada, head, withMember(member), seen()))).toBe("BAD_INPUT_STATEMENT")
+    await change(ada, withMember(memberOf(bob, "reader")))
+    const swapped = await draftMembers(ada, head, withMember(foreign), seen(), { raise: true })
+    expect(await codeOf(ada, swapped)).toBe("BAD_INPUT_STATEMENT")
+  })
+
+  test("when it removes without a new key, or is nobody's to write", async () => {
+    await change(ada, withMember(memberOf(bob, "reader")))
+    const kept = await draftMembers(ada, head, without(bob), seen(), { leave: true })
+    expect(await codeOf(ada, kept)).toBe("BAD_INPUT_STATEMENT")
+    const stranger = await draftMembers(cyd, head, withMember(memberOf(cyd, "owner")), seen())
+    expect(await codeOf(cyd, stranger)).toBe("NOT_ALLOWED")
+    const posing = await draftMembers(ada, head, withMember(memberOf(cyd, "reader")), seen())
+    expect(await codeOf(bob, posing)).toBe("NOT_ALLOWED")
+    expect(await codeOf(cyd, posing)).toBe("NOT_ALLOWED")
+  })
+})
+
+test("until its date a membership counts, and not a moment longer", async () => {
+  const until = server.clock.time + 60_000
+  await change(ada, withMember(memberOf(bob, "writer", until)))
+  await accept(bob, [0])
+  await change(ada, withMember(memberOf(cyd, "reader", until)))
+  await write(bob)
+  expect([(await changes(bob)).entries.length, await invited(cyd)]).toEqual([4, true])
+  server.clock.time = until
+  const late = await changes(bob)
+  expect([late.entries, late.accepted]).toEqual([[], []])
+  expect([await invited(cyd), await accept(cyd, [0]), await entries(bob)]).toEqual([false, [], "NOT_ALLOWED"])
+  expect(await codeOf(bob, await draftEntry(bob, record, head, seen()))).toBe("NOT_ALLOWED")
+  const act = await server.client.send("POST", actsPath(record), { act: "read" }, headersOf(bob))
+  expect(act.json().code).toBe("NOT_ALLOWED")
+  await change(ada, withMember(memberOf(bob, "writer")))
+  expect((await changes(bob)).entries).toHaveLength(5)
+  await write(bob)
+})
+
+test("bodies stay away where they are not wanted", async () => {
+  await write(ada)
+  const whole = await entries(ada)
+  const lean = await entries(ada, "&bodies=0")
+  const stripped = whole.entries.map(({ body, ...rest }: { body: Uint8Array }) => {
+    expect(body).toHaveLength(300)
+    return rest
+  })
+  expect(lean.entries).toEqual(stripped)
+})
+
+describe("who a colleague is", () => {
+  const look = (url: string, as = ada) => server.client.send("GET", `${url}?since=0`, undefined, headersOf(as))
+
+  test("is told by username and by id, with the proof that the log has it", async () => {
+    for (const url of [usernamePath("bob"), physicianPath(bob.physician)]) {
+      const { identity, leaf, inclusion } = readIdentity.reply.decode((await look(url)).json())
+      const data = leafData({
+        subject: bob.physician,
+        stream: "identity",
+        type: "identity",
+        number: identity.length - 1,
+        actor: bob.physician,
+        statementHash: await sha256(identity.at(-1)!.statement),
+        ...leaf,
+      })
+      const { size, root } = seen()
+      expect(verifyInclusion(leafHash(data), leaf.index, size, inclusion, root)).toBe(true)
+    }
+  })
+
+  test("is not told to whoever is not signed in, nor of anybody unknown", async () => {
+    const unsigned = await server.client.send("GET", `${usernamePath("bob")}?since=0`)
+    expect(unsigned.json().code).toBe("NOT_ALLOWED_SESSION")
+    for (const url of [usernamePath("nobody"), physicianPath(newId<"physician">())]) {
+      const response = await look(url)
+      expect([response.statusCode, response.json().code]).toEqual([403, "NOT_ALLOWED"])
+    }
+    expect((await look(usernamePath("No-Such"))).json().code).toBe("BAD_INPUT_FORMAT")
+  })
+
+  test("cannot be guessed through by the dozen", async () => {
+    server.clock.time += 60_000
+    for (let i = 0; i < 60; i++) expect((await look(usernamePath(`guess-${i}`), cyd)).statusCode).toBe(403)
+    const refused = await look(usernamePath("bob"), cyd)
+    expect([refused.statusCode, refused.json().code]).toEqual([429, "UNAVAILABLE_LIMIT"])
+    expect(refused.headers["retry-after"]).toBe("60")
+    expect((await look(usernamePath("bob"))).statusCode).toBe(200)
+    server.clock.time += 60_000
+    expect((await look(usernamePath("bob"), cyd)).statusCode).toBe(200)
+  })
+})
+
+test("earlier trees are proved prefixes of a later one", async () => {
+  const heads = [seen()]
+  for (let i = 0; i < 9; i++) {
+    await write(ada)
+    heads.push(seen())
+  }
+  const to = heads.at(-2)!
+  const sizes = heads.slice(0, -1).map((one) => one.size)
+  const ask = (body: object) => server.client.send("POST", paths.prefixes, body, headersOf(ada))
+  const { proofs } = readPrefixes.reply.decode((await ask({ to: to.size, sizes: [0, ...sizes] })).json())
+  expect(proofs[0]).toEqual([])
+  sizes.forEach((size, i) => {
+    expect(verifyConsistency(size, heads[i]!.root, to.size, to.root, proofs[i + 1]!)).toBe(true)
+  })
+  for (const body of [
+    { to: to.size, sizes: [to.size + 1] },
+    { to: seen().size + 1, sizes: [1] },
+    { to: to.size, sizes: [] },
+  ])
+    expect((await ask(body)).json().code).toBe("BAD_INPUT_FORMAT")
+  expect((await server.client.send("POST", paths.prefixes, { to: 1, sizes: [1] })).statusCode).toBe(401)
+})
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))
+}
