@@ -53,7 +53,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     opaqueKey: opaque.publicKey,
     version: await ownVersion(),
   }
-  const context = { store, sessions, opaque, watchers: new Watchers(), now }
+  const context = { store, sessions, opaque, watchers: new Watchers(deps.commentMs), now }
   const api = app.withTypeProvider<ZodTypeProvider>()
   practiceRoutes(api, context, about)
   registerRoutes(api, context)

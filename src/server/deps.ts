@@ -25,6 +25,8 @@ export interface AppDeps {
   readonly logLevel: LogLevel
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** How often a stream of events says that it is still there; 20 seconds where left out. */
+  readonly commentMs?: number
   /** TLS of our own: handed to Fastify as they are. */
   readonly https?: { readonly key: string | Buffer; readonly cert: string | Buffer; readonly minVersion: "TLSv1.3" }
   /** Where log lines go; standard error where left out. */

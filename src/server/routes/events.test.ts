@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { newId } from "../../encoding/ids.ts"
+import { paths } from "../../protocol/paths.ts"
+import { putSelfGrants } from "../../protocol/records.ts"
+import {
+  type Author,
+  type Drafted,
+  draftEntry,
+  draftMembers,
+  memberOf,
+  newAuthor,
+  randomToken,
+  type SignedIn,
+} from "../client.fixture.ts"
+import { openTestServer, type TestServer } from "../server.fixture.ts"
+import { idleMs } from "../sessions.ts"
+
+let server: TestServer
+let url: string
+let ada: Author
+let bob: Author
+let sessions: Map<Author, SignedIn>
+
+beforeEach(async () => {
+  server = await openTestServer({ commentMs: 100 })
+  url = await server.app.listen({ port: 0, host: "127.0.0.1", listenTextResolver: () => "listening" })
+  sessions = new Map()
+  for (const name of ["ada", "bob"]) {
+    const author = await newAuthor(name)
+    sessions.set(author, await server.client.register(author, "correct horse battery staple"))
+  }
+  ;[ada, bob] = [...sessions.keys()] as [Author, Author]
+})
+afterEach(() => server.close())
+
+const headersOf = (author: Author) => sessions.get(author)!.headers
+
+interface Listening {
+  readonly response: Response
+  /** What came so far. */
+  text(): string
+  /** How many events came so far. */
+  events(): number
+  readonly ended: Promise<void>
+}
+
+async function listen(as: Author): Promise<Listening> {
+  const response = await fetch(url + paths.events, { headers: headersOf(as) })
+  let text = ""
+  const read = async () => {
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) text += chunk
+  }
+  const events = () => text.split("event: changes\ndata: \n\n").length - 1
+  return { response, text: () => text, events, ended: read() }
+}
+
+function seen() {
+  const { size, root } = server.store.treeHead()
+  return { size, root }
+}
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function append(as: Author, entry: Drafted): Promise<Drafted> {
+  expect((await server.client.append(sessions.get(as)!, entry)).statusCode).toBe(200)
+  return entry
+}
+
+test("members are told that something changed, once for what comes together, and nothing of what", async () => {
+  const [mine, theirs] = [await listen(ada), await listen(bob)]
+  expect(mine.response.headers.get("content-type")).toBe("text/event-stream")
+  expect(mine.response.headers.get("cache-control")).toBe("no-store")
+  await Promise.all(Array.from({ length: 5 }, async () => append(ada, await draftEntry(ada, newId<"record">(), null))))
+  await expect.poll(mine.events).toBe(1)
+  const opened = await append(ada, await draftEntry(ada, newId<"record">(), null))
+  await expect.poll(mine.events).toBe(2)
+  expect(theirs.events()).toBe(0)
+  const list = [memberOf(ada, "owner"), memberOf(bob, "reader")]
+  const shared = await append(ada, await draftMembers(ada, opened, list, seen()))
+  await expect.poll(() => [mine.events(), theirs.events()]).toEqual([3, 1])
+  const records = [{ record: opened.statement.record, selfGrants: [{ epoch: 0, token: randomToken(89) }] }]
+  await server.client.send("POST", paths.selfGrants, putSelfGrants.body.encode({ records }), headersOf(bob))
+  await expect.poll(() => [mine.events(), theirs.events()]).toEqual([4, 2])
+  const alone = [memberOf(ada, "owner")]
+  await append(ada, await draftMembers(ada, shared, alone, seen(), { raise: true }))
+  await expect.poll(() => [mine.events(), theirs.events()]).toEqual([5, 3])
+  expect(theirs.text().replaceAll("event: changes\ndata: \n\n", "").replaceAll(":\n\n", "")).toBe("")
+})
+
+test("listening needs a session, keeps none alive, and ends with it", async () => {
+  expect((await fetch(url + paths.events)).status).toBe(401)
+  const listening = await listen(ada)
+  server.clock.time += idleMs - 1
+  await expect.poll(listening.text).toMatch(/^(:\n\n){2,}$/)
+  server.clock.time += 1
+  await listening.ended
+  expect((await fetch(url + paths.events, { headers: headersOf(ada) })).status).toBe(401)
+  const other = await listen(bob)
+  await server.client.send("DELETE", paths.session, undefined, headersOf(bob))
+  await other.ended
+})
+
+test("of more than sixteen streams the oldest ends", async () => {
+  const first = await listen(ada)
+  const others: Listening[] = []
+  for (let i = 0; i < 16; i++) others.push(await listen(ada))
+  await first.ended
+  await append(ada, await draftEntry(ada, newId<"record">(), null))
+  await expect.poll(() => others.map((one) => one.events())).toEqual(Array(16).fill(1))
+})
+
+test("closing the server does not wait for whoever listens", async () => {
+  const listening = await listen(ada)
+  const began = performance.now()
+  await server.app.close()
+  await listening.ended
+  expect(performance.now() - began).toBeLessThan(2000)
+})
+
+test("whoever went away is forgotten", async () => {
+  const abort = new AbortController()
+  await fetch(url + paths.events, { headers: headersOf(ada), signal: abort.signal })
+  abort.abort()
+  await wait(50)
+  await append(ada, await draftEntry(ada, newId<"record">(), null))
+  const listening = await listen(ada)
+  await append(ada, await draftEntry(ada, newId<"record">(), null))
+  await expect.poll(listening.events).toBe(1)
+})
