@@ -13,12 +13,13 @@ export interface ColumnTypes {
 
 /** Brings a database to the newest version, in one transaction where the dialect can. Running it again changes nothing. */
 export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes): Promise<void> {
-  const migrator = new Migrator({ db, provider: provider(types) })
+  const migrator = new Migrator({ db, provider: migrations(types) })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
 }
 
-function provider(types: ColumnTypes): MigrationProvider {
+/** Every step, by the order of its name. One that was released never changes. */
+export function migrations(types: ColumnTypes): MigrationProvider {
   return { getMigrations: async () => ({ "0001-first": first(types), "0002-sharing": sharing(types) }) }
 }
 
