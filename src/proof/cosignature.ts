@@ -11,7 +11,7 @@ export interface CosignatureKey extends NoteKey {
 }
 
 /** Signs a message with the witness's own key: Ed25519, 64 B. */
-export type SignMessage = (message: Uint8Array) => Uint8Array | Promise<Uint8Array>
+export type SignMessage = (message: Uint8Array<ArrayBuffer>) => Uint8Array | Promise<Uint8Array>
 
 /** The bytes that a witness signs.
  * @param text the checkpoint's text, without its signature lines: see `splitNote`

@@ -1,0 +1,270 @@
+import { encodeBase64 } from "../encoding/base64.ts"
+import { equal, utf8 } from "../encoding/bytes.ts"
+import { AppError, type ErrorCode } from "../errors.ts"
+import { type Checkpoint, openNote, type TreeHead } from "../proof/checkpoint.ts"
+import { verifyCosignature } from "../proof/cosignature.ts"
+import { leafHash } from "../proof/merkle.ts"
+import { encodeVkey, type NoteKey, noteTypes, parseVkey } from "../proof/note.ts"
+import type { LogIdentity } from "./log.ts"
+import { encodeLogKey } from "./log-target.ts"
+import { folderOf, MonitorMemory } from "./monitor-memory.ts"
+import type { ClientStorage } from "./storage.ts"
+import { fetchCheckpoint, fetchHashes, fetchLeaves, foldTile, isPrefix, tileWidth } from "./tiles.ts"
+import type { Send } from "./transport.ts"
+
+/** Follows a log from the last checkpoint that held, leaf by leaf, and never lets it take anything back. */
+
+const leafBytes = 64
+const hashBytes = 32
+
+export interface MonitorOptions {
+  readonly storage: ClientStorage
+  readonly log: LogIdentity
+  /** Those who have to have cosigned every checkpoint. */
+  readonly witnesses: readonly NoteKey[]
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+/** What one round found, all of it as it has to be. */
+export interface Round {
+  readonly before: number
+  readonly tree: TreeHead
+  /** base64 */
+  readonly root: string
+  /** How many leaves were fetched again and are what they were. */
+  readonly audited: number
+}
+
+/** Why a log was refused. */
+export interface Finding {
+  readonly expected: string
+  readonly found: string
+  /** Public facts of the log, for the evidence. */
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+/** What an error of this file, or of a tile that was fetched, has found. */
+export function findingOf(error: AppError): Finding {
+  const { cause } = error
+  if (typeof cause === "object" && cause !== null && "expected" in cause) return cause as Finding
+  return {
+    expected: "A log in the form of C2SP's tlog-tiles, whole, signed by its key.",
+    found: error.message,
+    details: {},
+  }
+}
+
+/** Runs work with a monitor of its own on this log: nobody else on this machine follows it meanwhile. */
+export function withMonitor<T>(options: MonitorOptions, work: (monitor: Monitor) => Promise<T>): Promise<T> {
+  const { storage, log } = options
+  return storage.exclusive(`${folderOf(log.origin)}/state`, async () =>
+    work(new Monitor(options, await MonitorMemory.load(storage, log))),
+  )
+}
+
+class Monitor {
+  readonly #options: MonitorOptions
+  #memory: MonitorMemory
+  #note = ""
+
+  constructor(options: MonitorOptions, memory: MonitorMemory) {
+    this.#options = options
+    this.#memory = memory
+  }
+
+  get tree(): TreeHead {
+    return this.#memory.tree
+  }
+
+  /** Fetches the newest checkpoint, and every leaf that it adds.
+   * @param audit also fetches every leaf and hash tile that is known, and holds them against memory
+   * @throws TAMPERED_…, with a finding: memory stays as it was; UNAVAILABLE_… when no answer came */
+  async round(send: Send, audit: boolean): Promise<Round> {
+    this.#note = ""
+    try {
+      this.#note = await fetchCheckpoint(send)
+      return await this.#follow(send, this.#note, audit)
+    } catch (error) {
+      // What a refused round has added is forgotten again.
+      const { storage, log } = this.#options
+      if (this.#memory.size !== this.#memory.tree.size) this.#memory = await MonitorMemory.load(storage, log)
+      throw error
+    }
+  }
+
+  async #follow(send: Send, note: string, audit: boolean): Promise<Round> {
+    const memory = this.#memory
+    const { log, witnesses } = this.#options
+    const tree = await openCheckpoint(note, log)
+    const before = memory.tree
+    demandSuccessor(before, tree)
+    await demandWitnesses(note, witnesses)
+    for await (const { data } of fetchLeaves(send, before.size, tree.size)) {
+      const repeated = memory.add(data)
+      if (repeated !== null) throw repetition(repeated.index, repeated.earlier, memory)
+    }
+    if (!equal(memory.root(), tree.root)) throw await this.#explain(send, before, tree)
+    if (audit) {
+      await this.#auditLeaves(send, before.size, tree.size)
+      await this.#auditHashes(send, tree.size)
+    }
+    if (note !== memory.note) await memory.keep({ size: tree.size, root: tree.root }, note)
+    return { before: before.size, tree, root: encodeBase64(tree.root), audited: audit ? before.size : 0 }
+  }
+
+  /** Why the known leaves and the new ones do not lead to the signed root. */
+  async #explain(send: Send, before: TreeHead, tree: TreeHead): Promise<AppError> {
+    try {
+      await this.#auditLeaves(send, before.size, tree.size)
+      await demandPrefix(send, before, tree)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return error.is("TAMPERED") ? error : forked(before, tree)
+    }
+    return inconsistent(
+      "TAMPERED_LOG",
+      `The leaves of a tree of ${tree.size} whose signed root is ${encodeBase64(tree.root)}.`,
+      "Other leaves than those that the log's hashes were made from.",
+    )
+  }
+
+  /** Every leaf that was known, as the server gives it now. */
+  async #auditLeaves(send: Send, known: number, size: number): Promise<void> {
+    if (known === 0) return
+    for await (const { from, data } of fetchLeaves(send, 0, size)) {
+      for (let i = 0; i < data.length / leafBytes && from + i < known; i++) {
+        const now = data.subarray(i * leafBytes, (i + 1) * leafBytes)
+        if (!equal(now, this.#memory.leaf(from + i))) throw rewritten(from + i, this.#memory.leaf(from + i), now)
+      }
+      if (from + data.length / leafBytes >= known) return
+    }
+  }
+
+  /** Every hash tile, held against the hashes of the leaves. */
+  async #auditHashes(send: Send, size: number): Promise<void> {
+    let below = (index: number): Uint8Array => leafHash(this.#memory.leaf(index))
+    for (let level = 0, count = size; count > 0; level++) {
+      const roots: Uint8Array[] = []
+      let at = 0
+      for await (const tile of fetchHashes(send, level, size)) {
+        const hashes = Array.from({ length: tile.length / hashBytes }, (_, i) => below(at + i))
+        const wrong = hashes.findIndex((hash, i) => !equal(hash, tile.subarray(i * hashBytes, (i + 1) * hashBytes)))
+        if (wrong >= 0)
+          throw inconsistent(
+            "TAMPERED_LOG",
+            `The hash ${encodeBase64(hashes[wrong]!)} at level ${level}, place ${at + wrong}, of the log's tiles.`,
+            `The hash ${encodeBase64(tile.subarray(wrong * hashBytes, (wrong + 1) * hashBytes))}.`,
+          )
+        if (hashes.length === tileWidth) roots.push(foldTile(hashes))
+        at += hashes.length
+      }
+      below = (index) => roots[index]!
+      count = roots.length
+    }
+  }
+
+  /** Stores what was expected and what came, for whoever looks into it. @returns its name in the storage */
+  async keepEvidence(error: AppError): Promise<string> {
+    const { storage, log, now } = this.#options
+    const { tree, note } = this.#memory
+    const { expected, found, details } = findingOf(error)
+    const time = new Date(now()).toISOString()
+    const pinned = { size: tree.size, root: encodeBase64(tree.root), checkpoint: note }
+    const about = {
+      healthcrypt: "evidence",
+      version: 1,
+      code: error.code,
+      time,
+      origin: log.origin,
+      logKey: encodeLogKey(log.logKey),
+    }
+    const evidence = { ...about, expected, found, pinned, checkpoint: this.#note, ...details }
+    const name = `${folderOf(log.origin)}/evidence-${time.replaceAll(/[-:.]/g, "")}.json`
+    await storage.put(name, utf8(`${JSON.stringify(evidence, null, 2)}\n`))
+    return name
+  }
+}
+
+export type { Monitor }
+
+/** A witness's key as its operator gives it out. @throws BAD_INPUT_FORMAT */
+export function parseWitness(vkey: string): NoteKey {
+  const key = parseVkey(vkey)
+  if (key.type === noteTypes.cosignature) return key
+  throw new AppError(
+    "BAD_INPUT_FORMAT",
+    "This is the key of a log, not of a witness. Ask the witness's operator for its own.",
+  )
+}
+
+/** Opens a checkpoint of this log. @throws TAMPERED_LOG */
+export async function openCheckpoint(note: string, log: LogIdentity): Promise<Checkpoint> {
+  try {
+    return await openNote(note, log.origin, log.logKey)
+  } catch (error) {
+    if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
+    throw inconsistent(
+      error.code,
+      `A checkpoint of ${log.origin}, signed by the key ${encodeLogKey(log.logKey)}.`,
+      "One of another log, by another key, or none at all.",
+    )
+  }
+}
+
+/** Demands what can be seen of two trees without their leaves. @throws TAMPERED_ROLLBACK, TAMPERED_FORK */
+export function demandSuccessor(before: TreeHead, tree: TreeHead): void {
+  if (tree.size < before.size)
+    throw inconsistent(
+      "TAMPERED_ROLLBACK",
+      `At least the ${before.size} leaves that this machine has seen.`,
+      `A signed checkpoint of ${tree.size} leaves.`,
+    )
+  if (tree.size === before.size && !equal(tree.root, before.root))
+    throw inconsistent(
+      "TAMPERED_FORK",
+      `The root ${encodeBase64(before.root)} of ${before.size} leaves.`,
+      `Another signed root of as many leaves: ${encodeBase64(tree.root)}.`,
+    )
+}
+
+/** Demands that `before` is a prefix of `tree`, by the log's hash tiles. @throws TAMPERED_FORK; TAMPERED_LOG where they are withheld */
+export async function demandPrefix(send: Send, before: TreeHead, tree: TreeHead): Promise<void> {
+  if (!(await isPrefix(send, before, tree))) throw forked(before, tree)
+}
+
+/** @throws TAMPERED_LOG unless every one of them has cosigned */
+async function demandWitnesses(note: string, witnesses: readonly NoteKey[]): Promise<void> {
+  for (const witness of witnesses)
+    if ((await verifyCosignature(witness, note)) === null)
+      throw inconsistent("TAMPERED_LOG", `A checkpoint that ${encodeVkey(witness)} has cosigned.`, "None by it.")
+}
+
+function forked(before: TreeHead, tree: TreeHead): AppError {
+  return inconsistent(
+    "TAMPERED_FORK",
+    `A tree of ${tree.size} leaves that begins with the ${before.size} that are known.`,
+    `Another tree: its signed root is ${encodeBase64(tree.root)}.`,
+  )
+}
+
+function repetition(index: number, earlier: number, memory: MonitorMemory): AppError {
+  const leaves = { [earlier]: hex(memory.leaf(earlier)), [index]: hex(memory.leaf(index)) }
+  return inconsistent("TAMPERED_LOG", "Every tag once.", `The tag of leaf ${earlier} again, in leaf ${index}.`, {
+    leaves,
+  })
+}
+
+function rewritten(index: number, was: Uint8Array, is: Uint8Array): AppError {
+  const found = `Another leaf ${index}: it was rewritten after this machine had seen it.`
+  return inconsistent("TAMPERED_FORK", `Leaf ${index} as it was.`, found, { leaf: index, was: hex(was), is: hex(is) })
+}
+
+function inconsistent(code: ErrorCode, expected: string, found: string, details: Finding["details"] = {}): AppError {
+  const finding: Finding = { expected, found, details }
+  return new AppError(code, undefined, { cause: finding })
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+}
