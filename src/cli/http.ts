@@ -8,14 +8,21 @@ import { AppError } from "../errors.ts"
 /** How long a server may say nothing: a command ends within ten seconds when nobody answers. */
 const silenceMs = 8_000
 
+/** How much and how long an answer may be, where it comes from a server that nobody vouches for. */
+export interface AnswerLimits {
+  readonly bytes: number
+  readonly ms: number
+}
+
 export interface Connection {
   readonly send: Send
   close(): void
 }
 
 /** Speaks HTTP from a terminal. Plain HTTP is for this machine alone.
- * @param caFile a certificate authority to trust besides the system's: HEALTHCRYPT_CA */
-export function connect(server: string, caFile: string | undefined): Connection {
+ * @param caFile a certificate authority to trust besides the system's: HEALTHCRYPT_CA
+ * @param limits beyond these an answer is none */
+export function connect(server: string, caFile: string | undefined, limits?: AnswerLimits): Connection {
   const url = parseServer(server)
   const secure = url.protocol === "https:"
   const options = { keepAlive: true, maxSockets: 8 }
@@ -41,8 +48,15 @@ export function connect(server: string, caFile: string | undefined): Connection 
             timeout: silenceMs,
           },
           (response) =>
-            collect(response).then((bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }), fail),
+            collect(response, limits?.bytes).then(
+              (bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }),
+              fail,
+            ),
         )
+        if (limits !== undefined) {
+          const late = setTimeout(() => sent.destroy(new Error("too long")), limits.ms)
+          sent.on("close", () => clearTimeout(late))
+        }
         sent.on("timeout", () => sent.destroy(new Error("no answer")))
         sent.on("error", fail)
         sent.end(body)
@@ -50,10 +64,15 @@ export function connect(server: string, caFile: string | undefined): Connection 
   }
 }
 
-function collect(response: IncomingMessage): Promise<Uint8Array> {
+function collect(response: IncomingMessage, mostBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
-    response.on("data", (chunk: Buffer) => chunks.push(chunk))
+    let bytes = 0
+    response.on("data", (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > mostBytes) response.destroy(new Error("too much"))
+      else chunks.push(chunk)
+    })
     response.on("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
     response.on("error", reject)
   })

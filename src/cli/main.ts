@@ -16,12 +16,14 @@ const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> =
   import: async () => [(await import("./import.ts")).importCommand],
   export: async () => [(await import("./export.ts")).exportCommand],
   token: async () => [(await import("./token.ts")).token],
+  log: async () => (await import("./log.ts")).log,
   shell: async () => [(await import("./shell.ts")).shell],
   verify: async () => [(await import("./verify.ts")).verify],
 }
 
 const summaries: Readonly<Record<string, string>> = {
   records: "List, show, add, edit, archive records, and see their history",
+  log: "See that the practice's log only grows: checkpoint, prove, monitor, witness",
 }
 
 const environment = `

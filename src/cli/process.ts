@@ -15,3 +15,10 @@ export function endWithParent(): void {
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
   process.channel.unref()
 }
+
+/** When a person or the system asks this process to end. Listens at once: a signal that comes early is not lost. */
+export function nextSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve())
+  })
+}

@@ -4,6 +4,7 @@ import { builtPage } from "../server/page.ts"
 import type { Transit } from "../server/tls.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
+import { nextSignal } from "./process.ts"
 
 type Options = Readonly<Record<string, unknown>>
 
@@ -60,11 +61,4 @@ function transitOf(options: Options): Transit {
   if (tls !== undefined) return { kind: "auto" }
   if (behindProxy !== undefined) return { kind: "proxy" }
   return tlsCert === undefined ? { kind: "plain" } : { kind: "files", cert: String(tlsCert), key: String(tlsKey) }
-}
-
-/** Listens at once: a signal that comes while the server starts is not lost. */
-function nextSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve())
-  })
 }

@@ -1,0 +1,68 @@
+import { homedir } from "node:os"
+import { join } from "node:path"
+import { encodeLogKey, findLog, type GivenLog, type LogTarget, parseLogKey } from "../client/log-target.ts"
+import type { ClientStorage } from "../client/storage.ts"
+import type { Send } from "../client/transport.ts"
+import { UsageError } from "./ask.ts"
+import type { Io } from "./command.ts"
+import { connect } from "./http.ts"
+import { clean, printLine } from "./print.ts"
+import { fileStorage } from "./storage.ts"
+
+/** No tile, and no checkpoint, is near this large. */
+const limits = { bytes: 262_144, ms: 60_000 }
+
+/** A server's log as nobody in particular sees it: without signing in. */
+export interface PublicLog {
+  readonly send: Send
+  readonly storage: ClientStorage
+  /** The server's address: what logs are remembered by. */
+  readonly address: string
+  /** Where a name in the storage lies. */
+  pathOf(name: string): string
+}
+
+/** Runs work with the log of the server that HEALTHCRYPT_SERVER names. */
+export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise<T>): Promise<T> {
+  const address = io.env.HEALTHCRYPT_SERVER || "http://localhost:5000"
+  const connection = connect(address, io.env.HEALTHCRYPT_CA || undefined, limits)
+  const { home, storage } = memoryOf(io)
+  try {
+    const { origin } = new URL(address)
+    return await work({ send: connection.send, storage, address: origin, pathOf: (name) => join(home, name) })
+  } finally {
+    connection.close()
+  }
+}
+
+/** What this machine remembers. */
+export function memoryOf(io: Io): { readonly home: string; readonly storage: ClientStorage } {
+  const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
+  return { home, storage: fileStorage(home) }
+}
+
+export const logOptions = [
+  { flags: "--key <hex>", description: "the log's key, as your recovery sheet has it" },
+  { flags: "--origin <text>", description: "the log's origin, as your recovery sheet has it" },
+]
+
+/** The log that was named with --key and --origin. @throws UsageError where one is missing, BAD_INPUT_FORMAT for what is no key */
+export function givenLog(options: Readonly<Record<string, unknown>>): GivenLog | null {
+  const { key, origin } = options
+  if ((key === undefined) !== (origin === undefined)) throw new UsageError("--key and --origin go together.")
+  if (typeof key !== "string" || typeof origin !== "string") return null
+  parseLogKey(key)
+  return { key, origin }
+}
+
+/** Finds out which log to expect, and tells a person where only the server's own word stands for it. */
+export async function expectLog(io: Io, log: PublicLog, given: GivenLog | null): Promise<LogTarget> {
+  const target = await findLog(log.send, log.storage, log.address, given)
+  if (target.trust === "first contact") {
+    await printLine(io.stderr, "This machine has not seen this log before: its key is taken on the server's own word.")
+    await printLine(io.stderr, "Compare these two with a recovery sheet, or name them with --origin and --key:")
+    await printLine(io.stderr, `  log      ${clean(target.log.origin)}`)
+    await printLine(io.stderr, `  log key  ${encodeLogKey(target.log.logKey)}`)
+  }
+  return target
+}

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import { rememberAddress } from "../client/log-target.ts"
+import { type Monitor, parseWitness, type Round, withMonitor } from "../client/monitor.ts"
+import { AppError } from "../errors.ts"
+import { UsageError } from "./ask.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { wholeNumber } from "./ids.ts"
+import { expectLog, givenLog, logOptions, type PublicLog, withPublicLog } from "./log-address.ts"
+import { printFinding } from "./log-finding.ts"
+import { clean, printLine } from "./print.ts"
+import { nextSignal } from "./process.ts"
+
+const everySeconds = 60
+
+export const logMonitor: CliCommand = {
+  name: "log monitor",
+  summary: "Follow the log and see that nothing in it is ever changed, dropped or repeated; needs no account",
+  options: [
+    ...logOptions,
+    { flags: "--once", description: "look once, then end" },
+    { flags: "--interval <seconds>", description: "time between two looks", default: String(everySeconds) },
+    { flags: "--all", description: "fetch every known leaf again at each look, not at the first alone" },
+    { flags: "--witness <vkey...>", description: "demand that these witnesses have cosigned" },
+  ],
+  async run(io, options) {
+    const given = givenLog(options)
+    const seconds = wholeNumber(options.interval, "--interval")
+    if (seconds === null || seconds < 1 || seconds > 86_400)
+      throw new UsageError("--interval takes a number of seconds from 1 to 86400.")
+    const witnesses = (Array.isArray(options.witness) ? options.witness.map(String) : []).map(parseWitness)
+    const once = options.once === true
+    const ending = new AbortController()
+    if (!once) nextSignal().then(() => ending.abort())
+    return withPublicLog(io, async (log) => {
+      const target = await patiently(io, ending.signal, once, seconds, () => expectLog(io, log, given))
+      if (target === null) return 0
+      return withMonitor({ storage: log.storage, log: target.log, witnesses, now: Date.now }, (monitor) =>
+        follow(io, log, monitor, {
+          look: async (audit) => {
+            const round = await monitor.round(log.send, audit)
+            await rememberAddress(log.storage, log.address, target.log)
+            return round
+          },
+          all: options.all === true,
+          once,
+          seconds,
+          ending: ending.signal,
+        }),
+      )
+    })
+  },
+}
+
+interface Following {
+  look(audit: boolean): Promise<Round>
+  readonly all: boolean
+  readonly once: boolean
+  readonly seconds: number
+  readonly ending: AbortSignal
+}
+
+/** Looks again and again. @returns the exit code */
+async function follow(io: Io, log: PublicLog, monitor: Monitor, following: Following): Promise<number> {
+  const { look, all, once, seconds, ending } = following
+  try {
+    for (let first = true; ; first = false) {
+      const round = await patiently(io, ending, once, seconds, () => look(first || all))
+      if (round === null) return 0
+      if (first || round.tree.size > round.before) await printRound(io, round, first)
+      if (once) return 0
+      await pause(seconds, ending)
+    }
+  } catch (error) {
+    const tampered = error instanceof AppError && error.is("TAMPERED")
+    return printFinding(io, error, tampered ? log.pathOf(await monitor.keepEvidence(error)) : null)
+  }
+}
+
+/** Tries until an answer comes; with `once` a single time. @returns null where it was told to end meanwhile */
+async function patiently<T>(
+  io: Io,
+  ending: AbortSignal,
+  once: boolean,
+  seconds: number,
+  work: () => Promise<T>,
+): Promise<T | null> {
+  for (let quiet = false; !ending.aborted; quiet = true) {
+    try {
+      const result = await work()
+      if (quiet) await printLine(io.stderr, `${now()} The server answers again.`)
+      return result
+    } catch (error) {
+      if (once || !(error instanceof AppError && error.is("UNAVAILABLE"))) throw error
+      if (!quiet) await printLine(io.stderr, `${now()} ${clean(error.message)} Trying on.`)
+    }
+    await pause(seconds, ending)
+  }
+  return null
+}
+
+/** One line a change; the first look gets one too. */
+async function printRound(io: Io, { before, tree, root, audited }: Round, first: boolean): Promise<void> {
+  const held = first && before > 0 ? `, ${audited} as they were` : ""
+  await printLine(io.stdout, `${now()} ${tree.size} leaves, ${tree.size - before} new${held}, root ${root}`)
+}
+
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, "Z")
+}
+
+async function pause(seconds: number, ending: AbortSignal): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal: ending }).catch(() => {})
+}

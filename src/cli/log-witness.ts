@@ -1,0 +1,72 @@
+import { type AddressInfo, isIPv6 } from "node:net"
+import type { LogIdentity } from "../client/log.ts"
+import { parseLogKey } from "../client/log-target.ts"
+import { type Witness, withWitness } from "../client/witness.ts"
+import { AppError } from "../errors.ts"
+import { UsageError } from "./ask.ts"
+import type { CliCommand } from "./command.ts"
+import { wholeNumber } from "./ids.ts"
+import { expectLog, memoryOf, withPublicLog } from "./log-address.ts"
+import { clean, printLine } from "./print.ts"
+import { nextSignal } from "./process.ts"
+import { witnessServer } from "./witness-server.ts"
+
+export const logWitness: CliCommand = {
+  name: "log witness",
+  summary: "Cosign checkpoints of logs that only grow: a C2SP tlog-witness; needs no account",
+  options: [
+    { flags: "--port <number>", description: "port to listen on; 0 takes any free one", default: "5080" },
+    { flags: "--host <address>", description: "address to listen on", default: "127.0.0.1" },
+    { flags: "--name <text>", description: "the name to sign under, such as witness.example/w1; for ever" },
+    { flags: "--log <origin=key...>", description: "logs to accept besides those that it knows" },
+  ],
+  async run(io, options) {
+    const port = wholeNumber(options.port, "--port") ?? 0
+    if (port > 65_535) throw new UsageError("--port takes a number from 0 to 65535.")
+    const stop = nextSignal()
+    const witness = {
+      storage: memoryOf(io).storage,
+      name: typeof options.name === "string" ? options.name : null,
+      logs: (Array.isArray(options.log) ? options.log.map(String) : []).map(parseLog),
+      firstLog: () => withPublicLog(io, async (log) => (await expectLog(io, log, null)).log),
+      now: Date.now,
+    }
+    return withWitness(witness, async (witness) => {
+      const server = witnessServer(witness)
+      const address = await listen(server, port, String(options.host))
+      await announce(io, witness, address)
+      await stop
+      server.closeAllConnections()
+      await new Promise((closed) => server.close(closed))
+      return 0
+    })
+  },
+}
+
+/** ORIGIN=KEY, the key as 64 hexadecimal digits. @throws UsageError, BAD_INPUT_FORMAT */
+function parseLog(text: string): LogIdentity {
+  const cut = text.lastIndexOf("=")
+  const origin = text.slice(0, cut)
+  if (cut < 1 || /\s/.test(origin)) throw new UsageError("--log takes ORIGIN=KEY, both as a recovery sheet has them.")
+  return { origin, logKey: parseLogKey(text.slice(cut + 1)) }
+}
+
+async function announce(io: Parameters<CliCommand["run"]>[0], witness: Witness, at: AddressInfo): Promise<void> {
+  for (const { origin } of witness.logs) await printLine(io.stderr, `Log ${clean(origin)}`)
+  await printLine(io.stdout, `vkey ${witness.vkey}`)
+  const host = isIPv6(at.address) ? `[${at.address}]` : at.address
+  await printLine(io.stdout, `The witness is ready at http://${host}:${at.port}`)
+}
+
+function listen(server: ReturnType<typeof witnessServer>, port: number, host: string): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const taken = cause.code === "EADDRINUSE"
+      const advice = taken
+        ? `Port ${port} is taken. Stop the program that uses it, or choose another port with --port.`
+        : `This machine cannot listen at ${clean(host)}, port ${port}. Choose others with --host and --port.`
+      reject(new AppError("UNAVAILABLE", advice, { cause }))
+    })
+    server.listen(port, host, () => resolve(server.address() as AddressInfo))
+  })
+}
