@@ -4,12 +4,22 @@ import type { Account, PageApi, TamperedView } from "../client/views.ts"
 import type { Backend } from "./backend.ts"
 import { createHomeList, type HomeList } from "./home-list.ts"
 import { createImports, type Imports } from "./imports.ts"
+import { createMany, type Many } from "./many.ts"
+import type { RecordId } from "./record-id.ts"
 import { createStore, type Store, useStore } from "./store.ts"
 
 /** "unknown" until the worker has said whether a session is remembered; "unreachable" when nobody could say. */
 export type Session = Account | { readonly state: "unknown" } | { readonly state: "unreachable"; readonly why: string }
 
 type Work = "" | "saving" | "saved"
+
+/** Records that were ticked at home, to do something with all of them. */
+export interface Selection {
+  readonly on: boolean
+  readonly ids: ReadonlySet<RecordId>
+}
+
+export const nothingSelected: Selection = { on: false, ids: new Set() }
 
 export interface App {
   readonly api: PageApi
@@ -22,6 +32,10 @@ export interface App {
   readonly work: Store<Work>
   readonly home: HomeList
   readonly imports: Imports
+  readonly many: Many
+  readonly selection: Store<Selection>
+  /** How many wait; a fresh object whenever the worker has heard of a change. */
+  readonly invitations: Store<{ readonly count: number }>
   /** Called before a lock or a sign-out, so that what is being typed is sealed first. */
   readonly flushers: Set<() => Promise<void>>
   /** Which record changed, for whoever shows it. */
@@ -44,6 +58,9 @@ export function createApp({ api, replace }: Backend): App {
   const flushers = new Set<() => Promise<void>>()
   const home = createHomeList(api)
   const imports = createImports(api)
+  const many = createMany(api)
+  const selection = createStore(nothingSelected)
+  const invitations = createStore({ count: 0 })
   const flush = () => Promise.allSettled([...flushers].map((run) => run()))
 
   session.subscribe(() => {
@@ -54,6 +71,9 @@ export function createApp({ api, replace }: Backend): App {
     if (state !== "signed-in") {
       home.clear()
       imports.clear()
+      many.clear()
+      selection.set(nothingSelected)
+      invitations.set({ count: 0 })
     }
   })
 
@@ -66,6 +86,9 @@ export function createApp({ api, replace }: Backend): App {
     work: createStore<Work>(""),
     home,
     imports,
+    many,
+    selection,
+    invitations,
     flushers,
     recordChanged: new Set(),
     async restore() {

@@ -43,6 +43,11 @@ export function showMoment(ms: number): string {
   return `${showDate(isoDay(date))}, ${clock(date)}`
 }
 
+/** The day alone, of a moment in milliseconds. */
+export function showDay(ms: number): string {
+  return showDate(isoDay(new Date(ms)))
+}
+
 export function today(): string {
   return isoDay(new Date())
 }
@@ -51,7 +56,8 @@ function clock(date: Date): string {
   return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(date)
 }
 
-function isoDay(date: Date): string {
+/** YYYY-MM-DD by this device's clock. */
+export function isoDay(date: Date): string {
   const pad = (value: number) => String(value).padStart(2, "0")
   return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`
 }

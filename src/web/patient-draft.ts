@@ -1,5 +1,6 @@
 /** What a draft of the patient form holds: the fields as typed, and the version of the record they were typed over. */
 import type { PatientFields } from "../client/views.ts"
+import type { RecordId } from "./record-id.ts"
 
 export interface PatientDraft {
   /** The entry whose form was opened; null for a new record. */
@@ -34,4 +35,16 @@ export function parseDraft(text: string | null): PatientDraft | null {
 function isFields(value: unknown): value is PatientFields {
   if (typeof value !== "object" || value === null) return false
   return fieldNames.every((name) => typeof (value as Record<string, unknown>)[name] === "string")
+}
+
+/** The name under which what is typed over a record is kept. */
+export function draftName(id: RecordId): string {
+  return `record/${id}`
+}
+
+const labels = { firstName: "First name", lastName: "Last name", birthDate: "Date of birth", diagnosis: "Diagnosis" }
+
+/** The fields as they were typed, for somebody who can no longer save them. */
+export function draftText({ values }: PatientDraft): string {
+  return `Not saved:\n\n${fieldNames.map((name) => `${labels[name]}: ${values[name]}\n`).join("")}`
 }

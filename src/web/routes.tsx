@@ -4,6 +4,7 @@ import { useApp } from "./app.ts"
 import { NotFound } from "./parts/not-found.tsx"
 import { Tampered } from "./parts/tampered.tsx"
 import { LoginScreen } from "./screens/login.tsx"
+import type { ShareDraft, WayBack } from "./share-draft.ts"
 import { useStore } from "./store.ts"
 
 function Root() {
@@ -41,25 +42,66 @@ const newRecord = createRoute({
   path: "/records/new",
   component: lazyRouteComponent(() => import("./screens/new-record.tsx"), "NewRecordScreen"),
 })
+/** What all tabs of a record share: it is read once, and its identity strip stays. */
 const record = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id",
   component: lazyRouteComponent(() => import("./screens/record.tsx"), "RecordScreen"),
+})
+const overview = createRoute({
+  getParentRoute: () => record,
+  path: "/",
+  component: lazyRouteComponent(() => import("./screens/record.tsx"), "OverviewTab"),
+})
+const history = createRoute({
+  getParentRoute: () => record,
+  path: "/history",
+  component: lazyRouteComponent(() => import("./screens/history.tsx"), "HistoryTab"),
+})
+const sharing = createRoute({
+  getParentRoute: () => record,
+  path: "/sharing",
+  component: lazyRouteComponent(() => import("./screens/sharing.tsx"), "SharingTab"),
+})
+const recordActivity = createRoute({
+  getParentRoute: () => record,
+  path: "/activity",
+  component: lazyRouteComponent(() => import("./screens/activity.tsx"), "RecordActivityTab"),
 })
 const editRecord = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id/edit",
   component: lazyRouteComponent(() => import("./screens/edit-record.tsx"), "EditRecordScreen"),
 })
-const history = createRoute({
-  getParentRoute: () => inside,
-  path: "/records/$id/history",
-  component: lazyRouteComponent(() => import("./screens/history.tsx"), "HistoryScreen"),
-})
 const version = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id/history/$seq",
   component: lazyRouteComponent(() => import("./screens/record.tsx"), "VersionScreen"),
+})
+const share = createRoute({
+  getParentRoute: () => inside,
+  path: "/share",
+  component: lazyRouteComponent(() => import("./screens/share.tsx"), "ShareScreen"),
+})
+const invitations = createRoute({
+  getParentRoute: () => inside,
+  path: "/invitations",
+  component: lazyRouteComponent(() => import("./screens/invitations.tsx"), "InvitationsScreen"),
+})
+const activity = createRoute({
+  getParentRoute: () => inside,
+  path: "/activity",
+  component: lazyRouteComponent(() => import("./screens/activity.tsx"), "ActivityScreen"),
+})
+const colleagues = createRoute({
+  getParentRoute: () => inside,
+  path: "/colleagues",
+  component: lazyRouteComponent(() => import("./screens/colleagues.tsx"), "ColleaguesScreen"),
+})
+const colleague = createRoute({
+  getParentRoute: () => inside,
+  path: "/colleagues/$username",
+  component: lazyRouteComponent(() => import("./screens/colleague.tsx"), "ColleagueScreen"),
 })
 const importPage = createRoute({
   getParentRoute: () => inside,
@@ -76,7 +118,20 @@ const routeTree = rootRoute.addChildren([
   login,
   register,
   recover,
-  inside.addChildren([home, newRecord, record, editRecord, history, version, importPage, settings]),
+  inside.addChildren([
+    home,
+    newRecord,
+    record.addChildren([overview, history, sharing, recordActivity]),
+    editRecord,
+    version,
+    importPage,
+    share,
+    invitations,
+    activity,
+    colleagues,
+    colleague,
+    settings,
+  ]),
 ])
 
 export function createAppRouter() {
@@ -92,5 +147,8 @@ declare module "@tanstack/react-router" {
     next?: string
     /** Set after a save that was put together with somebody else's. */
     merged?: boolean
+    /** What was being shared before a colleague had to be verified, and where. */
+    back?: WayBack
+    share?: ShareDraft
   }
 }

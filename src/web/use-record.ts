@@ -10,53 +10,78 @@ export type RecordState =
   | { readonly state: "ready"; readonly record: RecordView }
   | { readonly state: "tampered"; readonly view: TamperedView }
   | { readonly state: "failed"; readonly error: AppError }
+  /** It was open here, and may no longer be read. */
+  | { readonly state: "gone"; readonly id: RecordId }
+
+/** Calls back when the worker has heard that a record changed. */
+export function useRecordChange(id: RecordId | null, onChange: () => void): void {
+  const { recordChanged } = useApp()
+  useEffect(() => {
+    const listener = (changed: string) => {
+      if (changed === id) onChange()
+    }
+    recordChanged.add(listener)
+    return () => {
+      recordChanged.delete(listener)
+    }
+  }, [recordChanged, id, onChange])
+}
 
 /** @param live whether a change from elsewhere is shown at once; a form keeps what it was opened with. */
 export function useRecord(id: RecordId | null, seq?: number, live = true): { now: RecordState; reload: () => void } {
-  const { api, recordChanged } = useApp()
-  const [now, setNow] = useState<RecordState>({ state: "loading" })
+  const { api, flushers } = useApp()
+  const [{ of, now }, setAnswer] = useState<{ of: string; now: RecordState }>({ of: "", now: { state: "loading" } })
   const [turn, setTurn] = useState(0)
   const reload = useCallback(() => setTurn((before) => before + 1), [])
+  const asked = `${id}/${seq}`
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `turn` asks again
   useEffect(() => {
-    let gone = false
+    let stale = false
     const load = async (): Promise<RecordState> => {
       if (!id) return { state: "failed", error: new AppError("NOT_ALLOWED") }
       try {
         return { state: "ready", record: await (seq === undefined ? api.record(id) : api.record(id, seq)) }
       } catch (cause) {
         const error = cause instanceof AppError ? cause : new AppError("UNAVAILABLE", undefined, { cause })
-        return error.is("TAMPERED")
-          ? { state: "tampered", view: await evidence(id, error) }
-          : { state: "failed", error }
+        if (error.is("TAMPERED")) return { state: "tampered", view: await evidenceOf(api, id, error) }
+        return { state: "failed", error }
       }
     }
-    const evidence = async (record: RecordId, error: AppError): Promise<TamperedView> =>
-      (await api.tampered(record).catch(() => null)) ?? {
-        code: error.code,
-        expected: "A record that fits its own signed history.",
-        found: error.message,
-        evidence: error.code,
-      }
-    void load().then((state) => {
-      if (!gone) setNow(state)
+    void load().then(async (next) => {
+      // A change may take a form away: what is being typed is sealed before that.
+      if (turn > 0) await Promise.allSettled([...flushers].map((flush) => flush()))
+      if (stale) return
+      setAnswer((before) => ({ of: asked, now: before.of === asked ? after(before.now, next, id) : next }))
     })
     return () => {
-      gone = true
+      stale = true
     }
   }, [api, id, seq, turn])
 
-  useEffect(() => {
-    if (!live) return
-    const onChange = (changed: string) => {
-      if (changed === id) reload()
-    }
-    recordChanged.add(onChange)
-    return () => {
-      recordChanged.delete(onChange)
-    }
-  }, [recordChanged, id, live, reload])
+  useRecordChange(live ? id : null, reload)
+  return { now: of === asked ? now : { state: "loading" }, reload }
+}
 
-  return { now, reload }
+function after(before: RecordState, next: RecordState, id: RecordId | null): RecordState {
+  if (next.state !== "failed" || !id) return next
+  const wasOpen = before.state === "ready" || before.state === "gone"
+  if (next.error.code === "NOT_ALLOWED" && wasOpen) return { state: "gone", id }
+  // A server that cannot be reached for a moment takes nothing away from what is shown.
+  return next.error.is("UNAVAILABLE") && before.state === "ready" ? before : next
+}
+
+async function evidenceOf(
+  api: { tampered(id: RecordId): Promise<TamperedView | null> },
+  record: RecordId,
+  error: AppError,
+): Promise<TamperedView> {
+  return (
+    (await api.tampered(record).catch(() => null)) ?? {
+      code: error.code,
+      expected: "A record that fits its own signed history.",
+      found: error.message,
+      evidence: error.code,
+    }
+  )
 }

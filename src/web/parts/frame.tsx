@@ -1,10 +1,14 @@
-import IconFileImport from "@tabler/icons-react/dist/esm/icons/IconFileImport.mjs"
+import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs"
+import IconMail from "@tabler/icons-react/dist/esm/icons/IconMail.mjs"
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs"
 import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs"
 import { Link, useRouterState } from "@tanstack/react-router"
 import type { ReactNode } from "react"
 import type { Account } from "../../client/views.ts"
+import { useApp } from "../app.ts"
+import { useStore } from "../store.ts"
 import classes from "./frame.module.css"
+import { Hidden } from "./hidden.tsx"
 import { PhysicianMenu } from "./physician-menu.tsx"
 import { SearchBox } from "./search-box.tsx"
 import { Skeleton } from "./skeleton.tsx"
@@ -13,9 +17,18 @@ import { Wordmark } from "./wordmark.tsx"
 
 const places = [
   { to: "/", label: "Patients", icon: IconUsers },
-  { to: "/import", label: "Import", icon: IconFileImport },
+  { to: "/invitations", label: "Invitations", icon: IconMail },
+  { to: "/activity", label: "Activity", icon: IconActivity },
   { to: "/settings", label: "Settings", icon: IconSettings },
 ] as const
+
+/** Pages that are reached from another place belong to it. */
+const under: readonly (readonly [beginning: string, place: string])[] = [
+  ["/records", "/"],
+  ["/import", "/"],
+  ["/share", "/"],
+  ["/colleagues", "/settings"],
+]
 
 interface FrameProps {
   /** Null while the worker has not answered yet: the frame is there at once. */
@@ -25,7 +38,7 @@ interface FrameProps {
 
 export function Frame({ account, children }: FrameProps) {
   const path = useRouterState({ select: (state) => state.location.pathname })
-  const here = path.startsWith("/records") ? "/" : path
+  const here = under.find(([beginning]) => path.startsWith(beginning))?.[1] ?? path
   return (
     <div className={classes.frame}>
       <a className={classes.skip} href="#main">
@@ -40,7 +53,8 @@ export function Frame({ account, children }: FrameProps) {
             <li key={to}>
               <Link to={to} className={classes.place} activeProps={{}} aria-current={to === here ? "page" : undefined}>
                 <PlaceIcon size={20} stroke={1.75} aria-hidden="true" />
-                {label}
+                <span>{label}</span>
+                {to === "/invitations" && <Waiting />}
               </Link>
             </li>
           ))}
@@ -55,5 +69,16 @@ export function Frame({ account, children }: FrameProps) {
         {account ? children : <Skeleton lines={8} heading />}
       </main>
     </div>
+  )
+}
+
+function Waiting() {
+  const { count } = useStore(useApp().invitations)
+  if (count === 0) return null
+  return (
+    <span className={classes.waiting}>
+      {count > 999 ? "999+" : count}
+      <Hidden> waiting</Hidden>
+    </span>
   )
 }

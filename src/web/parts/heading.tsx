@@ -15,7 +15,9 @@ export function Heading({ tab, level = 1, children }: HeadingProps) {
     document.title = `${tab} · Healthcrypt`
     const holder = document.activeElement
     const typing = holder instanceof HTMLInputElement || holder instanceof HTMLTextAreaElement
-    if (!typing) ref.current?.focus({ preventScroll: true })
+    // Whoever moves along a row of tabs stays there.
+    const choosing = holder?.closest("[data-tabs]") != null
+    if (!typing && !choosing) ref.current?.focus({ preventScroll: true })
   }, [tab])
   const Tag = level === 1 ? "h1" : "h2"
   return (

@@ -1,10 +1,18 @@
+import type { ReactNode } from "react"
 import type { RecordView } from "../../client/views.ts"
 import { ageOf, showDate } from "../dates.ts"
 import { Heading } from "./heading.tsx"
 import classes from "./identity-strip.module.css"
 
+interface IdentityStripProps {
+  record: RecordView
+  tab?: string
+  /** The tabs, which stay in sight too. */
+  children?: ReactNode
+}
+
 /** Whose record this is: stays in sight while one scrolls. Allergies are the only red on the page. */
-export function IdentityStrip({ record, tab = "Record" }: { record: RecordView; tab?: string }) {
+export function IdentityStrip({ record, tab = "Record", children }: IdentityStripProps) {
   const age = ageOf(record.birthDate, record.deceased.length >= 10 ? record.deceased.slice(0, 10) : undefined)
   const identifier = record.identifiers.find(({ label }) => /medical record/i.test(label)) ?? record.identifiers[0]
   const name = [record.firstName, record.lastName].filter(Boolean).join(" ") || "(no name)"
@@ -34,6 +42,7 @@ export function IdentityStrip({ record, tab = "Record" }: { record: RecordView; 
           <strong>Allergies</strong> {record.allergies.join(" · ")}
         </p>
       )}
+      {children}
     </div>
   )
 }

@@ -3,9 +3,11 @@ import { Link } from "@tanstack/react-router"
 import { useWindowVirtualizer } from "@tanstack/react-virtual"
 import { type KeyboardEvent, useEffect, useLayoutEffect, useReducer, useRef, useState } from "react"
 import type { HomeRow, HomeSort } from "../../client/views.ts"
-import { useApp } from "../app.ts"
+import { type Selection, useApp } from "../app.ts"
 import { ageOf, showDate, showWhen } from "../dates.ts"
 import { type HomeView, rowAt } from "../home-list.ts"
+import { useStore } from "../store.ts"
+import { Hidden } from "./hidden.tsx"
 import classes from "./patient-table.module.css"
 
 const columns: readonly { sort: HomeSort; label: string }[] = [
@@ -17,7 +19,8 @@ const columns: readonly { sort: HomeSort; label: string }[] = [
 
 /** Ten thousand rows, of which only those in sight exist. One tab stop; the arrow keys move inside. */
 export function PatientTable({ view }: { view: HomeView }) {
-  const { home } = useApp()
+  const { home, selection } = useApp()
+  const { on: selecting, ids: selected } = useStore(selection)
   const body = useRef<HTMLTableSectionElement>(null)
   const narrow = useMediaQuery("(max-width: 767px)", undefined, { getInitialValueInEffect: false })
   const [margin, setMargin] = useState(0)
@@ -71,7 +74,12 @@ export function PatientTable({ view }: { view: HomeView }) {
             className={classes.row}
             style={{ height: size, transform: `translateY(${top - margin}px)` }}
           >
-            <Cells row={rowAt(view, index)} reachable={index === current || (current < start && index === start)} />
+            <Cells
+              row={rowAt(view, index)}
+              reachable={index === current || (current < start && index === start)}
+              selecting={selecting}
+              selected={selected}
+            />
           </tr>
         ))}
       </tbody>
@@ -79,7 +87,14 @@ export function PatientTable({ view }: { view: HomeView }) {
   )
 }
 
-function Cells({ row, reachable }: { row: HomeRow | null; reachable: boolean }) {
+interface CellsProps {
+  row: HomeRow | null
+  reachable: boolean
+  selecting: boolean
+  selected: Selection["ids"]
+}
+
+function Cells({ row, reachable, selecting, selected }: CellsProps) {
   if (!row) {
     return (
       <td className={classes.coming} colSpan={4}>
@@ -92,10 +107,16 @@ function Cells({ row, reachable }: { row: HomeRow | null; reachable: boolean }) 
   return (
     <>
       <td className={classes.name}>
-        <Link to="/records/$id" params={{ id: row.id }} className={classes.link} tabIndex={reachable ? 0 : -1}>
-          {nameOf(row)}
-        </Link>
+        {selecting ? (
+          <Tick row={row} reachable={reachable} selected={selected} />
+        ) : (
+          <Link to="/records/$id" params={{ id: row.id }} className={classes.link} tabIndex={reachable ? 0 : -1}>
+            {nameOf(row)}
+          </Link>
+        )}
         {row.archived && <span className={classes.tag}>archived</span>}
+        {row.role === "reader" && <span className={classes.tag}>read only</span>}
+        {row.sharedWith.length > 0 && <SharedWith names={row.sharedWith} />}
       </td>
       <td className={classes.birthDate}>
         <time dateTime={row.birthDate}>{showDate(row.birthDate)}</time>
@@ -107,6 +128,38 @@ function Cells({ row, reachable }: { row: HomeRow | null; reachable: boolean }) 
       </td>
       <td className={classes.updated}>{showWhen(row.updated)}</td>
     </>
+  )
+}
+
+/** The whole row ticks the record. Only an owner can share one. */
+function Tick({ row, reachable, selected }: { row: HomeRow; reachable: boolean; selected: Selection["ids"] }) {
+  const { selection } = useApp()
+  const toggle = () => {
+    const ids = new Set(selected)
+    if (!ids.delete(row.id)) ids.add(row.id)
+    selection.set({ on: true, ids })
+  }
+  return (
+    <label className={classes.tick}>
+      <input
+        type="checkbox"
+        checked={selected.has(row.id)}
+        disabled={row.role !== "owner"}
+        tabIndex={reachable ? 0 : -1}
+        onChange={toggle}
+      />
+      {nameOf(row)}
+      {row.role !== "owner" && <Hidden> (only its owner can share it)</Hidden>}
+    </label>
+  )
+}
+
+function SharedWith({ names: [first = "", ...others] }: { names: readonly string[] }) {
+  return (
+    <span className={classes.shared}>
+      with {first}
+      {others.length > 0 && ` +${others.length}`}
+    </span>
   )
 }
 
@@ -127,7 +180,7 @@ function useRowKeys(
   // The row may only be drawn after the scroll: so this runs after every draw until the link is there.
   useEffect(() => {
     if (pending.current === null) return
-    const link = body.current?.querySelector<HTMLElement>(`[data-index="${pending.current}"] a`)
+    const link = body.current?.querySelector<HTMLElement>(`[data-index="${pending.current}"] :is(a, input)`)
     if (!link) return
     pending.current = null
     link.focus({ preventScroll: true })

@@ -7,12 +7,12 @@ import { saveFile } from "../save-file.ts"
 import { ButtonLink } from "./button-link.tsx"
 import { Notice } from "./notice.tsx"
 
-/** What can be done with a whole record. Archiving is an entry like any other and can be undone at once. */
+/** What can be done with a whole record; a reader is offered no editing. Archiving is an entry like any other and can be undone at once. */
 export function RecordActions({ record, onChange }: { record: RecordView; onChange: () => void }) {
   const { api, work } = useApp()
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState<"" | "export" | "archive">("")
-  const { id, archived } = record
+  const { id, archived, role } = record
 
   const attempt = async (what: "export" | "archive", run: () => Promise<void>) => {
     setBusy(what)
@@ -38,18 +38,19 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
 
   return (
     <>
-      <ButtonLink to="/records/$id/edit" params={{ id }}>
-        Edit
-      </ButtonLink>
-      <ButtonLink to="/records/$id/history" params={{ id }} variant="default">
-        History
-      </ButtonLink>
+      {role !== "reader" && (
+        <ButtonLink to="/records/$id/edit" params={{ id }}>
+          Edit
+        </ButtonLink>
+      )}
       <Button variant="default" loading={busy === "export"} onClick={() => void attempt("export", exportRecord)}>
         Export
       </Button>
-      <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
-        {archived ? "Restore" : "Archive"}
-      </Button>
+      {role !== "reader" && (
+        <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
+          {archived ? "Restore" : "Archive"}
+        </Button>
+      )}
       {problem && (
         <Notice tone="danger" live>
           {problem}

@@ -2,6 +2,8 @@ import { Link } from "@tanstack/react-router"
 import { Fragment } from "react"
 import type { RecordState } from "../use-record.ts"
 import { Heading } from "./heading.tsx"
+import { KeptDraft } from "./kept-draft.tsx"
+import classes from "./record-gate.module.css"
 import { RetryNotice } from "./retry-notice.tsx"
 import { Skeleton } from "./skeleton.tsx"
 import { Tampered } from "./tampered.tsx"
@@ -15,6 +17,18 @@ interface RecordGateProps {
 export function RecordGate({ now, reload }: RecordGateProps) {
   if (now.state === "loading") return <Skeleton lines={6} heading />
   if (now.state === "tampered") return <Tampered view={now.view} inside />
+  if (now.state === "gone") {
+    return (
+      <div className={classes.gone}>
+        <Heading tab="Record">You can no longer read this record</Heading>
+        <p>An owner has taken you off it, your time has ended, or you have left it. It is gone from your patients.</p>
+        <KeptDraft id={now.id} />
+        <p>
+          <Link to="/">Go to your patients</Link>
+        </p>
+      </div>
+    )
+  }
   if (now.error.is("UNAVAILABLE")) {
     return (
       <Fragment>

@@ -25,6 +25,7 @@ export function Tampered({ view, inside = false }: { view: TamperedView; inside?
           <dt>Whom to call</dt>
           <dd>
             The person who runs your server, by telephone or face to face. Give them the code above and the evidence.
+            {inside && " Nothing of this record is shown until then; your other records go on working."}
           </dd>
         </dl>
         <Button size="md" color="red" onClick={() => saveFile("healthcrypt-evidence.txt", "text/plain", view.evidence)}>
@@ -36,15 +37,28 @@ export function Tampered({ view, inside = false }: { view: TamperedView; inside?
   )
 }
 
+/** The likely and the bad, both: nobody can tell from here which one it is. */
 function meaning(code: TamperedView["code"]): string {
   if (code === "TAMPERED_ROLLBACK") {
     return "An old copy of the database may have been put back, on purpose or after a failure."
   }
-  if (code === "TAMPERED_FORK" || code === "TAMPERED_LOG") {
-    return "The server may be showing different histories to different people, or its log may be damaged."
+  if (code === "TAMPERED_FORK") {
+    return "The server may be showing different histories to different people."
+  }
+  if (code === "TAMPERED_LOG") {
+    return "The server may be leaving out or changing what happened, or its log may be damaged."
   }
   if (code === "TAMPERED_PRACTICE") {
     return "You may be on another server than the one you registered with: check the address first."
+  }
+  if (code === "TAMPERED_IDENTITY") {
+    return "Somebody may be passing off other keys as a physician’s, or the server may have kept an old state of them."
+  }
+  if (code === "TAMPERED_GRANT" || code === "TAMPERED_KEY") {
+    return "Keys may have been exchanged on the way, so that somebody else could read along, or sent damaged."
+  }
+  if (code === "TAMPERED_CHAIN" || code === "TAMPERED_SIGNATURE") {
+    return "Somebody may have changed, left out or added an entry who may not, or stored data may be damaged."
   }
   return "Stored data may have been damaged by a failing disk, or changed by somebody who may not."
 }

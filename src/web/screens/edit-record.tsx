@@ -1,24 +1,47 @@
-import { useNavigate, useParams } from "@tanstack/react-router"
-import { useState } from "react"
+import { Link, useNavigate, useParams } from "@tanstack/react-router"
+import { useRef, useState } from "react"
 import type { PatientFields, RecordView, SaveResult } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Conflict } from "../parts/conflict.tsx"
 import { Heading } from "../parts/heading.tsx"
+import { KeptDraft } from "../parts/kept-draft.tsx"
+import { Notice } from "../parts/notice.tsx"
 import { PatientForm } from "../parts/patient-form.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
-import { parseDraft } from "../patient-draft.ts"
+import { draftName, parseDraft } from "../patient-draft.ts"
 import { asRecordId } from "../record-id.ts"
+import { useAnswer } from "../use-answer.ts"
 import { useKeptDraft } from "../use-draft.ts"
 import { useRecord } from "../use-record.ts"
 import classes from "./edit.module.css"
 
 export function EditRecordScreen() {
   const params = useParams({ from: "/inside/records/$id/edit" })
-  const { now, reload } = useRecord(asRecordId(params.id), undefined, false)
+  const id = asRecordId(params.id)
+  const { now, reload } = useRecord(id)
+  // The form keeps what it was opened with; what comes meanwhile is told beside it.
+  const opened = useRef<RecordView | null>(null)
   if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
-  return <Edit key={now.record.id} record={now.record} />
+  if (opened.current?.id !== now.record.id) opened.current = now.record
+  if (now.record.role === "reader") return <OnlyReading record={now.record} />
+  return <Edit key={now.record.id} record={opened.current} head={now.record.head} />
+}
+
+function OnlyReading({ record: { id } }: { record: RecordView }) {
+  return (
+    <div className={classes.page}>
+      <Heading tab="Record">You may read this record, not write in it</Heading>
+      <p className={classes.reading}>Ask one of its owners to make you a writer.</p>
+      <KeptDraft id={id} />
+      <p className={classes.reading}>
+        <Link to="/records/$id" params={{ id }}>
+          Back to the record
+        </Link>
+      </p>
+    </div>
+  )
 }
 
 interface Clash {
@@ -28,12 +51,13 @@ interface Clash {
   readonly leave: () => Promise<void>
 }
 
-function Edit({ record }: { record: RecordView }) {
+function Edit({ record, head }: { record: RecordView; head: number }) {
   const { api } = useApp()
   const navigate = useNavigate()
   const { id } = record
-  const draftName = `record/${id}`
-  const kept = useKeptDraft(draftName)
+  const name = draftName(id)
+  const kept = useKeptDraft(name)
+  const others = useOthers(record, head)
   const [clash, setClash] = useState<Clash | null>(null)
 
   const settle = async (result: SaveResult, fields: PatientFields, base: number, leave: () => Promise<void>) => {
@@ -63,9 +87,16 @@ function Edit({ record }: { record: RecordView }) {
           onBack={() => setClash(null)}
         />
       )}
+      {others && !clash && (
+        <div className={classes.others}>
+          <Notice tone="amber" live>
+            {others} changed this record just now. Your changes are kept, and merged with theirs when you save.
+          </Notice>
+        </div>
+      )}
       <div hidden={clash !== null}>
         <PatientForm
-          draftName={draftName}
+          draftName={name}
           base={record.seq}
           initial={record.form}
           kept={parseDraft(kept)}
@@ -80,4 +111,12 @@ function Edit({ record }: { record: RecordView }) {
       </div>
     </div>
   )
+}
+
+/** Who else has written since the form was opened; "" where nobody has. */
+function useOthers({ id, seq }: RecordView, head: number): string {
+  const { api } = useApp()
+  const { value } = useAnswer(`${id}/${head}`, async () => (head > seq ? api.history(id) : []))
+  const authors = (value ?? []).filter((item) => item.seq > seq && item.author !== "You").map(({ author }) => author)
+  return [...new Set(authors)].join(", ")
 }

@@ -1,39 +1,21 @@
-import { Link, useParams } from "@tanstack/react-router"
+import { Link } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
 import type { HistoryItem } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
-import { ButtonLink } from "../parts/button-link.tsx"
 import { Hidden } from "../parts/hidden.tsx"
-import { IdentityStrip } from "../parts/identity-strip.tsx"
 import { Notice } from "../parts/notice.tsx"
-import { RecordGate } from "../parts/record-gate.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
-import { asRecordId, type RecordId } from "../record-id.ts"
-import { useRecord } from "../use-record.ts"
+import { useOpenRecord } from "../record-context.ts"
+import type { RecordId } from "../record-id.ts"
 import classes from "./history.module.css"
 
 const clocksApartMs = 5 * 60_000
 
-export function HistoryScreen() {
-  const params = useParams({ from: "/inside/records/$id/history" })
-  const id = asRecordId(params.id)
-  const { now, reload } = useRecord(id)
-  if (!id || now.state !== "ready") {
-    return now.state === "ready" ? null : <RecordGate now={now} reload={reload} />
-  }
-  return (
-    <>
-      <IdentityStrip record={now.record} tab="History" />
-      <div className={classes.actions}>
-        <ButtonLink to="/records/$id" params={{ id }} variant="default">
-          Overview
-        </ButtonLink>
-      </div>
-      <Timeline id={id} head={now.record.head} />
-    </>
-  )
+export function HistoryTab() {
+  const { record } = useOpenRecord()
+  return <Timeline id={record.id} head={record.head} />
 }
 
 function Timeline({ id, head }: { id: RecordId; head: number }) {
@@ -80,8 +62,16 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
         {apart && <span className={classes.apart}> · the server says {showMoment(item.serverTime)}</span>}
       </p>
       <p className={classes.what}>
-        <strong>{item.author || "Unknown author"}</strong> {deed(item)}
+        <strong>{item.author || "Unknown author"}</strong>
+        {item.name && item.author !== "You" && <span className={classes.name}> {item.name}</span>} {deed(item)}
       </p>
+      {item.sharing.length > 0 && (
+        <ul className={classes.sharing}>
+          {item.sharing.map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      )}
       {!item.readable && <p className={classes.apart}>What this entry says cannot be read.</p>}
       {item.changes.length > 0 && (
         <dl className={classes.changes}>

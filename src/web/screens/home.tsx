@@ -1,7 +1,8 @@
+import { Button } from "@mantine/core"
 import IconUserPlus from "@tabler/icons-react/dist/esm/icons/IconUserPlus.mjs"
 import { Link } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
-import { useApp, useSession } from "../app.ts"
+import { nothingSelected, useApp, useSession } from "../app.ts"
 import { count } from "../dates.ts"
 import type { HomeView } from "../home-list.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
@@ -9,6 +10,7 @@ import { Heading } from "../parts/heading.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { PatientTable } from "../parts/patient-table.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
+import { SelectionBar } from "../parts/selection-bar.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useStore } from "../store.ts"
 import classes from "./home.module.css"
@@ -31,9 +33,14 @@ export function HomeScreen() {
       <div className={classes.head}>
         <Heading tab="Patients">Welcome, {name}</Heading>
         {!first && (
-          <ButtonLink to="/records/new" leftSection={<IconUserPlus size={18} stroke={1.75} aria-hidden="true" />}>
-            New patient
-          </ButtonLink>
+          <div className={classes.doors}>
+            <ButtonLink to="/import" variant="default">
+              Import
+            </ButtonLink>
+            <ButtonLink to="/records/new" leftSection={<IconUserPlus size={18} stroke={1.75} aria-hidden="true" />}>
+              New patient
+            </ButtonLink>
+          </div>
         )}
       </div>
       {account.state === "signed-in" && !account.wordsConfirmed && <WordsNotice />}
@@ -59,7 +66,8 @@ function useFirstRun(none: boolean): boolean | "asking" {
 }
 
 function Patients({ view }: { view: HomeView }) {
-  const { home } = useApp()
+  const { home, selection } = useApp()
+  const { on: selecting } = useStore(selection)
   return (
     <>
       <div className={classes.line}>
@@ -73,6 +81,16 @@ function Patients({ view }: { view: HomeView }) {
           />
           Show archived
         </label>
+        {view.matching > 0 && (
+          <Button
+            size="xs"
+            variant="default"
+            aria-pressed={selecting}
+            onClick={() => selection.set({ ...nothingSelected, on: !selecting })}
+          >
+            Select
+          </Button>
+        )}
       </div>
       {view.error && <RetryNotice error={view.error} onRetry={() => home.rosterMoved(true)} />}
       {view.refused.length > 0 && <RefusedNotice refused={view.refused} />}
@@ -84,6 +102,7 @@ function Patients({ view }: { view: HomeView }) {
         <Nobody view={view} />
       ) : null}
       {view.loaded && !view.complete && !view.error && view.matching < 12 && <Skeleton lines={6} />}
+      {selecting && <SelectionBar view={view} />}
     </>
   )
 }
@@ -170,13 +189,15 @@ function RefusedNotice({ refused }: { refused: HomeView["refused"] }) {
   )
 }
 
+const typedInto = "input:not([type=checkbox]), textarea, select, [role=menu], dialog"
+
 /** A printable key pressed anywhere on the page goes into the search box. */
 function useTypingSearches(): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1 || event.key === " ") return
       const target = event.target
-      if (target instanceof HTMLElement && target.closest("input, textarea, select, [role=menu], dialog")) return
+      if (target instanceof HTMLElement && target.closest(typedInto)) return
       document.getElementById("search")?.focus()
     }
     addEventListener("keydown", onKey)

@@ -2,9 +2,9 @@ import { Button } from "@mantine/core"
 import { type DragEvent, useRef, useState } from "react"
 import { useApp } from "../app.ts"
 import { count } from "../dates.ts"
-import type { ImportState } from "../imports.ts"
 import { Heading } from "../parts/heading.tsx"
 import { ImportReportList } from "../parts/import-report.tsx"
+import { Progress } from "../parts/progress.tsx"
 import { useStore } from "../store.ts"
 import classes from "./import.module.css"
 
@@ -32,7 +32,19 @@ export function ImportScreen() {
         is stored.
       </p>
       {state.running ? (
-        <Progress state={state} onCancel={() => void imports.cancel()} />
+        <Progress
+          label="Import"
+          now={state.file}
+          fraction={state.fraction}
+          numbers={[
+            `${state.filesDone} of ${count(state.filesTotal, "file")}`,
+            count(state.resourcesDone, "resource"),
+            `${Math.round(state.rate).toLocaleString()} a second`,
+          ]}
+          timeLeft={state.timeLeft}
+          cancelling={state.cancelling}
+          onCancel={() => void imports.cancel()}
+        />
       ) : (
         // biome-ignore lint/a11y/noStaticElementInteractions: dropping is an extra; the button inside does the same
         <div
@@ -68,41 +80,4 @@ export function ImportScreen() {
       <ImportReportList reports={state.reports} running={state.running} />
     </div>
   )
-}
-
-function Progress({ state, onCancel }: { state: ImportState; onCancel: () => void }) {
-  const percent = Math.round(state.fraction * 100)
-  return (
-    <section className={classes.progress} aria-label="Progress">
-      <div className={classes.now}>
-        <p className={classes.file}>{state.file}</p>
-        <Button variant="default" size="xs" disabled={state.cancelling} onClick={onCancel}>
-          {state.cancelling ? "Cancelling…" : "Cancel"}
-        </Button>
-      </div>
-      <div
-        className={classes.bar}
-        role="progressbar"
-        aria-label="Import"
-        aria-valuenow={percent}
-        aria-valuemin={0}
-        aria-valuemax={100}
-      >
-        <div className={classes.done} style={{ transform: `scaleX(${state.fraction})` }} />
-      </div>
-      <ul className={classes.numbers}>
-        <li>
-          {state.filesDone} of {count(state.filesTotal, "file")}
-        </li>
-        <li>{count(state.resourcesDone, "resource")}</li>
-        <li>{Math.round(state.rate).toLocaleString()} a second</li>
-        <li>{state.timeLeft === null ? "…" : `${timeText(state.timeLeft)} left`}</li>
-      </ul>
-    </section>
-  )
-}
-
-function timeText(seconds: number): string {
-  if (seconds < 60) return count(Math.max(1, Math.ceil(seconds)), "second")
-  return count(Math.ceil(seconds / 60), "minute")
 }

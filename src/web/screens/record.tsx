@@ -1,5 +1,6 @@
-import { useParams, useRouterState } from "@tanstack/react-router"
+import { Link, Outlet, useParams, useRouterState } from "@tanstack/react-router"
 import type { RecordView } from "../../client/views.ts"
+import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Diagnoses } from "../parts/diagnoses.tsx"
@@ -7,18 +8,37 @@ import { IdentityStrip } from "../parts/identity-strip.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { RecordActions } from "../parts/record-actions.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
+import { type RecordTab, RecordTabs } from "../parts/record-tabs.tsx"
 import { ResourceGroup } from "../parts/resource-group.tsx"
+import { RecordProvider, useOpenRecord } from "../record-context.ts"
 import { asRecordId } from "../record-id.ts"
+import { useAnswer } from "../use-answer.ts"
 import { useRecord } from "../use-record.ts"
 import classes from "./record.module.css"
 
+/** What stays while the tabs change: whose record it is, and the way to the others. */
 export function RecordScreen() {
   const { id } = useParams({ from: "/inside/records/$id" })
   const { now, reload } = useRecord(asRecordId(id))
+  const path = useRouterState({ select: (state) => state.location.pathname })
   if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
+  const { record } = now
+  const tab = tabAt(path)
   return (
-    <Overview record={now.record}>
-      <RecordActions record={now.record} onChange={reload} />
+    <RecordProvider value={{ record, reload }}>
+      <IdentityStrip record={record} tab={tab === "Overview" ? "Record" : tab}>
+        <RecordTabs id={record.id} current={tab} />
+      </IdentityStrip>
+      <Outlet />
+    </RecordProvider>
+  )
+}
+
+export function OverviewTab() {
+  const { record, reload } = useOpenRecord()
+  return (
+    <Overview record={record}>
+      <RecordActions record={record} onChange={reload} />
     </Overview>
   )
 }
@@ -31,23 +51,31 @@ export function VersionScreen() {
   if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
   const { record } = now
   return (
-    <Overview record={record}>
-      <ButtonLink to="/records/$id/history" params={{ id: record.id }} variant="default">
-        History
-      </ButtonLink>
-      <ButtonLink to="/records/$id" params={{ id: record.id }} variant="default">
-        Newest version
-      </ButtonLink>
-    </Overview>
+    <>
+      <IdentityStrip record={record} tab="Earlier version">
+        <RecordTabs id={record.id} current="History" />
+      </IdentityStrip>
+      <Overview record={record}>
+        <ButtonLink to="/records/$id" params={{ id: record.id }} variant="default">
+          Newest version
+        </ButtonLink>
+      </Overview>
+    </>
   )
+}
+
+function tabAt(path: string): RecordTab {
+  if (path.endsWith("/history")) return "History"
+  if (path.endsWith("/sharing")) return "Sharing"
+  return path.endsWith("/activity") ? "Activity" : "Overview"
 }
 
 function Overview({ record, children }: { record: RecordView; children: React.ReactNode }) {
   const merged = useRouterState({ select: (state) => state.location.state.merged }) === true
   return (
     <>
-      <IdentityStrip record={record} />
       <div className={classes.actions}>{children}</div>
+      {record.role === "reader" && record.seq === record.head && <ReaderLine record={record} />}
       <Notices record={record} merged={merged} />
       <div className={classes.columns}>
         <div className={classes.clinical}>
@@ -61,7 +89,12 @@ function Overview({ record, children }: { record: RecordView; children: React.Re
           <Facts title="Contact" facts={record.contact} />
           <section>
             <h2>Who can read this</h2>
-            <p className={classes.quiet}>{record.readers.join(", ") || "Only you"}</p>
+            <p className={classes.quiet}>
+              {record.readers.join(", ") || "Only you"} ·{" "}
+              <Link to="/records/$id/sharing" params={{ id: record.id }}>
+                Sharing
+              </Link>
+            </p>
           </section>
           <section>
             <h2>Last change</h2>
@@ -72,6 +105,18 @@ function Overview({ record, children }: { record: RecordView; children: React.Re
         </aside>
       </div>
     </>
+  )
+}
+
+/** Why there is nothing to edit here, and who could change that. */
+function ReaderLine({ record: { id, head } }: { record: RecordView }) {
+  const { api } = useApp()
+  const { value } = useAnswer(`${id}/${head}`, () => api.sharing(id))
+  const owners = value?.members.filter(({ role }) => role === "owner").map(({ colleague }) => colleague.username) ?? []
+  return (
+    <p className={classes.reader}>
+      You can read this record.{owners.length > 0 && ` It belongs to ${owners.join(", ")}.`}
+    </p>
   )
 }
 

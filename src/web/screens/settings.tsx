@@ -4,6 +4,7 @@ import { SegmentedControl, useMantineColorScheme } from "@mantine/core"
 import { useState } from "react"
 import { useApp, useSession } from "../app.ts"
 import { messageOf } from "../form-errors.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
 import { ChangePassword } from "../parts/change-password.tsx"
 import { Heading } from "../parts/heading.tsx"
 import { NewWords } from "../parts/new-words.tsx"
@@ -16,6 +17,20 @@ export function SettingsScreen() {
   return (
     <div className={classes.page}>
       <Heading tab="Settings">Settings</Heading>
+      <section className={classes.section}>
+        <h2>Colleagues</h2>
+        <p>Whom you have verified, and the numbers to compare before you share a record.</p>
+        <ButtonLink to="/colleagues" variant="default" className={classes.segments ?? ""}>
+          Colleagues
+        </ButtonLink>
+      </section>
+      <section className={classes.section}>
+        <h2>Sessions and devices</h2>
+        <p>Where you are signed in, with a button to end each.</p>
+        <ButtonLink to="/activity" variant="default" className={classes.segments ?? ""}>
+          Sessions
+        </ButtonLink>
+      </section>
       <section className={classes.section}>
         <h2 id="idle">Lock when idle</h2>
         <p>After this time without a key, a touch or a move of the mouse, this device asks for your password again.</p>

@@ -1,0 +1,92 @@
+/** What can be done with the lines of Activity before they are shown: filtering, sorting, counting by day, and a file of them. */
+import type { ActivityItem } from "../client/views.ts"
+import { toCsv } from "./csv.ts"
+import { isoDay } from "./dates.ts"
+
+export type ActivityKind = ActivityItem["kind"]
+export type ActivitySort = "time" | "actor" | "kind" | "detail"
+
+export interface ActivityFilter {
+  /** YYYY-MM-DD or "": the first and the last day that are shown. */
+  readonly from: string
+  readonly to: string
+  readonly kind: ActivityKind | ""
+}
+
+export interface Bar {
+  /** The first day it stands for, YYYY-MM-DD. */
+  readonly day: string
+  readonly count: number
+}
+
+export interface Bars {
+  readonly bars: readonly Bar[]
+  /** How many days a bar stands for. */
+  readonly days: number
+}
+
+export const kindWords: Record<ActivityKind, string> = {
+  opened: "Opened",
+  created: "Created",
+  wrote: "Wrote",
+  shared: "Changed sharing",
+  left: "Left",
+  accepted: "Accepted",
+  exported: "Exported",
+  "sign-in": "Signed in",
+  recover: "Recovered the account",
+  "end-session": "Ended a session",
+  unlocks: "Changed a way to sign in",
+  keyring: "Saved keys and settings",
+  other: "Other",
+}
+
+const barsAtMost = 92
+
+export function matches({ time, kind }: ActivityItem, filter: ActivityFilter): boolean {
+  const day = isoDay(new Date(time))
+  if (filter.kind !== "" && kind !== filter.kind) return false
+  return (filter.from === "" || day >= filter.from) && (filter.to === "" || day <= filter.to)
+}
+
+export function sorted(items: readonly ActivityItem[], by: ActivitySort, descending: boolean): ActivityItem[] {
+  const text = ({ kind, actor, detail }: ActivityItem) =>
+    by === "actor" ? actor : by === "kind" ? kindWords[kind] : detail
+  const order = (a: ActivityItem, b: ActivityItem) =>
+    by === "time" ? a.index - b.index : text(a).localeCompare(text(b))
+  return [...items].sort((a, b) => (descending ? order(b, a) : order(a, b)) || b.index - a.index)
+}
+
+/** Events a day from the first day to the last, empty days included; several days a bar where there would be too many.
+ * @param items none of them outside the two days */
+export function countByDay(items: readonly ActivityItem[], from: string, to: string): Bars {
+  const start = dayNumber(from)
+  const length = Math.max(1, dayNumber(to) - start + 1)
+  const days = Math.ceil(length / barsAtMost)
+  const counts = new Array<number>(Math.ceil(length / days)).fill(0)
+  for (const { time } of items) {
+    const at = Math.floor((dayNumber(isoDay(new Date(time))) - start) / days)
+    if (at >= 0 && at < counts.length) counts[at]! += 1
+  }
+  return { days, bars: counts.map((count, index) => ({ count, day: dayAt(start + index * days) })) }
+}
+
+/** Times in the file are UTC. */
+export function activityCsv(items: readonly ActivityItem[]): string {
+  const rows = items.map(({ index, time, kind, actor, detail }) => [
+    new Date(time).toISOString(),
+    actor,
+    kindWords[kind],
+    detail,
+    String(index),
+  ])
+  return toCsv([["Time", "Who", "What", "Detail", "Place in the log"], ...rows])
+}
+
+function dayNumber(day: string): number {
+  return Math.round(Date.parse(`${day}T00:00:00Z`) / 86_400_000)
+}
+
+function dayAt(number: number): string {
+  return new Date(number * 86_400_000).toISOString().slice(0, 10)
+}

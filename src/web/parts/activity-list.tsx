@@ -1,0 +1,111 @@
+import { Button, TextInput } from "@mantine/core"
+import { useEffect, useState } from "react"
+import {
+  type ActivityFilter,
+  type ActivityKind,
+  type ActivitySort,
+  activityCsv,
+  kindWords,
+  matches,
+  sorted,
+} from "../activity-lines.ts"
+import { count, isoDay, today } from "../dates.ts"
+import { saveFile } from "../save-file.ts"
+import type { Activity } from "../use-activity.ts"
+import { ActivityChart } from "./activity-chart.tsx"
+import classes from "./activity-list.module.css"
+import { ActivityTable } from "./activity-table.tsx"
+import { RetryNotice } from "./retry-notice.tsx"
+import { SelectField } from "./select-field.tsx"
+import { Skeleton } from "./skeleton.tsx"
+
+interface ActivityListProps {
+  activity: Activity
+  /** The kinds that can occur here. */
+  kinds: readonly ActivityKind[]
+  /** The name of the file that is exported: nothing of a patient. */
+  file: string
+}
+
+const everything: ActivityFilter = { from: "", to: "", kind: "" }
+
+/** Who did what, and when; by period and kind, as a drawing, as lines, and as a file. */
+export function ActivityList({ activity, kinds, file }: ActivityListProps) {
+  const { items, more, loaded, loading, error, readMore } = activity
+  const [filter, setFilter] = useState(everything)
+  const [sort, setSort] = useState<{ by: ActivitySort; descending: boolean }>({ by: "time", descending: true })
+  const shown = sorted(
+    items.filter((item) => matches(item, filter)),
+    sort.by,
+    sort.descending,
+  )
+  const oldest = items.at(-1)
+  const reached = oldest ? isoDay(new Date(oldest.time)) : today()
+  const wanting = loaded && more && filter.from !== "" && reached >= filter.from && !loading && !error
+  // A period is shown whole: what it needs is read without asking.
+  useEffect(() => {
+    if (wanting) readMore()
+  })
+
+  if (!loaded) return error ? <RetryNotice error={error} onRetry={activity.refresh} /> : <Skeleton lines={6} />
+  const change = (part: Partial<ActivityFilter>) => setFilter({ ...filter, ...part })
+  const first = filter.from || reached
+  const last = filter.to || today()
+  return (
+    <>
+      <div className={classes.tools}>
+        <TextInput
+          type="date"
+          size="sm"
+          label="From"
+          max={filter.to || today()}
+          value={filter.from}
+          onChange={(event) => change({ from: event.currentTarget.value })}
+        />
+        <TextInput
+          type="date"
+          size="sm"
+          label="To"
+          min={filter.from}
+          max={today()}
+          value={filter.to}
+          onChange={(event) => change({ to: event.currentTarget.value })}
+        />
+        <SelectField
+          small
+          label="What"
+          value={filter.kind}
+          onChange={(kind) => change({ kind })}
+          options={[
+            { value: "", label: "Everything" } as const,
+            ...kinds.map((kind) => ({ value: kind, label: kindWords[kind] })),
+          ]}
+        />
+        <Button
+          variant="default"
+          className={classes.export ?? ""}
+          onClick={() => saveFile(file, "text/csv;charset=utf-8", activityCsv(shown))}
+        >
+          Export CSV
+        </Button>
+      </div>
+      {first <= last && <ActivityChart items={shown} from={first} to={last} />}
+      <p role="status" className={classes.count}>
+        {sentence(shown.length, filter !== everything, more, loading)}
+      </p>
+      {error && <RetryNotice error={error} onRetry={readMore} />}
+      {shown.length > 0 && <ActivityTable items={shown} sort={sort} onSort={setSort} />}
+      {more && (
+        <Button variant="default" className={classes.more ?? ""} loading={loading} onClick={readMore}>
+          Load older lines
+        </Button>
+      )}
+    </>
+  )
+}
+
+function sentence(shown: number, filtered: boolean, more: boolean, loading: boolean): string {
+  if (shown === 0) return loading ? "Reading…" : filtered ? "Nothing in this period and of this kind." : "Nothing yet."
+  const lines = count(shown, "line")
+  return more ? `${lines} so far; older ones are not loaded yet.` : `${lines}.`
+}

@@ -1,0 +1,29 @@
+import { count } from "../dates.ts"
+import type { ManyKind, ManyState } from "../many.ts"
+import { Progress } from "./progress.tsx"
+
+const doing: Record<ManyKind, string> = {
+  share: "Sharing",
+  accept: "Accepting",
+  decline: "Declining",
+}
+
+/** What works on many records just now. */
+export function ManyProgressBar({ state, onCancel }: { state: ManyState; onCancel: () => void }) {
+  const { kind, done, total, rate, timeLeft, cancelling } = state
+  const label = kind ? doing[kind] : ""
+  return (
+    <Progress
+      label={label}
+      now={`${label}. You can go to other pages meanwhile, but keep this one open in your browser.`}
+      fraction={total > 0 ? done / total : 0}
+      numbers={[
+        `${done.toLocaleString()} of ${count(total, "record")}`,
+        `${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString()} a second`,
+      ]}
+      timeLeft={timeLeft}
+      cancelling={cancelling}
+      onCancel={onCancel}
+    />
+  )
+}

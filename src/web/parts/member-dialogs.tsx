@@ -1,0 +1,121 @@
+import { Button, TextInput } from "@mantine/core"
+import { type ReactNode, useState } from "react"
+import type { MemberView, Role } from "../../client/views.ts"
+import { isoDay, today } from "../dates.ts"
+import { messageOf } from "../form-errors.ts"
+import { endOfDay, roles } from "../share-draft.ts"
+import { Dialog } from "./dialog.tsx"
+import look from "./form.module.css"
+import { Notice } from "./notice.tsx"
+import { SelectField } from "./select-field.tsx"
+
+interface AskProps {
+  title: string
+  action: string
+  danger?: boolean
+  onClose: () => void
+  onDo: () => Promise<void>
+  children: ReactNode
+}
+
+/** A question, the deed, and what went wrong with it. */
+function Ask({ title, action, danger = false, onClose, onDo, children }: AskProps) {
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState("")
+  const act = async () => {
+    setBusy(true)
+    setProblem("")
+    try {
+      await onDo()
+    } catch (error) {
+      setProblem(messageOf(error))
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog
+      title={title}
+      onClose={onClose}
+      actions={
+        <>
+          <Button variant="default" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button {...(danger ? { color: "red" } : {})} loading={busy} onClick={() => void act()}>
+            {action}
+          </Button>
+        </>
+      }
+    >
+      {children}
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+    </Dialog>
+  )
+}
+
+interface ChangeMemberProps {
+  member: MemberView
+  onClose: () => void
+  onSave: (role: Role, until: number | null) => Promise<void>
+}
+
+export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
+  const [role, setRole] = useState(member.role)
+  const [until, setUntil] = useState(member.until === null ? "" : isoDay(new Date(member.until)))
+  return (
+    <Ask
+      title={`What ${member.colleague.username} may do`}
+      action="Save"
+      onClose={onClose}
+      onDo={() => onSave(role, role === "owner" ? null : endOfDay(until))}
+    >
+      <div className={look.form}>
+        <SelectField
+          label="Role"
+          value={role}
+          onChange={setRole}
+          options={roles.map(({ role: value, label, may }) => ({ value, label: `${label}: ${may}` }))}
+        />
+        {role === "owner" ? (
+          <p>An owner decides like you who reads this record, and can remove you. This passes ownership on.</p>
+        ) : (
+          <TextInput
+            type="date"
+            label="Last day"
+            description="Leave empty for no end. It is the server that enforces this date, not encryption; what was read until then stays read."
+            min={today()}
+            value={until}
+            onChange={(event) => setUntil(event.currentTarget.value)}
+          />
+        )}
+      </div>
+    </Ask>
+  )
+}
+
+interface RemoveMemberProps {
+  member: MemberView
+  onClose: () => void
+  onRemove: () => Promise<void>
+}
+
+export function RemoveMember({ member, onClose, onRemove }: RemoveMemberProps) {
+  const { username } = member.colleague
+  return (
+    <Ask title={`Remove ${username}?`} action="Remove" danger onClose={onClose} onDo={onRemove}>
+      What {username} has already read can’t be unread. They cannot open anything written from now on.
+    </Ask>
+  )
+}
+
+export function LeaveRecord({ onClose, onLeave }: { onClose: () => void; onLeave: () => Promise<void> }) {
+  return (
+    <Ask title="Leave this record?" action="Leave" danger onClose={onClose} onDo={onLeave}>
+      You will not be able to open it any more, unless an owner invites you again. What you wrote in it stays.
+    </Ask>
+  )
+}

@@ -1,0 +1,147 @@
+import { Button, TextInput } from "@mantine/core"
+import { useForm } from "@mantine/form"
+import { useState } from "react"
+import type { ColleagueView, Role } from "../../client/views.ts"
+import { AppError } from "../../errors.ts"
+import { usernameProblem } from "../account-rules.ts"
+import { useApp, useSession } from "../app.ts"
+import { today } from "../dates.ts"
+import { focusFirst, showErrors } from "../form-errors.ts"
+import { endOfDay, roles, type ShareDraft, type WayBack } from "../share-draft.ts"
+import { useAnswer } from "../use-answer.ts"
+import { ButtonLink } from "./button-link.tsx"
+import look from "./form.module.css"
+import { Notice } from "./notice.tsx"
+import { SelectField } from "./select-field.tsx"
+
+const names = ["username", "role", "until"]
+
+interface ShareFormProps {
+  initial: ShareDraft
+  /** Where the way over a verification leads back to. */
+  back: (draft: ShareDraft) => WayBack
+  /** What the button says. */
+  action: string
+  onShare: (username: string, role: Role, until: number | null) => Promise<void>
+}
+
+/** Finds a colleague by exact username, and goes no further with one who is not verified. */
+export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
+  const { api } = useApp()
+  const account = useSession()
+  const known = useAnswer("colleagues", () => api.colleagues())
+  const [blocked, setBlocked] = useState<{ colleague: ColleagueView; draft: ShareDraft } | null>(null)
+  const [problem, setProblem] = useState("")
+  const [busy, setBusy] = useState(false)
+  const form = useForm<ShareDraft>({
+    mode: "controlled",
+    initialValues: initial,
+    onValuesChange: () => setBlocked(null),
+    validate: {
+      username: (value) =>
+        usernameProblem(value) ??
+        (account.state === "signed-in" && tidy(value) === account.username ? "This is you." : null),
+      until: (value) => (value !== "" && value < today() ? "Choose a day that is not over, or leave it empty." : null),
+    },
+  })
+  const { role } = form.values
+
+  const submit = form.onSubmit(
+    async (values) => {
+      const username = tidy(values.username)
+      setProblem("")
+      setBlocked(null)
+      setBusy(true)
+      try {
+        const colleague = await find(username)
+        if (colleague.state === "verified") {
+          await onShare(username, values.role, values.role === "owner" ? null : endOfDay(values.until))
+        } else setBlocked({ colleague, draft: { ...values, username } })
+      } catch (error) {
+        setProblem(showErrors(form, names, error))
+      }
+      setBusy(false)
+    },
+    (errors) => focusFirst(form, names, errors),
+  )
+  const find = async (username: string): Promise<ColleagueView> => {
+    try {
+      return await api.colleague(username)
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== "NOT_ALLOWED") throw error
+      const fields = { username: "Nobody here has this username. Ask your colleague for it; it must be exact." }
+      throw new AppError("BAD_INPUT_FORM", undefined, { fields })
+    }
+  }
+
+  return (
+    <form className={look.form} onSubmit={submit} noValidate>
+      <TextInput
+        label="Colleague’s username"
+        description="Exactly as they sign in with it."
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        list="colleagues-known"
+        {...form.getInputProps("username")}
+      />
+      <datalist id="colleagues-known">
+        {known.value
+          ?.filter(({ state }) => state === "verified")
+          .map(({ username }) => (
+            <option key={username} value={username} />
+          ))}
+      </datalist>
+      <SelectField
+        label="Role"
+        value={role}
+        onChange={(value) => form.setFieldValue("role", value)}
+        options={roles.map(({ role: value, label, may }) => ({ value, label: `${label}: ${may}` }))}
+      />
+      {role !== "owner" && (
+        <TextInput
+          type="date"
+          label="Last day"
+          description="Leave empty for no end. It is the server that enforces this date, not encryption; what was read until then stays read."
+          min={today()}
+          {...form.getInputProps("until")}
+        />
+      )}
+      {blocked && <Blocked {...blocked} back={back(blocked.draft)} />}
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+      <div className={look.buttons}>
+        <Button type="submit" size="md" loading={busy}>
+          {action}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+function Blocked({ colleague, back }: { colleague: ColleagueView; back: WayBack }) {
+  const { username, state } = colleague
+  const changed = state === "changed"
+  return (
+    <Notice
+      tone={changed ? "danger" : "amber"}
+      live
+      actions={
+        <ButtonLink to="/colleagues/$username" params={{ username }} state={{ back }} size="xs" variant="default">
+          {changed ? "Compare again" : `Verify ${username}`}
+        </ButtonLink>
+      }
+    >
+      {changed
+        ? `The keys of ${username} have changed since you verified them. Nothing can be shared until you have compared your safety number again.`
+        : `You have not verified ${username} yet. Compare your safety number first, so that you know whose keys you share with.`}
+    </Notice>
+  )
+}
+
+function tidy(username: string): string {
+  return username.trim().toLowerCase()
+}

@@ -1,0 +1,140 @@
+import { Button } from "@mantine/core"
+import { useEffect, useState } from "react"
+import type { Invitation } from "../../client/views.ts"
+import { useApp } from "../app.ts"
+import { count } from "../dates.ts"
+import type { ManyState } from "../many.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
+import { Dialog } from "../parts/dialog.tsx"
+import { Heading } from "../parts/heading.tsx"
+import { InvitationGroup } from "../parts/invitation-group.tsx"
+import { ManyProgressBar } from "../parts/many-progress.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { RefusedList } from "../parts/refused-list.tsx"
+import { RetryNotice } from "../parts/retry-notice.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
+import type { RecordId } from "../record-id.ts"
+import { useStore } from "../store.ts"
+import { useAnswer } from "../use-answer.ts"
+import classes from "./invitations.module.css"
+
+export function InvitationsScreen() {
+  const { api, many, invitations: waiting, home } = useApp()
+  const heard = useStore(waiting)
+  const state = useStore(many.state)
+  const { value: invitations, error, reload } = useAnswer("invitations", () => api.invitations())
+  const [declining, setDeclining] = useState<readonly RecordId[] | null>(null)
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the worker has heard of a change
+  useEffect(reload, [heard])
+
+  const accept = async (ids: readonly RecordId[]) => {
+    await many.start("accept", ids.length, (progress) => api.acceptInvitations(ids, progress))
+    reload()
+    home.rosterMoved(true)
+  }
+  const decline = async (ids: readonly RecordId[]) => {
+    setDeclining(null)
+    await many.start("decline", ids.length, (progress) => api.declineInvitations(ids, progress))
+    reload()
+  }
+
+  return (
+    <div className={classes.page}>
+      <Heading tab="Invitations">Invitations</Heading>
+      <p className={classes.lead}>
+        Records that colleagues share with you. Nothing of a patient is shown before you accept, and nothing is accepted
+        that does not check.
+      </p>
+      {state.running && state.kind !== "share" && <ManyProgressBar state={state} onCancel={() => void many.cancel()} />}
+      {!state.running && <Outcome state={state} />}
+      {error && <RetryNotice error={error} onRetry={reload} />}
+      {!invitations && !error && <Skeleton lines={4} />}
+      {invitations?.length === 0 && !state.running && (
+        <div className={classes.none}>
+          <p>No invitations wait for you.</p>
+          <p>
+            When a colleague shares a record with you, it is listed here. Verify each other first: that takes a call.
+          </p>
+          <div className={classes.buttons}>
+            <ButtonLink to="/colleagues" variant="default">
+              Colleagues
+            </ButtonLink>
+          </div>
+        </div>
+      )}
+      {groups(invitations ?? []).map((group) => (
+        <InvitationGroup
+          key={group[0].from.physician}
+          invitations={group}
+          busy={state.running}
+          onAccept={(ids) => void accept(ids)}
+          onDecline={setDeclining}
+        />
+      ))}
+      {declining && (
+        <Dialog
+          title={`Decline ${count(declining.length, "invitation")}?`}
+          onClose={() => setDeclining(null)}
+          actions={
+            <>
+              <Button variant="default" onClick={() => setDeclining(null)}>
+                Cancel
+              </Button>
+              <Button onClick={() => void decline(declining)}>Decline</Button>
+            </>
+          }
+        >
+          {declining.length === 1 ? "It goes from this list." : "They go from this list."} The owner sees it, and can
+          invite you again.
+        </Dialog>
+      )}
+    </div>
+  )
+}
+
+/** By who sends, in the order of who sent last. */
+function groups(invitations: readonly Invitation[]): (readonly [Invitation, ...Invitation[]])[] {
+  const found = new Map<string, [Invitation, ...Invitation[]]>()
+  for (const invitation of [...invitations].sort((a, b) => b.time - a.time)) {
+    const group = found.get(invitation.from.physician)
+    if (group) group.push(invitation)
+    else found.set(invitation.from.physician, [invitation])
+  }
+  return [...found.values()]
+}
+
+/** What became of the last acceptance or refusal. */
+function Outcome({ state }: { state: ManyState }) {
+  const { kind, report, problem } = state
+  if (kind === null || kind === "share") return null
+  if (problem) {
+    return (
+      <Notice tone="danger" live>
+        {problem}
+      </Notice>
+    )
+  }
+  if (!report) return null
+  const did = kind === "accept" ? "accepted" : "declined"
+  const stopped = report.cancelled ? " Stopped: the others still wait." : ""
+  return (
+    <>
+      <Notice
+        tone={report.refused.length > 0 ? "amber" : "plain"}
+        live
+        actions={
+          kind === "accept" && report.done > 0 ? (
+            <ButtonLink to="/" size="xs" variant="default">
+              Go to your patients
+            </ButtonLink>
+          ) : null
+        }
+      >
+        {count(report.done, "record")} {did}
+        {report.refused.length > 0 && `, ${report.refused.length.toLocaleString()} refused`}.{stopped}
+      </Notice>
+      {report.refused.length > 0 && <RefusedList refused={report.refused} />}
+    </>
+  )
+}

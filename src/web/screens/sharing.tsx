@@ -1,0 +1,164 @@
+import { Button } from "@mantine/core"
+import { useRouterState } from "@tanstack/react-router"
+import { useState } from "react"
+import type { MemberView, Role, SharingView } from "../../client/views.ts"
+import { AppError } from "../../errors.ts"
+import { useApp } from "../app.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
+import { ChangeMember, LeaveRecord, RemoveMember } from "../parts/member-dialogs.tsx"
+import { MemberList } from "../parts/member-list.tsx"
+import { Notice } from "../parts/notice.tsx"
+import { RetryNotice } from "../parts/retry-notice.tsx"
+import { ShareForm } from "../parts/share-form.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
+import { useOpenRecord } from "../record-context.ts"
+import { emptyShare } from "../share-draft.ts"
+import { useAnswer } from "../use-answer.ts"
+import classes from "./sharing.module.css"
+
+/** What is asked before it is done. */
+type Question = { readonly what: "change" | "remove"; readonly member: MemberView } | { readonly what: "leave" }
+
+export function SharingTab() {
+  const { api } = useApp()
+  const { record, reload: reloadRecord } = useOpenRecord()
+  const { id, head } = record
+  const { value: sharing, error, reload } = useAnswer(id, () => api.sharing(id))
+  const [seen, setSeen] = useState(head)
+  // The record has moved on: perhaps its members have.
+  if (seen !== head) {
+    setSeen(head)
+    reload()
+  }
+  if (!sharing) return error ? <RetryNotice error={error} onRetry={reload} /> : <Skeleton lines={3} />
+  const changed = () => {
+    reload()
+    reloadRecord()
+  }
+  return <Sharing key={id} sharing={sharing} onChange={changed} />
+}
+
+function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => void }) {
+  const { api, work } = useApp()
+  const { id, mayShare, mayLeave, members } = sharing
+  const draft = useRouterState({ select: (state) => state.location.state.share })
+  const [question, setQuestion] = useState<Question | null>(null)
+  const [done, setDone] = useState("")
+  const [turn, setTurn] = useState(0)
+
+  /** Shares, or changes what a member has already. Throws what the server or the client says against it. */
+  const share = async (username: string, role: Role, until: number | null) => {
+    setDone("")
+    work.set("saving")
+    try {
+      const { refused } = await api.share([id], username, role, until, () => {})
+      const [refusal] = refused
+      if (refusal) throw new AppError(refusal.code, refusal.message)
+    } finally {
+      work.set("")
+    }
+    onChange()
+  }
+  const close = () => setQuestion(null)
+  const finish = (words: string) => {
+    close()
+    setDone(words)
+    onChange()
+  }
+
+  return (
+    <div className={classes.page}>
+      {sharing.keyChanges && (
+        <Notice>
+          Somebody has left. The record’s key changes with the next entry of an owner or a writer, so that what comes
+          after can’t be opened with the old one.
+        </Notice>
+      )}
+      <section>
+        <h2>Who can read this record</h2>
+        <MemberList members={members} mayChange={mayShare} onAsk={(what, member) => setQuestion({ what, member })} />
+        {done && <Notice live>{done}</Notice>}
+      </section>
+      {mayShare ? (
+        <section className={classes.section}>
+          <h2>Share with a colleague</h2>
+          <p className={classes.lead}>
+            They get an invitation, and with it the keys of everything written so far. What they have read can’t be
+            unread later.
+          </p>
+          <ShareForm
+            key={turn}
+            initial={turn === 0 ? (draft ?? emptyShare) : emptyShare}
+            back={(now) => ({ to: "/records/$id/sharing", id, draft: now })}
+            action="Share"
+            onShare={async (username, role, until) => {
+              const member = members.find(({ colleague }) => colleague.username === username)
+              await share(username, role, until)
+              setTurn(turn + 1)
+              setDone(
+                member
+                  ? `What ${username} may do is changed.`
+                  : `Shared with ${username}. The record joins their patients once they accept the invitation.`,
+              )
+            }}
+          />
+        </section>
+      ) : (
+        <p className={classes.lead}>Only an owner can share this record, or change who reads it.</p>
+      )}
+      <section className={classes.section}>
+        <h2>Leave this record</h2>
+        {mayLeave ? (
+          <>
+            <p className={classes.lead}>It goes from your patients. An owner can invite you again.</p>
+            <Button className={classes.leave ?? ""} variant="default" onClick={() => setQuestion({ what: "leave" })}>
+              Leave…
+            </Button>
+          </>
+        ) : (
+          <p className={classes.lead}>
+            You are its only owner, so you can’t leave: somebody has to decide who reads it. Make a colleague an owner
+            first.
+          </p>
+        )}
+      </section>
+      <p className={classes.foot}>
+        <ButtonLink to="/colleagues" variant="subtle" size="xs">
+          Colleagues and their safety numbers
+        </ButtonLink>
+      </p>
+      {question?.what === "change" && (
+        <ChangeMember
+          member={question.member}
+          onClose={close}
+          onSave={async (role, until) => {
+            const { username } = question.member.colleague
+            await share(username, role, until)
+            finish(`What ${username} may do is changed.`)
+          }}
+        />
+      )}
+      {question?.what === "remove" && (
+        <RemoveMember
+          member={question.member}
+          onClose={close}
+          onRemove={async () => {
+            const { physician, username } = question.member.colleague
+            await api.unshare(id, physician)
+            finish(`${username} is removed. What comes from now on has a key that they do not get.`)
+          }}
+        />
+      )}
+      {question?.what === "leave" && (
+        <LeaveRecord
+          onClose={close}
+          onLeave={async () => {
+            await api.leave(id)
+            close()
+            onChange()
+          }}
+        />
+      )}
+    </div>
+  )
+}

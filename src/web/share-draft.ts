@@ -1,0 +1,30 @@
+/** What the form for sharing holds, and where it stands: so that the way over a colleague's verification leads back to it. */
+import type { Role } from "../client/views.ts"
+import type { RecordId } from "./record-id.ts"
+
+export interface ShareDraft {
+  readonly username: string
+  readonly role: Role
+  /** YYYY-MM-DD, or "" for no end. */
+  readonly until: string
+}
+
+export type WayBack =
+  | { readonly to: "/records/$id/sharing"; readonly id: RecordId; readonly draft: ShareDraft }
+  | { readonly to: "/share"; readonly draft: ShareDraft }
+  | { readonly to: "/invitations" }
+
+export const emptyShare: ShareDraft = { username: "", role: "reader", until: "" }
+
+export const roles: readonly { readonly role: Role; readonly label: string; readonly may: string }[] = [
+  { role: "reader", label: "Reader", may: "reads the record" },
+  { role: "writer", label: "Writer", may: "reads it and writes in it" },
+  { role: "owner", label: "Owner", may: "reads, writes and decides who else may" },
+]
+
+/** The end of a day as this device's clock has it.
+ * @param day YYYY-MM-DD or "" */
+export function endOfDay(day: string): number | null {
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number)
+  return day === "" ? null : new Date(year, month - 1, date, 23, 59, 59, 999).getTime()
+}
