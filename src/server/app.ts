@@ -8,6 +8,7 @@ import type { AppDeps } from "./deps.ts"
 import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
 import { answerRefusals, refuseUnknown, traceOf } from "./refusals.ts"
+import { activityRoutes } from "./routes/activity.ts"
 import { entryRoutes } from "./routes/entries.ts"
 import { eventRoutes } from "./routes/events.ts"
 import { keyringRoutes } from "./routes/keyring.ts"
@@ -19,6 +20,7 @@ import { registerRoutes } from "./routes/register.ts"
 import { segmentRoutes } from "./routes/segments.ts"
 import { sessionRoutes } from "./routes/session.ts"
 import { sharingRoutes } from "./routes/sharing.ts"
+import { tileRoutes } from "./routes/tiles.ts"
 import { unlocksRoutes } from "./routes/unlocks.ts"
 import { Sessions } from "./sessions.ts"
 import { Watchers } from "./watchers.ts"
@@ -55,7 +57,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   }
   const context = { store, sessions, opaque, watchers: new Watchers(deps.commentMs), now }
   const api = app.withTypeProvider<ZodTypeProvider>()
-  practiceRoutes(api, context, about)
+  practiceRoutes(api, about)
   registerRoutes(api, context)
   loginRoutes(api, context)
   recoverRoutes(api, context, logKey)
@@ -64,8 +66,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   keyringRoutes(api, context)
   entryRoutes(api, context)
   sharingRoutes(api, context)
+  activityRoutes(api, context)
   eventRoutes(api, context)
   logRoutes(api, context)
+  tileRoutes(api, context)
   segmentRoutes(api, context)
   refuseUnknown(api)
 

@@ -16,8 +16,11 @@ export function answerRefusals(app: FastifyInstance): void {
 
 /** Addresses of the API that do not exist are nobody's to open. */
 export function refuseUnknown(app: FastifyInstance): void {
-  for (const url of ["/api", "/api/*", "/log/*"])
-    app.all(url, async (_, reply) => answer(reply, new AppError("NOT_ALLOWED"), 404))
+  for (const url of ["/api", "/api/*", "/log/*"]) app.all(url, async (_, reply) => answerAbsent(reply))
+}
+
+export function answerAbsent(reply: FastifyReply): FastifyReply {
+  return answer(reply, new AppError("NOT_ALLOWED"), 404)
 }
 
 function answer(reply: FastifyReply, { code, message, fields }: AppError, status: number): FastifyReply {

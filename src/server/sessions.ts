@@ -83,6 +83,19 @@ export class Sessions {
     await this.#store.endSession(id)
   }
 
+  /** A physician's sessions that still go on, newest first, each with its last activity. */
+  async of(physician: PhysicianId): Promise<StoredSession[]> {
+    const now = this.#now()
+    const all = (await this.#store.sessionsOf(physician)).filter((session) => this.#isAlive(session, now))
+    return all.map((session) => ({ ...session, touched: this.#lastActive(session) }))
+  }
+
+  /** Ends one of a physician's own sessions, which the log tells them. @throws NOT_ALLOWED where it is not theirs */
+  async endOf(physician: PhysicianId, id: SessionId): Promise<void> {
+    if (!(await this.#store.endSessionOf(physician, id))) throw new AppError("NOT_ALLOWED")
+    this.#active.delete(id)
+  }
+
   clearCookie(reply: FastifyReply): void {
     reply.clearCookie(this.#cookie, this.#attributes())
   }

@@ -1,10 +1,11 @@
-import { currentSession } from "../../protocol/accounts.ts"
+import { currentSession, otherSessionParams, readSessions } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
 import { countText } from "../../protocol/wire.ts"
 import { describe } from "../sessions.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
-/** The session that a request already has: standing up again after a reload, locking, signing out. */
+/** The session that a request already has: standing up again after a reload, locking, signing out; and the
+ * physician's others. */
 export function sessionRoutes(app: Api, { store, sessions }: RouteContext): void {
   app.get(
     paths.session,
@@ -21,6 +22,37 @@ export function sessionRoutes(app: Api, { store, sessions }: RouteContext): void
     sessions.clearCookie(reply)
     return reply.code(204).send()
   })
+
+  app.get(
+    paths.sessions,
+    { ...signedIn(sessions), schema: { response: { 200: readSessions.reply } } },
+    async (request) => {
+      const current = sessionOf(request)
+      const all = await sessions.of(current.physician)
+      return {
+        sessions: all.map(({ id, carrier, created, touched, expires }) => ({
+          id,
+          carrier,
+          created,
+          touched,
+          expires,
+          current: id === current.id,
+        })),
+      }
+    },
+  )
+
+  app.delete(
+    paths.otherSession,
+    { ...signedIn(sessions), schema: { params: otherSessionParams } },
+    async (request, reply) => {
+      const current = sessionOf(request)
+      const { session } = request.params
+      await sessions.endOf(current.physician, session)
+      if (session === current.id) sessions.clearCookie(reply)
+      return reply.code(204).send()
+    },
+  )
 
   app.delete(paths.sessionHalf, signedIn(sessions), async (request, reply) => {
     await store.dropHalf(sessionOf(request).id)

@@ -20,8 +20,8 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
     },
     async (request) => {
       const { stored, accepted } = await store.putSelfGrants(sessionOf(request).physician, request.body.records)
-      for (const record of accepted)
-        watchers.notify((await store.chainHead(record))?.members.map((member) => member.physician) ?? [])
+      const heads = await Promise.all(accepted.map((record) => store.chainHead(record)))
+      watchers.notify(new Set(heads.flatMap((head) => head?.members ?? []).map((member) => member.physician)))
       return { stored }
     },
   )

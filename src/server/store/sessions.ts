@@ -1,10 +1,13 @@
 import { sha256 } from "#sha256"
+import type { PhysicianId } from "../../encoding/ids.ts"
+import type { LeafType } from "../../proof/leaf.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
+import type { Batch } from "./group-commit.ts"
 import { noStatement } from "./log-rows.ts"
 import { prepare } from "./prepared.ts"
 import type { SessionRow } from "./schema.ts"
-import type { NewSession, SessionStore } from "./store.ts"
+import type { NewSession, SessionStore, StoredSession } from "./store.ts"
 
 export function sessionStore({ reader, writer }: StoreContext): SessionStore {
   const byToken = prepare<Pick<SessionRow, "token_hash">, SessionRow>((p) =>
@@ -14,22 +17,12 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
     startSession: (session, act) =>
       writer.write(async (batch) => {
         await insertSession(batch.db, session)
-        const number = await batch.nextAct(session.physician)
-        batch.addLeaf({
-          subject: session.physician,
-          stream: "act",
-          number,
-          type: act,
-          actor: session.physician,
-          statementHash: noStatement,
-        })
+        await addAct(batch, session.physician, act)
       }),
 
     async findSession(tokenHash) {
       const row = (await byToken(reader, { token_hash: tokenHash })).rows[0]
-      if (row === undefined) return null
-      const { id, physician, half, carrier, created, touched, expires, proven } = row
-      return { id, physician, tokenHash, half, carrier, created, touched, expires, proven }
+      return row === undefined ? null : stored(row)
     },
 
     touchSession: (id, time) =>
@@ -47,6 +40,29 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
         await db.deleteFrom("session").where("id", "=", id).execute()
       }),
 
+    async sessionsOf(physician) {
+      const rows = await reader
+        .selectFrom("session")
+        .selectAll()
+        .where("physician", "=", physician)
+        .orderBy("created", "desc")
+        .orderBy("id")
+        .execute()
+      return rows.map(stored)
+    },
+
+    endSessionOf: (physician, id) =>
+      writer.write(async (batch) => {
+        const { numDeletedRows } = await batch.db
+          .deleteFrom("session")
+          .where("id", "=", id)
+          .where("physician", "=", physician)
+          .executeTakeFirst()
+        if (numDeletedRows !== 1n) return false
+        await addAct(batch, physician, "end-session")
+        return true
+      }),
+
     purgeSessions: (now, touchedBefore) =>
       writer.write(async ({ db }) => {
         await db
@@ -55,6 +71,17 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
           .execute()
       }),
   }
+}
+
+/** Something that a physician did to their own account. */
+async function addAct(batch: Batch, physician: PhysicianId, type: LeafType): Promise<void> {
+  const number = await batch.nextAct(physician)
+  batch.addLeaf({ subject: physician, stream: "act", number, type, actor: physician, statementHash: noStatement })
+}
+
+function stored(row: SessionRow): StoredSession {
+  const { token_hash: tokenHash, id, physician, half, carrier, created, touched, expires, proven } = row
+  return { id, physician, tokenHash, half, carrier, created, touched, expires, proven }
 }
 
 /** A session begins proven: only a log-in, a recovery or a registration starts one. */

@@ -6,6 +6,7 @@ import { logOrigin } from "../../proof/checkpoint.ts"
 import { emptyRoot, Frontier, subtrees } from "../../proof/merkle.ts"
 import type { SignCheckpoint, StoreOptions } from "../deps.ts"
 import { accountStore } from "./accounts.ts"
+import { activityStore } from "./activity.ts"
 import { changeFeed } from "./changes.ts"
 import { type Db, openSqlite } from "./connection.ts"
 import { entryStore } from "./entries.ts"
@@ -18,6 +19,7 @@ import { segmentStore } from "./segments.ts"
 import { selfGrantStore } from "./self-grants.ts"
 import { sessionStore } from "./sessions.ts"
 import type { Store } from "./store.ts"
+import { tileStore } from "./tiles.ts"
 import { Tree } from "./tree.ts"
 
 /** Opens the store, creating and migrating the file where needed. One process at a time may have it open for writing.
@@ -45,6 +47,8 @@ export async function openStore({ file, signCheckpoint, now }: StoreOptions): Pr
       ...changeFeed(context),
       ...selfGrantStore(context),
       ...invitationStore(context),
+      ...activityStore(context),
+      ...tileStore(context),
       ...segmentStore(context),
       async close() {
         await writer.close()

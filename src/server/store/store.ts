@@ -2,21 +2,31 @@ import type { z } from "zod"
 import type { PhysicianId, PracticeId, RecordId, SegmentId, SessionId } from "../../encoding/ids.ts"
 import type { ChainHead, Link, PublicKeys } from "../../proof/chain.ts"
 import type { TreeHead } from "../../proof/checkpoint.ts"
+import type { LeafRange } from "../../proof/merkle.ts"
 import type { Signed } from "../../proof/statement.ts"
 import type { AccountReply, Carrier, readIdentity, UnlockSeal } from "../../protocol/accounts.ts"
 import type { LogState, Receipt } from "../../protocol/log.ts"
-import type { putSelfGrants, readChanges, readEntries, readInvitations } from "../../protocol/records.ts"
+import type { putSelfGrants, readActivity, readChanges, readEntries, readInvitations } from "../../protocol/records.ts"
 
 export type EntriesReply = z.output<typeof readEntries.reply>
 export type ChangesReply = z.output<typeof readChanges.reply>
 export type InvitationsReply = z.output<typeof readInvitations.reply>
+export type ActivityReply = z.output<typeof readActivity.reply>
 export type IdentityReply = z.output<typeof readIdentity.reply>
 /** Self-grants of one record. */
 export type SelfGrants = z.output<typeof putSelfGrants.body>["records"][number]
 
 /** Everything the server keeps. A method that writes is durable when it returns; refused, it has stored nothing.
  * Every method may throw UNAVAILABLE or UNAVAILABLE_STORAGE. */
-export interface Store extends LogStore, AccountStore, SessionStore, EntryStore, SharingStore, SegmentStore {
+export interface Store
+  extends LogStore,
+    AccountStore,
+    SessionStore,
+    EntryStore,
+    SharingStore,
+    ActivityStore,
+    TileStore,
+    SegmentStore {
   /** Made at the first start, for ever. */
   readonly practice: PracticeId
   close(): Promise<void>
@@ -116,6 +126,10 @@ export interface SessionStore {
   /** Lock: the half is gone, the session goes on. */
   dropHalf(id: SessionId): Promise<void>
   endSession(id: SessionId): Promise<void>
+  /** Newest first. */
+  sessionsOf(physician: PhysicianId): Promise<StoredSession[]>
+  /** Ends one of a physician's sessions with an `act` leaf. @returns false where it is not theirs */
+  endSessionOf(physician: PhysicianId, id: SessionId): Promise<boolean>
   /** Ends what expired by `now` or was last touched at `touchedBefore` or earlier. */
   purgeSessions(now: number, touchedBefore: number): Promise<void>
 }
@@ -168,6 +182,19 @@ export interface SharingStore {
     records: readonly SelfGrants[],
   ): Promise<{ stored: RecordId[]; accepted: RecordId[] }>
   invitations(physician: PhysicianId, since: number, limit: number): Promise<InvitationsReply>
+}
+
+/** Leaves that speak of one subject, newest first, with an index below `before`. */
+export interface ActivityStore {
+  recordActivity(record: RecordId, before: number, limit: number, pinned: number): Promise<ActivityReply>
+  accountActivity(physician: PhysicianId, before: number, limit: number, pinned: number): Promise<ActivityReply>
+}
+
+export interface TileStore {
+  /** Hashes of the complete subtrees of 2^level leaves with these numbers; null unless the newest checkpoint covers them all. */
+  nodeHashes(level: number, range: LeafRange): Promise<Uint8Array[] | null>
+  /** The 64 bytes of each leaf; null unless the newest checkpoint covers them all. */
+  leafData(range: LeafRange): Promise<Uint8Array[] | null>
 }
 
 export interface Segment {

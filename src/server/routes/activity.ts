@@ -1,0 +1,29 @@
+import { paths } from "../../protocol/paths.ts"
+import { readActivity } from "../../protocol/records.ts"
+import { demandMember } from "../access.ts"
+import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
+
+/** What the log says of a record, for its members, and of the caller's own account. */
+export function activityRoutes(app: Api, { store, sessions, now }: RouteContext): void {
+  const { params, query, reply } = readActivity
+
+  app.get(
+    paths.recordActivity,
+    { ...signedIn(sessions), schema: { params, querystring: query, response: { 200: reply } } },
+    async (request) => {
+      const { record } = request.params
+      const { before, limit, pinned } = request.query
+      demandMember(await store.chainHead(record), sessionOf(request).physician, now())
+      return store.recordActivity(record, before, limit, pinned)
+    },
+  )
+
+  app.get(
+    paths.activity,
+    { ...signedIn(sessions), schema: { querystring: query, response: { 200: reply } } },
+    async (request) => {
+      const { before, limit, pinned } = request.query
+      return store.accountActivity(sessionOf(request).physician, before, limit, pinned)
+    },
+  )
+}
