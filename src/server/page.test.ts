@@ -62,6 +62,7 @@ describe("index.html", () => {
       "cross-origin-embedder-policy": "require-corp",
       "cross-origin-resource-policy": "same-origin",
     })
+    expect(headers["permissions-policy"]).toContain("camera=(self), display-capture=(), geolocation=()")
   })
 
   test("is not under the name of its file", async () => {

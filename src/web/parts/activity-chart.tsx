@@ -26,6 +26,7 @@ export function ActivityChart({ items, from, to }: { items: readonly ActivityIte
         className={classes.bars}
         viewBox={`0 0 ${bars.length * step} ${height}`}
         preserveAspectRatio="none"
+        style={{ maxWidth: bars.length * 28 }}
         role="img"
         aria-label={words}
       >
@@ -42,7 +43,7 @@ export function ActivityChart({ items, from, to }: { items: readonly ActivityIte
           </rect>
         ))}
       </svg>
-      <div className={classes.axis} aria-hidden="true">
+      <div className={classes.axis} style={{ maxWidth: bars.length * 28 }} aria-hidden="true">
         <span>{showDate(from)}</span>
         {bars.length > 1 && <span>{showDate(to)}</span>}
       </div>

@@ -37,7 +37,7 @@ export function Compare({ colleague, onNumber, onDiffers }: CompareProps) {
           <ReadAloud colleague={colleague} onNumber={attempt} onDiffers={onDiffers} />
         </Way>
         <Way title="Type what they read">
-          <TypeDigits username={colleague.username} onNumber={attempt} />
+          <TypeDigits onNumber={attempt} />
         </Way>
         <Way title="Scan their code">
           <ScanCode username={colleague.username} onText={(text) => attempt(text, "code")} />
@@ -108,7 +108,7 @@ function ReadAloud({
   )
 }
 
-function TypeDigits({ username, onNumber }: { username: string; onNumber: Attempt }) {
+function TypeDigits({ onNumber }: { onNumber: Attempt }) {
   const [typed, setTyped] = useState("")
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState(false)
@@ -132,7 +132,7 @@ function TypeDigits({ username, onNumber }: { username: string; onNumber: Attemp
       }}
     >
       <TextInput
-        label={`The digits that ${username} reads to you`}
+        label="The digits they read to you"
         inputMode="numeric"
         autoComplete="off"
         value={typed}

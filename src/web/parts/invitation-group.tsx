@@ -76,6 +76,9 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
           />
         ))}
       </ul>
+      {invitations.some(({ until }) => until !== null) && (
+        <p className={classes.ends}>It is the server that enforces end dates; what you read until then stays read.</p>
+      )}
       {invitations.length > limit && (
         <button type="button" className={classes.more} onClick={() => setLimit(limit + more)}>
           Show {Math.min(more, invitations.length - limit).toLocaleString()} more of{" "}
@@ -107,7 +110,7 @@ function VerifyFirst({ invitation: { from } }: { invitation: Invitation }) {
     >
       {changed
         ? `The keys of ${from.username} have changed since you verified them. Compare your safety number again before you accept anything.`
-        : `You have not verified ${from.username} yet, so anybody could be calling themself that.`}
+        : `You have not verified ${from.username} yet, so the server alone says whose keys these are.`}
     </Notice>
   )
 }
@@ -122,14 +125,14 @@ interface LineProps {
 function Line({ invitation, tickable, ticked, onTick }: LineProps) {
   const { id, role, until, time, problem } = invitation
   const what = (
-    <>
-      <span className={classes.what}>Record {id.slice(0, 6)}</span>
+    <span className={classes.what}>
+      <span>Record {id.slice(0, 6)}</span>
       <span className={classes.terms}>
         as {role}
-        {until !== null && `, until ${showDay(until)} (the server enforces it)`}
+        {until !== null && `, until ${showDay(until)}`}
       </span>
       <span className={classes.time}>{showWhen(time)}</span>
-    </>
+    </span>
   )
   return (
     <li className={classes.line}>

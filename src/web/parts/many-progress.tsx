@@ -1,5 +1,6 @@
 import { count } from "../dates.ts"
 import type { ManyKind, ManyState } from "../many.ts"
+import classes from "./progress.module.css"
 import { Progress } from "./progress.tsx"
 
 const doing: Record<ManyKind, string> = {
@@ -13,17 +14,20 @@ export function ManyProgressBar({ state, onCancel }: { state: ManyState; onCance
   const { kind, done, total, rate, timeLeft, cancelling } = state
   const label = kind ? doing[kind] : ""
   return (
-    <Progress
-      label={label}
-      now={`${label}. You can go to other pages meanwhile, but keep this one open in your browser.`}
-      fraction={total > 0 ? done / total : 0}
-      numbers={[
-        `${done.toLocaleString()} of ${count(total, "record")}`,
-        `${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString()} a second`,
-      ]}
-      timeLeft={timeLeft}
-      cancelling={cancelling}
-      onCancel={onCancel}
-    />
+    <>
+      <Progress
+        label={label}
+        now={label}
+        fraction={total > 0 ? done / total : 0}
+        numbers={[
+          `${done.toLocaleString()} of ${count(total, "record")}`,
+          `${rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString()} a second`,
+        ]}
+        timeLeft={timeLeft}
+        cancelling={cancelling}
+        onCancel={onCancel}
+      />
+      <p className={classes.hint}>You can look at other pages meanwhile; only keep Healthcrypt open.</p>
+    </>
   )
 }

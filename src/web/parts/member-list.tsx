@@ -19,22 +19,18 @@ export function MemberList({ members, mayChange, onAsk }: MemberListProps) {
         <li key={member.colleague.physician} className={classes.member}>
           <div className={classes.who}>
             <ColleagueName colleague={member.colleague} you={member.you} />
+            {!member.you && <Verify member={member} />}
             <Until member={member} />
           </div>
           <span className={classes.role}>{member.role}</span>
-          {!member.you && (
+          {!member.you && mayChange && (
             <div className={classes.actions}>
-              <Verify member={member} />
-              {mayChange && (
-                <>
-                  <Button size="xs" variant="default" onClick={() => onAsk("change", member)}>
-                    Change<Hidden> {member.colleague.username}</Hidden>
-                  </Button>
-                  <Button size="xs" variant="default" onClick={() => onAsk("remove", member)}>
-                    Remove<Hidden> {member.colleague.username}</Hidden>
-                  </Button>
-                </>
-              )}
+              <Button size="xs" variant="default" onClick={() => onAsk("change", member)}>
+                Change<Hidden> {member.colleague.username}</Hidden>
+              </Button>
+              <Button size="xs" variant="default" onClick={() => onAsk("remove", member)}>
+                Remove<Hidden> {member.colleague.username}</Hidden>
+              </Button>
             </div>
           )}
         </li>
@@ -48,7 +44,7 @@ function Until({ member: { until } }: { member: MemberView }) {
   const over = until < Date.now()
   return (
     <span className={classes.until} data-over={over || undefined}>
-      {over ? `Their time ended on ${showDay(until)}` : `Until ${showDay(until)}: the server enforces it`}
+      {over ? `Their time ended on ${showDay(until)}` : `Until ${showDay(until)}, which the server enforces`}
     </span>
   )
 }

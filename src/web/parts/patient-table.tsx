@@ -116,13 +116,14 @@ function Cells({ row, reachable, selecting, selected }: CellsProps) {
         )}
         {row.archived && <span className={classes.tag}>archived</span>}
         {row.role === "reader" && <span className={classes.tag}>read only</span>}
-        {row.sharedWith.length > 0 && <SharedWith names={row.sharedWith} />}
+        {row.sharedWith.length > 0 && <span className={classes.shared}>{withWhom(row)}</span>}
       </td>
       <td className={classes.birthDate}>
         <time dateTime={row.birthDate}>{showDate(row.birthDate)}</time>
         {age !== null && <span className={classes.age}> · {age}</span>}
       </td>
       <td className={classes.diagnoses}>
+        {row.sharedWith.length > 0 && <span className={classes.below}>{withWhom(row)}</span>}
         <span className={classes.some}>{shown.join(" · ")}</span>
         {more > 0 && <span className={classes.more}> +{more}</span>}
       </td>
@@ -148,19 +149,14 @@ function Tick({ row, reachable, selected }: { row: HomeRow; reachable: boolean; 
         tabIndex={reachable ? 0 : -1}
         onChange={toggle}
       />
-      {nameOf(row)}
+      <span className={classes.some}>{nameOf(row)}</span>
       {row.role !== "owner" && <Hidden> (only its owner can share it)</Hidden>}
     </label>
   )
 }
 
-function SharedWith({ names: [first = "", ...others] }: { names: readonly string[] }) {
-  return (
-    <span className={classes.shared}>
-      with {first}
-      {others.length > 0 && ` +${others.length}`}
-    </span>
-  )
+function withWhom({ sharedWith: [first = "", ...others] }: HomeRow): string {
+  return `with ${first}${others.length > 0 ? ` +${others.length}` : ""}`
 }
 
 function nameOf({ firstName, lastName }: HomeRow): string {

@@ -22,6 +22,7 @@ export function RecordTabs({ id, current }: { id: RecordId; current: RecordTab }
               params={{ id }}
               className={classes.tab}
               activeProps={{}}
+              activeOptions={{ exact: true }}
               aria-current={label === current ? "page" : undefined}
             >
               {label}

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core"
 import { Link, useParams, useRouterState } from "@tanstack/react-router"
-import { useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import type { ColleagueView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
@@ -60,6 +60,8 @@ function Verify({ colleague, take }: { colleague: ColleagueView; take: (view: Co
     setDiffers(false)
     try {
       take(await api.verifyColleague(username, number, how))
+      // The result stands at the top.
+      window.scrollTo(0, 0)
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== "BAD_INPUT_SAFETY_NUMBER") throw error
       setDiffers(true)
@@ -176,17 +178,22 @@ function Back({ back }: { back: WayBack | undefined }) {
   )
 }
 
+/** Stands at the top, and shows itself to whoever compared further down. */
 function Differs({ username }: { username: string }) {
+  const ref = useRef<HTMLDivElement>(null)
+  useEffect(() => ref.current?.scrollIntoView({ block: "center" }), [])
   return (
-    <Notice tone="danger" live>
-      <p>
-        <strong>These numbers are not the same. Nothing was verified.</strong>
-      </p>
-      <p>
-        Read all twelve groups to each other once more: a slip is likely. If they still differ, share nothing with{" "}
-        {username}, and call whoever runs your server, by telephone or face to face: somebody may be passing off other
-        keys as theirs.
-      </p>
-    </Notice>
+    <div ref={ref}>
+      <Notice tone="danger" live>
+        <p>
+          <strong>These numbers are not the same. Nothing was verified.</strong>
+        </p>
+        <p>
+          Read all twelve groups to each other once more: a slip is likely. If they still differ, share nothing with{" "}
+          {username}, and call whoever runs your server, by telephone or face to face: somebody may be passing off other
+          keys as theirs.
+        </p>
+      </Notice>
+    </div>
   )
 }

@@ -72,15 +72,6 @@ function Patients({ view }: { view: HomeView }) {
     <>
       <div className={classes.line}>
         <p role="status">{countLine(view)}</p>
-        <SortMenu view={view} />
-        <label className={classes.archived}>
-          <input
-            type="checkbox"
-            checked={view.archived}
-            onChange={(event) => home.setArchived(event.currentTarget.checked)}
-          />
-          Show archived
-        </label>
         {view.matching > 0 && (
           <Button
             size="xs"
@@ -91,6 +82,15 @@ function Patients({ view }: { view: HomeView }) {
             Select
           </Button>
         )}
+        <SortMenu view={view} />
+        <label className={classes.archived}>
+          <input
+            type="checkbox"
+            checked={view.archived}
+            onChange={(event) => home.setArchived(event.currentTarget.checked)}
+          />
+          Show archived
+        </label>
       </div>
       {view.error && <RetryNotice error={view.error} onRetry={() => home.rosterMoved(true)} />}
       {view.refused.length > 0 && <RefusedNotice refused={view.refused} />}

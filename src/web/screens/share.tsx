@@ -108,7 +108,7 @@ function Report({ report, total, onAgain, onClose }: ReportProps) {
   const { done, already, refused, cancelled } = report
   const left = total - done - refused.length
   const lines = [
-    `${count(done - already, "record")} shared.`,
+    `${count(Math.max(0, done - already), "record")} shared.`,
     already > 0 && `${count(already, "record was", "records were")} shared so already.`,
     refused.length > 0 && `${count(refused.length, "record")} refused.`,
     left > 0 && `${count(left, "record")} not reached.`,

@@ -1,10 +1,9 @@
 import { Button } from "@mantine/core"
-import { useRouterState } from "@tanstack/react-router"
+import { Link, useRouterState } from "@tanstack/react-router"
 import { useState } from "react"
 import type { MemberView, Role, SharingView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
-import { ButtonLink } from "../parts/button-link.tsx"
 import { ChangeMember, LeaveRecord, RemoveMember } from "../parts/member-dialogs.tsx"
 import { MemberList } from "../parts/member-list.tsx"
 import { Notice } from "../parts/notice.tsx"
@@ -123,9 +122,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
         )}
       </section>
       <p className={classes.foot}>
-        <ButtonLink to="/colleagues" variant="subtle" size="xs">
-          Colleagues and their safety numbers
-        </ButtonLink>
+        <Link to="/colleagues">Colleagues and their safety numbers</Link>
       </p>
       {question?.what === "change" && (
         <ChangeMember
