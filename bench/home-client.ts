@@ -30,7 +30,7 @@ answerParent(async ({ url, username, records, folder }: AskHome): Promise<HomeTi
   const { work, keyAt, close } = await openClient(url, username, fileStorage(folder), false)
   await work.roster.load()
   await work.roster.sync()
-  const list = new HomeList(work.roster)
+  const list = new HomeList(work)
   list.prepare()
   const today = todayOf(work.session)
   const query = { sort: "name", descending: false, archived: false, offset: 0, limit: rowsShown } as const

@@ -25,7 +25,7 @@ async function addPatients(work: Workspace, from: number, count: number): Promis
 }
 
 function listed(work: Workspace, search = ""): string[] {
-  return new HomeList(work.roster).page({ ...everything, search }, true, today).rows.map((row) => row.firstName)
+  return new HomeList(work).page({ ...everything, search }, true, today).rows.map((row) => row.firstName)
 }
 
 /** What of a row does not depend on where it was read from. */
@@ -128,7 +128,7 @@ describe("the home list", () => {
 
   it("sees what changed after its index was built", async () => {
     const work = await practice.open("fold")
-    const home = new HomeList(work.roster)
+    const home = new HomeList(work)
     home.prepare()
     const find = (search: string) => home.page({ ...everything, search }, true, today).matching
     const made = await createPatient(work, { ...patient(9000), diagnosis: "Asthma" })

@@ -66,10 +66,10 @@ describe.each(["sealed nonsense", "sealed for another place"])("an entry that ve
     const read = await other.records.open(id)
     expect(read.steps.map((step) => step.unreadable)).toEqual([false, true])
     expect(read.chart).toEqual(record.chart)
-    const view = viewRecord(read, 1, null)
+    const view = viewRecord(work, read, 1, null)
     expect(view.unreadable).toHaveLength(1)
     expect(view.unreadable[0]).toMatchObject({ seq: 1 })
-    expect(viewHistory(read).find((item) => item.seq === 1)).toMatchObject({ readable: false })
+    expect(viewHistory(work, read).find((item) => item.seq === 1)).toMatchObject({ readable: false })
 
     const saved = await savePatient(other, id, 1, { ...patient, diagnosis: "Prediabetes" })
     expect(saved).toMatchObject({ saved: true, seq: 2 })

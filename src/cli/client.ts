@@ -16,7 +16,7 @@ export async function withServer<T>(io: Io, work: (around: Surroundings) => Prom
   const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
   try {
     return await work({
-      transport: new Transport(connection.send),
+      transport: new Transport(connection.send, connection.open),
       storage: fileStorage(home),
       carrier: "bearer",
       now: () => Date.now(),
@@ -44,6 +44,7 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
     await workspace.roster.sync()
     const result = await work(workspace)
     await workspace.roster.fold()
+    await workspace.roster.looked()
     return result
   })
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http"
 import { request as httpsRequest, Agent as SecureAgent } from "node:https"
 import { rootCertificates } from "node:tls"
-import type { Send } from "../client/transport.ts"
+import type { OpenStream, Send } from "../client/transport.ts"
 import { AppError } from "../errors.ts"
 
 /** How long a server may say nothing: a command ends within ten seconds when nobody answers. */
@@ -16,6 +16,7 @@ export interface AnswerLimits {
 
 export interface Connection {
   readonly send: Send
+  readonly open: OpenStream
   close(): void
 }
 
@@ -36,6 +37,15 @@ export function connect(server: string, caFile: string | undefined, limits?: Ans
   const request = secure ? httpsRequest : httpRequest
   return {
     close: () => agent.destroy(),
+    open: ({ method, path, headers }, signal) =>
+      new Promise((resolve, reject) => {
+        const fail = (cause: unknown) => reject(unreachable(url, cause))
+        const sent = request(new URL(path, url), { method, agent, headers, signal }, (response) =>
+          resolve({ status: response.statusCode ?? 0, chunks: chunksOf(url, response) }),
+        )
+        sent.on("error", fail)
+        sent.end()
+      }),
     send: ({ method, path, headers, body }) =>
       new Promise((resolve, reject) => {
         const fail = (cause: unknown) => reject(unreachable(url, cause))
@@ -61,6 +71,14 @@ export function connect(server: string, caFile: string | undefined, limits?: Ans
         sent.on("error", fail)
         sent.end(body)
       }),
+  }
+}
+
+async function* chunksOf(url: URL, response: IncomingMessage): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of response) yield chunk
+  } catch (cause) {
+    throw unreachable(url, cause)
   }
 }
 

@@ -1,6 +1,6 @@
 import { archiveRecord, createPatient, savePatient } from "../client/edits.ts"
 import { HomeList } from "../client/home.ts"
-import { viewHistory, viewRecord } from "../client/record-views.ts"
+import { history, namedIn, viewRecord } from "../client/record-views.ts"
 import type { HistoryItem, HomeRow, RecordView } from "../client/views.ts"
 import { todayOf, type Workspace } from "../client/workspace.ts"
 import { formOf } from "../clinical/form.ts"
@@ -22,7 +22,7 @@ const list: CliCommand = {
   run: (io, options) =>
     withWorkspace(io, async (work) => {
       const query = { search: "", sort: "name", descending: false, offset: 0, limit: Number.MAX_SAFE_INTEGER } as const
-      const home = new HomeList(work.roster)
+      const home = new HomeList(work)
       const { rows, refused } = home.page(
         { ...query, archived: options.archived === true },
         true,
@@ -54,7 +54,8 @@ const show: CliCommand = {
       const row = work.roster.rows.get(id) ?? null
       const record = await work.records.open(id)
       await work.records.act(id, "read").catch(() => {})
-      const view = viewRecord(record, seq ?? record.head.seq, row)
+      await work.session.people.meet(namedIn(record))
+      const view = viewRecord(work, record, seq ?? record.head.seq, row)
       if (options.json) await printJson(io.stdout, plainRecord(view))
       else await printLine(io.stdout, recordAsText(view))
       return 0
@@ -96,7 +97,7 @@ const edit: CliCommand = {
   },
 }
 
-const history: CliCommand = {
+const showHistory: CliCommand = {
   name: "records history",
   summary: "Show who changed a record, when, and what",
   arguments: "<id>",
@@ -104,7 +105,7 @@ const history: CliCommand = {
   async run(io, options, args) {
     const id = recordIdFrom(args)
     return withWorkspace(io, async (work) => {
-      const items = viewHistory(await work.records.open(id))
+      const items = await history(work, id)
       if (options.json) await printJson(io.stdout, items.map(plainItem))
       else await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
       return 0
@@ -126,11 +127,11 @@ const archive: CliCommand = {
   },
 }
 
-export const records: readonly CliCommand[] = [list, show, add, edit, history, archive]
+export const records: readonly CliCommand[] = [list, show, add, edit, showHistory, archive]
 
 async function saveEdit(io: Io, work: Workspace, id: HomeRow["id"], base: number, part: Record<string, unknown>) {
   const record = await work.records.open(id)
-  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(record, base, null).form
+  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(work, record, base, null).form
   const saved = await savePatient(work, id, base, { ...start, ...part })
   if (saved.saved) return 0
   const fields = saved.fields.map((field) => field.label).join(", ")

@@ -1,21 +1,21 @@
 import type { z } from "zod"
 import { sha256 } from "#sha256"
-import { parseSummary, type Summary } from "../clinical/summary.ts"
 import { compare, concat, equal, u64be } from "../encoding/bytes.ts"
-import { idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
+import { idBytes, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import { type ChainHead, checkToken, extendChain, type FindKeys } from "../proof/chain.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { type EntryStatement, parseEntry } from "../proof/entry.ts"
+import { leafData, leafDataBytes } from "../proof/leaf.ts"
+import { type Stretch, verifyStretch } from "../proof/stretch.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
-import { asSecretKey, checkCommit, type RecordKey } from "../vault/keys.ts"
-import { selfGrantPlace, summaryPlace } from "../vault/places.ts"
-import { open } from "../vault/seal.ts"
-import { headOf, keyOf, type RosterRow, rowOf } from "./roster-row.ts"
+import type { RecordKey } from "../vault/keys.ts"
+import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
+import { demandTaken, knownEntry, rowOfWalk, startWalk, takeStep, type Walk, walkRecord } from "./walk.ts"
 
-type Change = z.output<typeof readChanges.reply>["entries"][number]
+type Reply = z.output<typeof readChanges.reply>
+type Change = Reply["entries"][number]
 
 export interface PinnedHead {
   readonly seq: number
@@ -23,52 +23,47 @@ export interface PinnedHead {
 }
 
 export interface Pulled {
-  /** Every change before this leaf index has been looked at. */
+  /** Every leaf before this index has been looked at. */
   readonly complete: number
-  /** Heads that moved, each verified and with a proof that its leaf is in the log. */
+  /** Heads that moved, each verified, with every entry's leaf where the log has it. */
   readonly rows: readonly RosterRow[]
+  /** Records that the physician is no member of any more, by an entry that was verified. */
+  readonly gone: readonly RecordId[]
   readonly refused: ReadonlyMap<RecordId, { readonly error: AppError; readonly statement: Uint8Array }>
   /** The heads as they stood before leaf `asOf`, where that was asked for. */
   readonly heads: ReadonlyMap<RecordId, PinnedHead>
+  /** Records that were accepted in this stretch, with the leaf from which the answer began that said so. */
+  readonly accepted: ReadonlyMap<RecordId, number>
+  /** Keys that were granted and that have no self-grant yet. */
+  readonly granted: readonly { readonly record: RecordId; readonly epoch: number; readonly key: RecordKey }[]
 }
 
-/** What a walk along one record's changes carries from page to page. */
-interface Walk {
-  readonly keys: RecordKey[]
-  head: ChainHead | null
-  summary: Summary
-  updated: number
-  moved: boolean
-  proven: boolean
-  /** Of the head, once it has moved. */
-  author: PhysicianId | null
-  statement: Uint8Array
+export interface PullOptions {
+  readonly background: boolean
+  /** Where the heads are wanted as they stood at an earlier leaf. */
+  readonly asOf: number
+  /** Told of every stretch of the log, and which of its leaves speak of entries that came along. */
+  readonly look: (from: number, data: Uint8Array, explained: ReadonlySet<number>) => void
+}
+
+/** A record's head at the leaf `asOf`, and since when the physician was a member then. */
+interface HeadThen extends PinnedHead {
+  readonly memberSince: number
+  readonly own: boolean
 }
 
 const pageSize = 1000
-const blankSummary: Summary = {
-  firstName: "",
-  lastName: "",
-  birthDate: "",
-  diagnoses: [],
-  patient: "",
-  archived: false,
-}
 
-/** Pulls all that was appended to the physician's records from leaf `since` on, and verifies it from the heads that are known.
- * Nothing is taken in here: a head counts only once its own leaf is proved to be in the log.
- * @param asOf where the heads are wanted as they stood at an earlier leaf.
- * @throws TAMPERED_LOG when the answer does not fit the log; what is wrong with one record refuses that one alone */
+/** Pulls all that was appended to the physician's records from leaf `since` on, with every leaf of the log from there, and verifies it
+ * from the heads that are known. Nothing is taken in here.
+ * @throws TAMPERED_LOG, TAMPERED_FORK when the answer does not fit the log; what is wrong with one record refuses that one alone */
 export async function pullChanges(
   session: Session,
   since: number,
   known: (record: RecordId) => RosterRow | undefined,
-  findKeys: FindKeys,
-  options: { readonly background: boolean; readonly asOf: number },
+  options: PullOptions,
 ): Promise<Pulled> {
-  const walks = new Map<RecordId, Walk>()
-  const refused = new Map<RecordId, { error: AppError; statement: Uint8Array }>()
-  const heads = new Map<RecordId, PinnedHead>()
+  const pull = new Pull(session, known, options.asOf)
   let complete = since
   for (let more = true; more; ) {
     const from = complete
@@ -81,36 +76,15 @@ export async function pullChanges(
         }),
       (reply) => reply.log,
     )
-    demandOrder(answer, from, tree)
-    await Promise.all(
-      Array.from(byRecord(answer.entries), async ([record, changes]) => {
-        if (refused.has(record)) return
-        try {
-          const walk = walks.get(record) ?? (await startWalk(session, known(record)))
-          walks.set(record, walk)
-          for (const change of changes) {
-            await step(session, record, walk, change, findKeys)
-            if (walk.head !== null && walk.head.leaf < options.asOf)
-              heads.set(record, { seq: walk.head.seq, hash: walk.head.hash })
-          }
-          proveHead(session, record, walk, changes.at(-1)!, tree)
-        } catch (error) {
-          if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION") throw error
-          const tampered = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
-          refused.set(record, { error: tampered, statement: changes.at(-1)!.statement })
-        }
-      }),
-    )
+    try {
+      await pull.page(answer, from, tree, options.look)
+    } catch (error) {
+      throw error instanceof AppError && error.code === "TAMPERED_LOG" ? session.log.refuse("TAMPERED_LOG") : error
+    }
     complete = answer.next
     more = answer.more
   }
-  const rows: RosterRow[] = []
-  for (const [record, walk] of walks) {
-    if (refused.has(record) || !walk.moved || walk.head === null) continue
-    if (walk.proven) rows.push(rowOf(walk.head, session.identity, walk.keys, walk.summary, walk.updated))
-    else refused.set(record, { error: new AppError("TAMPERED_CHAIN"), statement: walk.statement })
-  }
-  return { complete, rows, refused, heads }
+  return pull.end(complete)
 }
 
 /** One hash over all heads: what a roster that has to be rebuilt is held against.
@@ -120,8 +94,129 @@ export function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): U
   return sha256(concat(...parts.sort(compare)))
 }
 
+/** One pull, page by page. */
+class Pull {
+  readonly #session: Session
+  readonly #known: (record: RecordId) => RosterRow | undefined
+  readonly #asOf: number
+  readonly #walks = new Map<RecordId, Walk>()
+  readonly #refused = new Map<RecordId, { error: AppError; statement: Uint8Array }>()
+  readonly #then = new Map<RecordId, HeadThen>()
+  readonly #accepted = new Map<RecordId, { readonly from: number; readonly leaf: number }[]>()
+  /** Records that the physician was out of for a while before leaf `asOf`. */
+  readonly #left = new Set<RecordId>()
+  /** What the changes of one page say. */
+  readonly #entries = new Map<Change, EntryStatement>()
+  readonly #granted: { record: RecordId; epoch: number; key: RecordKey }[] = []
+
+  constructor(session: Session, known: (record: RecordId) => RosterRow | undefined, asOf: number) {
+    this.#session = session
+    this.#known = known
+    this.#asOf = asOf
+  }
+
+  async page(answer: Reply, from: number, tree: TreeHead, look: PullOptions["look"]): Promise<void> {
+    demandOrder(answer, from, tree)
+    const stretch: Stretch = { from, to: Math.max(answer.next, from), ...answer.leaves }
+    const groups = Map.groupBy(answer.entries, (change) => change.record)
+    for (const { record, leaf } of answer.accepted) {
+      this.#accepted.set(record, [...(this.#accepted.get(record) ?? []), { from, leaf }])
+      if (!groups.has(record)) groups.set(record, [])
+    }
+    const seen: TreeHead[] = []
+    await Promise.all(Array.from(groups, ([record, changes]) => this.#record(record, changes, seen)))
+    const roots = answer.next > from ? verifyStretch(stretch, tree, new Set(seen.map(({ size }) => size))) : new Map()
+    const explained = new Set<number>()
+    for (const change of answer.entries) {
+      const entry = this.#entries.get(change)
+      if (entry === undefined) continue
+      demandLeaf(change, entry, stretch)
+      explained.add(change.leaf.index)
+    }
+    this.#entries.clear()
+    await this.#session.proveSeen(seen, roots)
+    look(from, stretch.data, explained)
+  }
+
+  async end(complete: number): Promise<Pulled> {
+    const rows: RosterRow[] = []
+    const gone: RecordId[] = []
+    for (const [record, walk] of this.#walks) {
+      if (this.#refused.has(record) || walk.head === null) continue
+      if (walk.memberSince === null) gone.push(record)
+      else if (walk.moved)
+        try {
+          demandTaken(walk)
+          rows.push(await rowOfWalk(this.#session, walk))
+        } catch (error) {
+          this.#refuse(record, error, walk.statement)
+        }
+    }
+    for (const record of this.#accepted.keys()) {
+      const expected = this.#known(record)
+      const walk = this.#walks.get(record)
+      if (expected !== undefined && !this.#refused.has(record) && walk?.moved !== true) rows.push(expected)
+    }
+    const heads = Array.from(this.#then).filter(([record, then]) => this.#wasMine(record, then))
+    const accepted = new Map(Array.from(this.#accepted, ([record, times]) => [record, times.at(-1)!.from]))
+    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), accepted, granted: this.#granted }
+  }
+
+  async #record(record: RecordId, changes: readonly Change[], seen: TreeHead[]): Promise<void> {
+    if (this.#refused.has(record)) return
+    try {
+      const walk = this.#walks.get(record) ?? (await this.#begin(record, changes))
+      if (walk === null) return
+      this.#walks.set(record, walk)
+      for (const change of changes) {
+        const known = knownEntry(walk.head, change)
+        const entry = known ?? (await takeStep(this.#session, walk, change, change.selfGrant))
+        this.#entries.set(change, entry)
+        if (known !== null) continue
+        seen.push(entry.seen)
+        if (change.grant !== undefined && walk.memberSince !== null && change.selfGrant === undefined)
+          this.#granted.push({ record, epoch: entry.epoch, key: walk.keys[entry.epoch]! })
+        this.#remember(walk)
+      }
+    } catch (error) {
+      this.#refuse(record, error, changes.at(-1)?.statement ?? new Uint8Array(0))
+    }
+  }
+
+  /** Where a walk begins: at the row that is known, before the first entry, or, of a record that was accepted on another device, after
+   * a walk from its first entry to its head. `null` where a row is already what was accepted. */
+  async #begin(record: RecordId, changes: readonly Change[]): Promise<Walk | null> {
+    const row = this.#known(record)
+    if (row !== undefined) return changes.length === 0 ? null : startWalk(this.#session, record, row)
+    const first = changes[0]
+    const whole = first !== undefined && parseEntry(first.statement).seq === 0
+    return whole ? startWalk(this.#session, record, undefined) : walkRecord(this.#session, record)
+  }
+
+  #remember(walk: Walk): void {
+    const { record, head, memberSince, own } = walk
+    if (head === null || head.leaf >= this.#asOf) return
+    if (memberSince === null) {
+      this.#then.delete(record)
+      this.#left.add(record)
+    } else this.#then.set(record, { seq: head.seq, hash: head.hash, memberSince, own })
+  }
+
+  /** Whether a record stood in the roster at leaf `asOf`: opened by the physician, or accepted between becoming a member and then. */
+  #wasMine(record: RecordId, { memberSince, own }: HeadThen): boolean {
+    if (own && !this.#left.has(record)) return true
+    return (this.#accepted.get(record) ?? []).some(({ leaf }) => leaf > memberSince && leaf < this.#asOf)
+  }
+
+  #refuse(record: RecordId, error: unknown, statement: Uint8Array): void {
+    if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION" || error.is("UNAVAILABLE")) throw error
+    const tampered = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
+    this.#refused.set(record, { error: tampered, statement })
+  }
+}
+
 /** Leaves come in the log's order, under the checkpoint, and the answer says truly how far it looked. */
-function demandOrder(answer: z.output<typeof readChanges.reply>, since: number, tree: TreeHead): void {
+function demandOrder(answer: Reply, since: number, tree: TreeHead): void {
   let last = since - 1
   for (const { leaf } of answer.entries) {
     if (leaf.index <= last || leaf.index >= answer.next) throw new AppError("TAMPERED_LOG")
@@ -131,76 +226,10 @@ function demandOrder(answer: z.output<typeof readChanges.reply>, since: number, 
   if (!advances || answer.next > tree.size || answer.next < since) throw new AppError("TAMPERED_LOG")
 }
 
-async function startWalk(session: Session, row: RosterRow | undefined): Promise<Walk> {
-  return {
-    head: row === undefined ? null : await headOf(row, session.identity),
-    keys: row === undefined ? [] : row.keys.map((_, epoch) => keyOf(row, epoch)),
-    summary: row ?? blankSummary,
-    updated: row?.updated ?? 0,
-    moved: false,
-    proven: false,
-    author: null,
-    statement: new Uint8Array(0),
-  }
-}
-
-async function step(session: Session, record: RecordId, walk: Walk, change: Change, findKeys: FindKeys): Promise<void> {
-  const { physician, key } = session
-  if (walk.head !== null && isKnown(walk.head, change)) return
-  const { entry, head } = await extendChain(walk.head, record, change, change.leaf.index, findKeys)
-  const pin = session.pins.heads.get(record)
-  if (pin?.seq === head.seq && !equal(pin.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
-  if (change.selfGrant !== undefined) {
-    const place = selfGrantPlace(physician, record, entry.epoch)
-    const recordKey = asSecretKey<"record">(await open(key, place, change.selfGrant, { exact: true }))
-    await checkCommit(recordKey, record, entry.epoch, head.commits.get(entry.epoch))
-    walk.keys[entry.epoch] = recordKey
-  }
-  if (entry.summary !== undefined) walk.summary = await openSummary(entry, change, walk.keys)
-  walk.head = head
-  walk.updated = entry.time
-  walk.moved = true
-  walk.proven = false
-  walk.author = entry.author
-  walk.statement = change.statement
-}
-
-/** Whether a change is not beyond the head. @throws TAMPERED_CHAIN when it is another in the head's place */
-function isKnown(head: ChainHead, { statement }: Change): boolean {
-  const { seq } = parseEntry(statement)
-  if (seq === head.seq && !equal(sha256(statement), head.hash)) throw new AppError("TAMPERED_CHAIN")
-  return seq <= head.seq
-}
-
-/** A head has to come with the proof of its own leaf; one that is still to come may lie on the next page. */
-function proveHead(session: Session, record: RecordId, walk: Walk, change: Change, tree: TreeHead): void {
-  const { head, author } = walk
-  if (head === null || author === null || change.inclusion === undefined) return
-  if (change.leaf.index !== head.leaf) throw new AppError("TAMPERED_CHAIN")
-  const leaf = { subject: record, stream: "entry", type: "entry", number: head.seq, actor: author } as const
-  session.log.checkLeaf(change.leaf, change.inclusion, { ...leaf, statementHash: head.hash }, tree)
-  walk.proven = true
-}
-
-async function openSummary(entry: EntryStatement, change: Change, keys: readonly RecordKey[]): Promise<Summary> {
-  checkToken(entry.summary, change.summary)
-  const key = keys[entry.epoch]
-  if (key === undefined || change.summary === undefined) throw new AppError("CANNOT_OPEN")
-  try {
-    return parseSummary(await open(key, summaryPlace(entry.record, entry.epoch, entry.seq), change.summary))
-  } catch (error) {
-    if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") throw error
-    return blankSummary
-  }
-}
-
-function byRecord(changes: readonly Change[]): Map<RecordId, Change[]> {
-  const groups = new Map<RecordId, Change[]>()
-  for (const change of changes) {
-    const record = change.record as RecordId
-    const list = groups.get(record)
-    if (list === undefined) groups.set(record, [change])
-    else list.push(change)
-  }
-  return groups
+/** The log has exactly this entry where the answer says. */
+function demandLeaf({ record, statement, leaf }: Change, { seq, author }: EntryStatement, stretch: Stretch): void {
+  const at = (leaf.index - stretch.from) * leafDataBytes
+  const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
+  const data = leafData({ ...about, time: leaf.time, salt: leaf.salt, statementHash: sha256(statement) })
+  if (!equal(data, stretch.data.subarray(at, at + leafDataBytes))) throw new AppError("TAMPERED_LOG")
 }

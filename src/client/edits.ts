@@ -48,7 +48,7 @@ export async function savePatient(
     if (merged.conflicts.length > 0) {
       const head = record.head.seq
       if (answer === undefined || answer.head !== head)
-        return { saved: false, id, head, author: record.steps.at(-1)?.body?.by ?? "", fields: merged.conflicts }
+        return { saved: false, id, head, author: authorOf(work, record), fields: merged.conflicts }
       changes = resolve(start, mine, record.chart, answer.choices)
     }
     if (changes.length === 0) return { saved: true, id, seq: record.head.seq, merged: moved, unchanged: true }
@@ -76,6 +76,15 @@ export async function archiveRecord(work: Workspace, id: RecordId, archived: boo
     }
   }
   throw new AppError("CONFLICT_HEAD")
+}
+
+/** Who wrote last, by verified username, and the name they give themself. */
+function authorOf({ session }: Workspace, record: OpenRecord): string {
+  const newest = record.steps.findLast(({ body }) => body !== null)
+  if (newest === undefined) return ""
+  const { entry, body } = newest
+  if (session.people.isMe(entry.author)) return "You, on another device"
+  return body?.by ? `${session.people.label(entry.author)} (${body.by})` : session.people.label(entry.author)
 }
 
 /** The chart as entry `seq` left it. @throws BAD_INPUT_FORMAT for an entry that is not there */

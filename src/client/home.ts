@@ -1,8 +1,12 @@
 import { parseDate } from "../clinical/dates.ts"
+import type { PhysicianId } from "../encoding/ids.ts"
+import type { Member } from "../proof/entry.ts"
+import type { People } from "./people.ts"
 import type { Roster } from "./roster.ts"
-import type { RosterRow } from "./roster-row.ts"
+import { membersOf, type RosterRow } from "./roster-row.ts"
 import { fold, matches, SearchIndex, wordsOf } from "./search.ts"
 import type { HomePage, HomeQuery, HomeRow, HomeSort, PatientFields } from "./views.ts"
+import type { Workspace } from "./workspace.ts"
 
 /** Rows changed since the index was built that are searched one by one; beyond it the index is built anew. */
 const overlayLimit = 300
@@ -10,13 +14,17 @@ const overlayLimit = 300
 /** The home page's list: sorted and searched over the opened roster. */
 export class HomeList {
   readonly #roster: Roster
+  readonly #people: People
+  /** Who else can read a row's record, by row. */
+  readonly #shared = new WeakMap<RosterRow, readonly Member[]>()
   #indexed: readonly RosterRow[] = []
   #places = new Map<RosterRow, number>()
   #index: SearchIndex | null = null
   #sorted = new Map<string, { version: number; rows: readonly RosterRow[] }>()
 
-  constructor(roster: Roster) {
+  constructor({ roster, session }: Workspace) {
     this.#roster = roster
+    this.#people = session.people
   }
 
   /** @param today YYYY-MM-DD, for dates typed with two-digit years */
@@ -27,10 +35,18 @@ export class HomeList {
     return {
       total: all.length,
       matching: found.length,
-      rows: ordered.slice(query.offset, query.offset + query.limit).map(homeRow),
+      rows: ordered.slice(query.offset, query.offset + query.limit).map((row) => this.#homeRow(row)),
       complete,
       refused: [...this.#roster.refused].map(([id, { code }]) => ({ id, code })),
     }
+  }
+
+  /** Everybody who shares a record with the physician. */
+  sharers(): Set<PhysicianId> {
+    const sharers = new Set<PhysicianId>()
+    for (const row of this.#roster.rows.values())
+      if (row.chain !== "") for (const { physician } of this.#members(row)) sharers.add(physician)
+    return sharers
   }
 
   /** Builds what the next search needs, so that the first letter typed is answered at once. */
@@ -43,7 +59,7 @@ export class HomeList {
     const key = (row: { firstName: string; lastName: string; birthDate: string }) =>
       [wordsOf(row.firstName).join(" "), wordsOf(row.lastName).join(" "), row.birthDate].join("|")
     const wanted = key(fields)
-    return [...this.#roster.rows.values()].filter((row) => key(row) === wanted).map(homeRow)
+    return [...this.#roster.rows.values()].filter((row) => key(row) === wanted).map((row) => this.#homeRow(row))
   }
 
   #rows(sort: HomeSort, archived: boolean): readonly RosterRow[] {
@@ -76,6 +92,34 @@ export class HomeList {
     return found
   }
 
+  #homeRow(row: RosterRow): HomeRow {
+    const { id, firstName, lastName, birthDate, diagnoses, updated, archived } = row
+    const members = this.#members(row)
+    return {
+      id,
+      firstName,
+      lastName,
+      birthDate,
+      diagnoses,
+      updated,
+      archived,
+      role: members.find(({ physician }) => this.#people.isMe(physician))?.role ?? "owner",
+      sharedWith: members
+        .filter(({ physician }) => !this.#people.isMe(physician))
+        .map(({ physician }) => this.#people.label(physician)),
+    }
+  }
+
+  #members(row: RosterRow): readonly Member[] {
+    if (row.chain === "") return []
+    let members = this.#shared.get(row)
+    if (members === undefined) {
+      members = membersOf(row) ?? []
+      this.#shared.set(row, members)
+    }
+    return members
+  }
+
   #build(): void {
     this.#indexed = [...this.#roster.rows.values()]
     this.#places = new Map(this.#indexed.map((row, place) => [row, place]))
@@ -89,16 +133,4 @@ function sortKey(row: RosterRow, sort: HomeSort): string {
   if (sort === "birthDate") return `${row.birthDate}\u0000${name}`
   if (sort === "diagnoses") return `${fold(row.diagnoses[0] ?? "\uffff")}\u0000${name}`
   return `${String(row.updated).padStart(16, "0")}\u0000${name}`
-}
-
-function homeRow(row: RosterRow): HomeRow {
-  return {
-    id: row.id,
-    firstName: row.firstName,
-    lastName: row.lastName,
-    birthDate: row.birthDate,
-    diagnoses: row.diagnoses,
-    updated: row.updated,
-    archived: row.archived,
-  }
 }

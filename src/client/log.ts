@@ -18,12 +18,17 @@ export interface LogIdentity {
   readonly logKey: Uint8Array
 }
 
+const prefixesAtOnce = 1000
+const keptPrefixes = 10_000
+
 /** The client's view of the practice's log: it only ever moves from one verified tree to a larger one. */
 export class LogView {
   readonly #identity: LogIdentity
   readonly #pins: Pins
   /** The first thing that did not check. From then on nothing more is asked of this server. */
   refusal: LogRefusal | null = null
+  /** Roots that were proved to be of earlier trees of this log, by size. */
+  readonly #prefixes = new Map<number, Uint8Array>()
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(identity: LogIdentity, pins: Pins) {
@@ -52,6 +57,39 @@ export class LogView {
     const next = this.#turn.then(run, run)
     this.#turn = next.catch(() => {})
     return next
+  }
+
+  /** Demands that trees which others say they have seen are prefixes of the one that this client stands on.
+   * @param roots of trees that are known to be, by size.
+   * @param ask fetches the proofs for trees of these sizes up to one of size `to`.
+   * @throws TAMPERED_FORK, which is the end of this log */
+  async proveSeen(
+    seen: readonly TreeHead[],
+    roots: ReadonlyMap<number, Uint8Array>,
+    ask: (to: number, sizes: readonly number[]) => Promise<readonly (readonly Uint8Array[])[]>,
+  ): Promise<void> {
+    const open = new Map<number, Uint8Array>()
+    for (const { size, root } of seen) {
+      const known = roots.get(size) ?? this.#prefixes.get(size) ?? open.get(size)
+      if (known === undefined) open.set(size, root)
+      else if (!equal(known, root)) throw this.refuse("TAMPERED_FORK")
+    }
+    const sizes = [...open.keys()]
+    for (let at = 0; at < sizes.length; at += prefixesAtOnce) {
+      const tree = this.tree
+      const part = sizes.slice(at, at + prefixesAtOnce)
+      if (part.some((size) => size > tree.size)) throw this.refuse("TAMPERED_FORK")
+      const proofs = await ask(tree.size, part)
+      part.forEach((size, i) => {
+        if (!verifyConsistency(size, open.get(size)!, tree.size, tree.root, proofs[i] ?? []))
+          throw this.refuse("TAMPERED_FORK")
+      })
+    }
+    for (const [size, root] of [...roots, ...open]) this.#prefixes.set(size, root)
+    for (const size of this.#prefixes.keys()) {
+      if (this.#prefixes.size <= keptPrefixes) break
+      this.#prefixes.delete(size)
+    }
   }
 
   /** Demands that a receipt's leaf is this one and is in the log. @throws TAMPERED_LOG */

@@ -2,11 +2,14 @@ import { exportBundle } from "../clinical/export.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { changePassword, confirmWords, loadOpaque, recover, register, renewWords, signIn } from "./account.ts"
+import { accountActivity, endSession, listSessions, recordActivity } from "./activity.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { importFile } from "./imports.ts"
+import { acceptInvitations, declineInvitations, listInvitations } from "./invitations.ts"
 import { Page, type PageEnv } from "./page.ts"
-import { viewHistory, viewRecord } from "./record-views.ts"
+import { history, namedIn, viewRecord } from "./record-views.ts"
 import { rememberSession } from "./remembered.ts"
+import { leave, share, unshare, viewSharing } from "./sharing.ts"
 import type { PageApi } from "./views.ts"
 import { todayOf } from "./workspace.ts"
 
@@ -77,9 +80,10 @@ export function createPageApi(env: PageEnv): PageApi {
         const row = roster.rows.get(id) ?? null
         const record = await records.open(id)
         records.act(id, "read").catch(() => {})
-        return viewRecord(record, seq ?? record.head.seq, row)
+        await page.work.session.people.meet(namedIn(record))
+        return viewRecord(page.work, record, seq ?? record.head.seq, row)
       }),
-    history: (id) => run(async () => viewHistory(await page.work.records.open(id))),
+    history: (id) => run(() => history(page.work, id)),
     namesakes: async (fields) => {
       await page.work.ready
       return page.work.list.namesakes(fields)
@@ -111,19 +115,13 @@ export function createPageApi(env: PageEnv): PageApi {
     importFile: (name, bytes, progress) =>
       run(async () => {
         await page.work.ready
-        const signal = { aborted: false }
-        page.setImporting(signal)
-        try {
-          const tick = (resourcesDone: number, resourcesTotal: number) =>
-            progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
-          const report = await importFile(page.work, name, bytes, tick, signal)
-          for (const { id } of report.records) changed(id)
-          return report
-        } finally {
-          page.setImporting(null)
-        }
+        const tick = (resourcesDone: number, resourcesTotal: number) =>
+          progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
+        const report = await page.stoppable((signal) => importFile(page.work, name, bytes, tick, signal))
+        for (const { id } of report.records) changed(id)
+        return report
       }),
-    cancelImport: async () => page.cancelImport(),
+    cancelImport: async () => page.cancel(),
     exportRecord: (id) =>
       run(async () => {
         const record = await page.work.records.open(id)
@@ -139,6 +137,61 @@ export function createPageApi(env: PageEnv): PageApi {
     keepDraft: (name, value) => page.work.drafts.keep(name, value),
     draft: (name) => page.work.drafts.find(name),
     dropDraft: (name) => page.work.drafts.drop(name),
+    colleagues: () =>
+      run(async () => {
+        await page.work.ready
+        const { people } = page.work.session
+        const sharers = page.work.list.sharers()
+        await people.meet(sharers)
+        return people.all(sharers)
+      }),
+    colleague: (username) =>
+      run(async () => {
+        const { people } = page.work.session
+        return people.view(await people.find(username))
+      }),
+    verifyColleague: (username, number, how) => run(() => page.work.session.people.verify(username, number, how)),
+    forgetColleague: (username) => run(() => page.work.session.people.forget(username)),
+    sharing: (id) => run(() => viewSharing(page.work, id)),
+    share: (ids, username, role, until, progress) =>
+      run(async () => {
+        await page.work.ready
+        const report = await page.stoppable((signal) =>
+          share(page.work, ids, username, role, until, { progress, signal }),
+        )
+        for (const id of ids) changed(id)
+        return report
+      }),
+    cancelMany: async () => page.cancel(),
+    unshare: (id, physician) =>
+      run(async () => {
+        await unshare(page.work, id, physician)
+        changed(id)
+      }),
+    leave: (id) =>
+      run(async () => {
+        await leave(page.work, id)
+        changed(id)
+      }),
+    invitations: () => run(() => listInvitations(page.work)),
+    acceptInvitations: (ids, progress) =>
+      run(async () => {
+        await page.work.ready
+        const report = await page.stoppable((signal) => acceptInvitations(page.work, ids, { progress, signal }))
+        for (const id of ids) changed(id)
+        await page.countInvitations()
+        return report
+      }),
+    declineInvitations: (ids, progress) =>
+      run(async () => {
+        const report = await page.stoppable((signal) => declineInvitations(page.work, ids, { progress, signal }))
+        await page.countInvitations()
+        return report
+      }),
+    recordActivity: (id, before) => run(() => recordActivity(page.work, id, before)),
+    accountActivity: (before) => run(() => accountActivity(page.work, before)),
+    sessions: () => run(() => listSessions(page.work)),
+    endSession: (id) => run(() => endSession(page.work, id)),
     tampered: async (id) => page.tampered(id),
   }
 }

@@ -3,12 +3,14 @@ import { AppError } from "../errors.ts"
 import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
 import { practiceOf } from "./account.ts"
+import { listen } from "./events.ts"
 import { HomeList } from "./home.ts"
+import { countInvitations } from "./invitations.ts"
 import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
 import { Session, type Surroundings } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
 import { viewTampered } from "./tampered.ts"
-import { fetchSend, Transport } from "./transport.ts"
+import { fetchSend, fetchStream, Transport } from "./transport.ts"
 import type { Account, ClientEvent, TamperedView } from "./views.ts"
 import { type Workspace, workspaceOf } from "./workspace.ts"
 
@@ -21,6 +23,8 @@ export interface PageEnv {
 }
 
 const pollMs = 10_000
+/** While events come, asking by the clock is only for what they missed. */
+const pollBesideEventsMs = 60_000
 const idleCheckMs = 5_000
 const rememberMs = 1_000
 const goodbyeMs = 3_000
@@ -47,14 +51,24 @@ export class Page {
   #lastActive = 0
   #lastKeptAlive = 0
   #remembering: ReturnType<typeof setTimeout> | null = null
-  #importing: { aborted: boolean } | null = null
+  /** Work on many things that can be stopped: an import, or sharing. */
+  readonly #running = new Set<{ aborted: boolean }>()
+  #polled = 0
+  #polling = false
+  #pollAgain = false
+  /** Ends listening to the server's events. */
+  #ears: AbortController | null = null
+  #hearing = false
+  #invitations = 0
 
   constructor(env: PageEnv) {
     this.#env = env
-    const transport = new Transport(fetchSend(env.baseUrl, env.fetch))
+    const transport = new Transport(fetchSend(env.baseUrl, env.fetch), fetchStream(env.baseUrl, env.fetch))
     this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now }
     setInterval(() => void this.#checkIdle(), idleCheckMs)
-    setInterval(() => void this.#poll(), pollMs)
+    setInterval(() => {
+      if (env.now() - this.#polled >= (this.#hearing ? pollBesideEventsMs : pollMs)) void this.#poll()
+    }, pollMs)
   }
 
   listen(listener: (event: ClientEvent) => void): void {
@@ -117,13 +131,14 @@ export class Page {
     const work = workspaceOf(session)
     const signedIn: SignedIn = {
       ...work,
-      list: new HomeList(work.roster),
+      list: new HomeList(work),
       drafts: new Drafts(session),
       ready: Promise.resolve(),
       complete: false,
     }
     this.#work = signedIn
     this.#tampered = null
+    this.#invitations = 0
     this.#lastActive = this.now
     signedIn.ready = this.#openRoster(signedIn)
     signedIn.ready.catch(() => {})
@@ -154,12 +169,42 @@ export class Page {
       await synced
       work.complete = true
       this.#emitRoster(work)
+      this.#listen(work)
+      await this.#meet(work)
+      await this.countInvitations()
       await work.roster.fold()
+      await work.roster.looked()
       this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)
       throw error
     }
+  }
+
+  /** Hears of changes as they happen. */
+  #listen(work: SignedIn): void {
+    const ears = new AbortController()
+    this.#ears = ears
+    this.#hearing = true
+    const { transport } = work.session.around
+    void listen(transport, () => void this.#poll(), ears.signal).finally(() => {
+      if (this.#ears === ears) this.#hearing = false
+    })
+  }
+
+  /** Learns what the colleagues who share a record are called, and shows it. */
+  async #meet(work: SignedIn): Promise<void> {
+    if (await work.session.people.meet(work.list.sharers())) this.#emitRoster(work)
+  }
+
+  /** Tells the page how many invitations wait, where that has changed. */
+  async countInvitations(): Promise<void> {
+    const work = this.#work
+    if (work === null) return
+    const count = await countInvitations(work)
+    if (this.#work !== work || count === this.#invitations) return
+    this.#invitations = count
+    this.emit({ type: "invitations", count })
   }
 
   async activity(): Promise<void> {
@@ -187,12 +232,19 @@ export class Page {
     this.#set({ state: "signed-out" })
   }
 
-  setImporting(signal: { aborted: boolean } | null): void {
-    this.#importing = signal
+  /** Runs work that `cancel` stops at the next step. */
+  async stoppable<T>(work: (signal: { readonly aborted: boolean }) => Promise<T>): Promise<T> {
+    const signal = { aborted: false }
+    this.#running.add(signal)
+    try {
+      return await work(signal)
+    } finally {
+      this.#running.delete(signal)
+    }
   }
 
-  cancelImport(): void {
-    if (this.#importing !== null) this.#importing.aborted = true
+  cancel(): void {
+    for (const signal of this.#running) signal.aborted = true
   }
 
   tampered(id: RecordId | null): TamperedView | null {
@@ -209,7 +261,9 @@ export class Page {
    * The page shows nothing of the session any more from the first line on. */
   async #leave(work: SignedIn, next: Account, goodbye: () => Promise<unknown>): Promise<void> {
     this.#work = null
-    this.cancelImport()
+    this.cancel()
+    this.#ears?.abort()
+    this.#ears = null
     clearTimeout(this.#remembering ?? undefined)
     this.#remembering = null
     this.#set(next)
@@ -220,21 +274,41 @@ export class Page {
     this.emit({ type: "wiped" })
   }
 
+  /** Pulls what is new. Asked while it is pulling, it pulls once more afterwards. */
   async #poll(): Promise<void> {
     const work = this.#work
     if (work === null || !work.complete) return
+    if (this.#polling) {
+      this.#pollAgain = true
+      return
+    }
+    this.#polling = true
+    this.#polled = this.now
     try {
-      const changed = await work.roster.sync(true)
-      this.#setOnline(true)
-      if (changed.length > 0 && this.#work === work) {
-        for (const id of changed) this.emit({ type: "record", id })
-        this.#emitRoster(work)
-        await work.roster.fold()
-      }
-      this.#rememberSoon(work)
+      do {
+        this.#pollAgain = false
+        await this.#pull(work)
+      } while (this.#pollAgain && this.#work === work)
     } catch (error) {
       if (error instanceof AppError && this.#work === work) this.#notice(error)
+    } finally {
+      this.#polling = false
     }
+  }
+
+  async #pull(work: SignedIn): Promise<void> {
+    const changed = await work.roster.sync(true)
+    this.#setOnline(true)
+    if (this.#work !== work) return
+    if (changed.length > 0) {
+      for (const id of changed) this.emit({ type: "record", id })
+      this.#emitRoster(work)
+      await this.#meet(work)
+      await work.roster.fold()
+    }
+    await this.countInvitations()
+    await work.roster.looked()
+    this.#rememberSoon(work)
   }
 
   /** Stores what was seen, once for everything that happens within a second. */

@@ -23,12 +23,12 @@ describe("pins", () => {
     pins.moveTree(tree(5))
     pins.addIdentity(2, utf8("identity 2"))
     pins.keyring = 7
-    pins.heads.set(record, { seq: 3, hash: hash(9) })
+    pins.heads.set(record, { seq: 3, hash: hash(9), leaf: 7 })
     await pins.save()
     const again = await load(storage)
     expect(again.tree).toEqual(tree(5))
     expect([again.keyring, again.device]).toEqual([7, pins.device])
-    expect([...again.heads]).toEqual([[record, { seq: 3, hash: hash(9) }]])
+    expect([...again.heads]).toEqual([[record, { seq: 3, hash: hash(9), leaf: 7 }]])
   })
 
   it("only grow: a smaller tree is not taken", async () => {
@@ -49,8 +49,8 @@ describe("pins", () => {
   it("say so when two tabs have seen two heads of one number", async () => {
     const storage = memoryStorage()
     const [one, other] = [await load(storage), await load(storage)]
-    one.heads.set(record, { seq: 4, hash: hash(4) })
-    other.heads.set(record, { seq: 4, hash: hash(5) })
+    one.heads.set(record, { seq: 4, hash: hash(4), leaf: 7 })
+    other.heads.set(record, { seq: 4, hash: hash(5), leaf: 7 })
     await one.save()
     await expect(other.save()).rejects.toMatchObject({ code: "TAMPERED_FORK" })
   })
@@ -61,11 +61,11 @@ describe("pins", () => {
     const second = newId<"record">() as RecordId
     one.moveTree(tree(5))
     one.keyring = 3
-    one.heads.set(record, { seq: 4, hash: hash(4) })
+    one.heads.set(record, { seq: 4, hash: hash(4), leaf: 7 })
     other.moveTree(tree(9))
     other.addIdentity(1, utf8("identity 1"))
-    other.heads.set(record, { seq: 2, hash: hash(2) })
-    other.heads.set(second, { seq: 0, hash: hash(0) })
+    other.heads.set(record, { seq: 2, hash: hash(2), leaf: 7 })
+    other.heads.set(second, { seq: 0, hash: hash(0), leaf: 7 })
     await one.save()
     await other.save()
     const joined = await load(storage)
@@ -73,7 +73,7 @@ describe("pins", () => {
     expect(joined.others).toEqual([tree(5)])
     expect(joined.keyring).toBe(3)
     expect(() => joined.moveIdentity(chain("identity 0"))).toThrow(rollback)
-    expect(joined.heads.get(record)).toEqual({ seq: 4, hash: hash(4) })
+    expect(joined.heads.get(record)).toEqual({ seq: 4, hash: hash(4), leaf: 7 })
     expect(joined.heads.has(second)).toBe(true)
   })
 
@@ -81,8 +81,8 @@ describe("pins", () => {
     const storage = memoryStorage()
     const pins = await load(storage)
     const second = newId<"record">() as RecordId
-    pins.heads.set(record, { seq: 4, hash: hash(4) })
-    pins.heads.set(second, { seq: 0, hash: hash(0) })
+    pins.heads.set(record, { seq: 4, hash: hash(4), leaf: 7 })
+    pins.heads.set(second, { seq: 0, hash: hash(0), leaf: 7 })
     await pins.save((id, seq) => id === record && seq <= 4)
     expect([...(await load(storage)).heads.keys()]).toEqual([second])
   })
@@ -91,7 +91,7 @@ describe("pins", () => {
     const stored = new Map<string, Uint8Array>()
     const storage = memoryStorage(stored)
     const pins = await load(storage)
-    pins.heads.set(record, { seq: 4, hash: hash(4) })
+    pins.heads.set(record, { seq: 4, hash: hash(4), leaf: 7 })
     await pins.save()
     const name = `pins/${practice}/${physician}`
     expect(Buffer.from(stored.get(name)!).includes(record)).toBe(false)

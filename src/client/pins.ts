@@ -21,7 +21,8 @@ const schema = z.strictObject({
   /** The newest identity of the physician's own. */
   identity: z.strictObject({ seq: count, hash: bytesOf(32) }).optional(),
   keyring: count,
-  heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)])),
+  /** Record, seq, hash, and the index of the head's leaf, which version 0.1 did not keep. */
+  heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)]).rest(count)),
 })
 type Stored = z.output<typeof schema>
 
@@ -39,7 +40,10 @@ export class Pins {
   others: readonly TreeHead[] = []
   #identity: PinnedHead | null = null
   keyring = 0
-  readonly heads = new Map<RecordId, PinnedHead>()
+  readonly heads = new Map<RecordId, PinnedHead & { readonly leaf: number }>()
+
+  /** Records that the physician was seen to leave: what another tab still remembers of them does not count. */
+  readonly #dropped = new Set<RecordId>()
 
   private constructor(
     storage: ClientStorage,
@@ -96,6 +100,19 @@ export class Pins {
     this.#identity = { seq, hash: statementHash(statement) }
   }
 
+  /** Forgets a record that the physician left or was removed from, by an entry that was verified. */
+  drop(record: RecordId): void {
+    this.heads.delete(record)
+    this.#dropped.add(record)
+  }
+
+  /** Remembers a head; one that is older changes nothing. */
+  moveHead(record: RecordId, head: PinnedHead & { readonly leaf: number }): void {
+    if (head.seq <= (this.heads.get(record)?.seq ?? -1)) return
+    this.heads.set(record, head)
+    this.#dropped.delete(record)
+  }
+
   /** Merges with what other tabs or processes stored meanwhile, and stores the result.
    * @param covered heads that the roster, which the keyring's number pins, covers: they need not be kept here as well. */
   async save(covered: (record: RecordId, seq: number) => boolean = () => false): Promise<void> {
@@ -109,7 +126,7 @@ export class Pins {
         others: this.others.map((other) => ({ ...other })),
         ...(this.#identity === null ? {} : { identity: { ...this.#identity } }),
         keyring: this.keyring,
-        heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash]),
+        heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash, head.leaf]),
       }
       const place = cachePlace(this.#physician, this.#device, "pins")
       await this.#storage.put(this.#name, await seal(this.#key, place, encodeCbor(plain)))
@@ -138,7 +155,8 @@ export class Pins {
     this.others = stored.others
     this.#identity = stored.identity ?? null
     this.keyring = stored.keyring
-    for (const [record, seq, hash] of stored.heads) this.heads.set(record, { seq, hash })
+    for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads)
+      this.heads.set(record, { seq, hash, leaf })
   }
 
   #merge(stored: Stored): void {
@@ -149,10 +167,11 @@ export class Pins {
     if (stored.identity !== undefined && stored.identity.seq > (this.#identity?.seq ?? -1))
       this.#identity = stored.identity
     this.keyring = Math.max(this.keyring, stored.keyring)
-    for (const [record, seq, hash] of stored.heads) {
+    for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads) {
+      if (this.#dropped.has(record)) continue
       const known = this.heads.get(record)
       if (known?.seq === seq && !equal(known.hash, hash)) throw new AppError("TAMPERED_FORK")
-      if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash })
+      if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash, leaf })
     }
   }
 }

@@ -3,16 +3,22 @@ import { changesBetween } from "../clinical/history.ts"
 import { encodeSummary, summaryOf } from "../clinical/summary.ts"
 import { viewOf } from "../clinical/view.ts"
 import { equal } from "../encoding/bytes.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import type { EntryStatement, Member } from "../proof/entry.ts"
 import { chartAt } from "./edits.ts"
+import type { People } from "./people.ts"
 import type { OpenRecord } from "./records.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { HistoryItem, RecordView } from "./views.ts"
+import type { Workspace } from "./workspace.ts"
 
 /** A record in words, as of one of its entries.
  * @param row what the home page showed before the record was opened. */
-export function viewRecord(record: OpenRecord, seq: number, row: RosterRow | null): RecordView {
+export function viewRecord({ session }: Workspace, record: OpenRecord, seq: number, row: RosterRow | null): RecordView {
   const chart = chartAt(record, seq)
   const differs = row !== null && row.seq === record.head.seq && !sameSummary(row, record.chart)
+  const { people } = session
+  const { members } = record.head
   return {
     ...viewOf(chart),
     id: record.id,
@@ -21,37 +27,84 @@ export function viewRecord(record: OpenRecord, seq: number, row: RosterRow | nul
     updated: record.steps[seq]!.entry.time,
     unreadable: record.steps
       .filter((step) => step.unreadable)
-      .map((step) => ({ seq: step.entry.seq, author: nameOf(record, step.entry.author) })),
+      .map((step) => ({ seq: step.entry.seq, author: people.label(step.entry.author) })),
     summaryDiffers: differs,
-    readers: record.head.members.length === 1 ? ["Only you"] : record.head.members.map((member) => member.physician),
+    readers:
+      members.length === 1
+        ? ["Only you"]
+        : members.map(({ physician }) => (people.isMe(physician) ? "You" : people.label(physician))),
+    role: members.find(({ physician }) => people.isMe(physician))?.role ?? "reader",
   }
 }
 
+/** A record's history, with everybody in it by name. */
+export async function history(work: Workspace, id: RecordId): Promise<HistoryItem[]> {
+  const record = await work.records.open(id)
+  await work.session.people.meet(namedIn(record))
+  return viewHistory(work, record)
+}
+
 /** Every entry, newest first: who, when, what changed. */
-export function viewHistory(record: OpenRecord): HistoryItem[] {
+export function viewHistory({ session }: Workspace, record: OpenRecord): HistoryItem[] {
+  const { people } = session
   let chart = emptyChart()
+  let members: readonly Member[] = []
   const items = record.steps.map((step): HistoryItem => {
+    const { entry, body } = step
     const before = chart
-    if (step.body !== null) chart = applyBody(chart, step.body)
+    if (body !== null) chart = applyBody(chart, body)
     const none = { changes: [], resources: { added: 0, changed: 0, removed: 0 } }
+    const sharing = entry.kind === "members" ? membersInWords(people, members, entry) : []
+    members = entry.members ?? members
     return {
-      seq: step.entry.seq,
-      kind: step.entry.kind,
-      author: step.body?.by ?? nameOf(record, step.entry.author),
-      time: step.entry.time,
+      seq: entry.seq,
+      kind: entry.kind,
+      author: people.label(entry.author),
+      name: body?.by ?? people.colleague(entry.author).name,
+      sharing,
+      time: entry.time,
       serverTime: step.serverTime,
-      ...(step.body === null ? none : changesBetween(before, chart, step.body)),
+      ...(body === null ? none : changesBetween(before, chart, body)),
       archived: chart.archived === before.archived ? null : chart.archived,
-      note: step.body?.note ?? "",
+      note: body?.note ?? "",
       readable: !step.unreadable,
     }
   })
   return items.reverse()
 }
 
-/** The name that a physician gave in the newest entry of theirs that can be read. */
-function nameOf(record: OpenRecord, physician: string): string {
-  return record.steps.findLast((step) => step.entry.author === physician && step.body !== null)?.body?.by ?? physician
+/** Everybody who is named in a record's chain. */
+export function namedIn(record: OpenRecord): Set<PhysicianId> {
+  const named = new Set<PhysicianId>()
+  for (const { entry } of record.steps) {
+    named.add(entry.author)
+    for (const { physician } of entry.members ?? []) named.add(physician)
+  }
+  return named
+}
+
+/** What a `members` entry changed, a line each. */
+export function membersInWords(people: People, before: readonly Member[], entry: EntryStatement): string[] {
+  const after = entry.members ?? []
+  const find = (list: readonly Member[], who: PhysicianId) => list.find(({ physician }) => physician === who)
+  const until = (member: Member) =>
+    member.until === undefined ? "" : ` until ${new Date(member.until).toISOString().slice(0, 10)}`
+  const lines: string[] = []
+  for (const member of after) {
+    const old = find(before, member.physician)
+    const name = people.label(member.physician)
+    if (old === undefined) lines.push(`Shared with ${name} as ${member.role}${until(member)}`)
+    else if (old.role !== member.role || old.until !== member.until)
+      lines.push(`${name}: ${old.role}${until(old)} → ${member.role}${until(member)}`)
+  }
+  for (const old of before) {
+    if (find(after, old.physician) !== undefined) continue
+    lines.push(
+      old.physician === entry.author ? `${people.label(old.physician)} left` : `Removed ${people.label(old.physician)}`,
+    )
+  }
+  if (entry.keyCommit !== undefined) lines.push("From here on with a fresh key")
+  return lines
 }
 
 function sameSummary(row: RosterRow, chart: Chart): boolean {

@@ -1,24 +1,25 @@
-import { sha256 } from "#sha256"
 import { type Body, encodeBody, parseBody } from "../clinical/body.ts"
 import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
-import { encodeSummary, type Summary, summaryOf } from "../clinical/summary.ts"
+import { type Summary, summaryOf } from "../clinical/summary.ts"
 import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import { newId, type RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
-import { type ChainHead, checkToken, extendChain } from "../proof/chain.ts"
-import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
-import { statementHash } from "../proof/statement.ts"
+import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
+import type { TreeHead } from "../proof/checkpoint.ts"
+import type { EntryStatement } from "../proof/entry.ts"
 import { actsPath, entriesPath } from "../protocol/paths.ts"
-import { appendEntry, readEntries } from "../protocol/records.ts"
-import { asSecretKey, checkCommit, commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
-import { entryPlace, selfGrantPlace, summaryPlace } from "../vault/places.ts"
-import { open, seal } from "../vault/seal.ts"
+import { readEntries } from "../protocol/records.ts"
+import { checkCommit, commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
+import { entryPlace } from "../vault/places.ts"
+import { open } from "../vault/seal.ts"
+import { type Act, type Appended, append, type Contents } from "./append.ts"
+import { changeMembers } from "./members.ts"
 import type { Roster } from "./roster.ts"
 import { keyOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { resend } from "./transport.ts"
+import { keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
 
 /** One verified entry, opened. */
 export interface Step {
@@ -60,8 +61,11 @@ export class Records {
   /** Walks a record's chain to the head, verifies every link, opens every body.
    * @throws NOT_ALLOWED, TAMPERED_* (then nothing of the record may be shown) */
   async open(id: RecordId): Promise<OpenRecord> {
+    await this.#demandMine(id)
     let record: OpenRecord | null = this.#kept.get(id) ?? null
     const session = this.#session
+    const verified = this.#roster.rows.get(id)?.seq ?? -1
+    const seen: TreeHead[] = []
     for (let more = true; more; ) {
       const from: number = record === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
@@ -74,7 +78,9 @@ export class Records {
       )
       for (const stored of answer.entries) {
         const link = await this.#verify(id, record?.head ?? null, stored)
-        record = await this.#extend(record, link.entry, link.head, stored, answer.selfGrants)
+        record = await this.#extend(record, link, stored, answer.selfGrants)
+        // What stands below a head that was verified before, its hash vouches for.
+        if (link.entry.seq > verified) seen.push(link.entry.seen)
       }
       if (answer.entries.some(({ leaf }) => leaf.index >= tree.size)) throw new AppError("TAMPERED_LOG")
       more = answer.more
@@ -91,28 +97,68 @@ export class Records {
       }
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
+    await session.proveSeen(seen)
     this.#demandKnown(record)
+    if (memberOf(session, record.head) === null) {
+      this.#roster.drop(id)
+      this.#kept.delete(id)
+      throw new AppError("NOT_ALLOWED")
+    }
     this.#take(record, summaryOf(record.chart))
     return record
   }
 
   /** Makes a record with its first entry. @returns it, as opened. */
   async create(body: Body, compress = false): Promise<OpenRecord> {
-    const { physician, identity } = this.#session
+    const session = this.#session
+    const { physician, identity } = session
     const id = newId<"record">() as RecordId
     const key = newSecretKey<"record">()
-    const { fingerprint } = identity
-    return this.#append(null, id, [key], body, compress, {
-      kind: "open",
-      members: [{ physician, fingerprint, role: "owner" }],
-      keyCommit: await commitTo(key, id, 0),
-    })
+    const member = { physician, fingerprint: identity.fingerprint, role: "owner" } as const
+    const act: Act = { kind: "open", members: [member], keyCommit: await commitTo(key, id, 0) }
+    const summary = summaryOf(applyBody(emptyChart(), body))
+    const made = await append(session, id, null, key, act, { ...contentOf(body, compress), summary })
+    const record = this.#grow(null, [key], made, body)
+    this.#take(record, summary)
+    return record
   }
 
-  /** Appends one `write` on top of what was opened.
-   * @throws CONFLICT_HEAD when the record has moved on; nothing is stored then */
-  write(record: OpenRecord, body: Body, compress = false): Promise<OpenRecord> {
-    return this.#append(record, record.id, record.keys, body, compress, { kind: "write" })
+  /** Appends one `write` on top of what was opened. Where somebody has left, or their time is over, the record first gets a fresh key.
+   * @throws CONFLICT_HEAD when the record has moved on; NOT_ALLOWED_ROLE for a reader. Nothing is stored then */
+  async write(opened: OpenRecord, body: Body, compress = false): Promise<OpenRecord> {
+    const record = await this.#renewed(opened)
+    const key = record.keys[record.head.epoch]
+    if (key === undefined) throw new AppError("CANNOT_OPEN")
+    const summary = summaryOf(applyBody(record.chart, body))
+    const contents = { ...contentOf(body, compress), summary }
+    const written = await append(this.#session, record.id, record.head, key, { kind: "write" }, contents)
+    const next = this.#grow(record, record.keys, written, body)
+    this.#take(next, summary)
+    return next
+  }
+
+  async #renewed(record: OpenRecord): Promise<OpenRecord> {
+    const session = this.#session
+    const role = memberOf(session, record.head)?.role
+    if (role === undefined) throw new AppError("NOT_ALLOWED")
+    if (role === "reader") throw new AppError("NOT_ALLOWED_ROLE")
+    const now = session.around.now()
+    const ended = record.head.members.filter(({ until }) => until !== undefined && until <= now)
+    if (!record.head.mustRaise && (ended.length === 0 || role !== "owner")) return record
+    const list =
+      role === "owner" ? record.head.members.filter((member) => !ended.includes(member)) : record.head.members
+    const summary = summaryOf(record.chart)
+    const { appended, keys } = await changeMembers(
+      session,
+      record.head,
+      record.keys,
+      list,
+      summary,
+      record.head.mustRaise,
+    )
+    const next = this.#grow(record, keys, appended, null)
+    this.#take(next, summary)
+    return next
   }
 
   /** Tells the log that the record was read or exported; the server counts it once a session. */
@@ -125,86 +171,19 @@ export class Records {
     this.#kept.delete(id)
   }
 
-  async #append(
-    before: OpenRecord | null,
-    id: RecordId,
-    keys: readonly RecordKey[],
-    body: Body,
-    compress: boolean,
-    act: Pick<EntryStatement, "kind" | "members" | "keyCommit">,
-  ): Promise<OpenRecord> {
-    const { physician, signer, key: own, pins, around, log } = this.#session
-    const seq = before === null ? 0 : before.head.seq + 1
-    const epoch = before?.head.epoch ?? 0
-    const key = keys[epoch]
-    if (key === undefined) throw new AppError("CANNOT_OPEN")
-    const chart = applyBody(before?.chart ?? emptyChart(), body)
-    const summary = summaryOf(chart)
-    const content = encodeBody(body)
-    const now = around.now()
-    const options = { now, compress: compress && content.length >= compressFrom }
-    const [bodyToken, summaryToken] = await Promise.all([
-      seal(key, entryPlace(id, epoch, seq, physician), content, options),
-      seal(key, summaryPlace(id, epoch, seq), encodeSummary(summary), { now }),
-    ])
-    const entry: EntryStatement = {
-      v: 1,
-      suite: "F1",
-      record: id,
-      seq,
-      ...(before === null ? {} : { prev: before.head.hash }),
-      epoch,
-      ...act,
-      author: physician,
-      time: now,
-      seen: { size: pins.tree.size, root: pins.tree.root },
-      body: { hash: sha256(bodyToken), size: bodyToken.length },
-      summary: { hash: sha256(summaryToken), size: summaryToken.length },
-    }
-    const statement = encodeEntry(entry)
-    const signature = await signer.sign("entry", statement)
-    const sent = {
-      statement,
-      signature,
-      body: bodyToken,
-      summary: summaryToken,
-      ...(before === null
-        ? { selfGrant: await seal(own, selfGrantPlace(physician, id, 0), key, { exact: true, now }) }
-        : {}),
-    }
-    const { answer, tree } = await log.exchange(
-      (from) =>
-        resend(() =>
-          around.transport.call("POST", entriesPath(id), {
-            json: appendEntry.body.encode({ ...sent, since: from.size }),
-            reply: appendEntry.reply,
-          }),
-        ),
-      (receipt) => receipt.log,
-    )
-    const hash = statementHash(statement)
-    const about = { subject: id, stream: "entry", type: "entry", number: seq, actor: physician } as const
-    log.checkReceipt(answer, { ...about, statementHash: hash }, tree)
-    const head: ChainHead = {
-      record: id,
-      seq,
-      hash,
-      epoch,
-      members: before?.head.members ?? entry.members ?? [],
-      commits: before?.head.commits ?? new Map([[0, entry.keyCommit!]]),
-      mustRaise: false,
-      leaf: answer.leaf.index,
-      seen: new Map(before?.head.seen).set(physician, entry.seen),
-    }
-    const step: Step = { entry, body, unreadable: false, serverTime: answer.leaf.time, token: bodyToken }
-    const record = { id, head, keys, steps: [...(before?.steps ?? []), step], chart }
-    this.#take(record, summary)
-    return record
+  #grow(before: OpenRecord | null, keys: readonly RecordKey[], appended: Appended, body: Body | null): OpenRecord {
+    const { entry, head, bodyToken, serverTime } = appended
+    const step: Step = { entry, body, unreadable: false, serverTime, token: bodyToken }
+    const chart = before?.chart ?? emptyChart()
+    const steps = [...(before?.steps ?? []), step]
+    return { id: entry.record, head, keys, steps, chart: body === null ? chart : applyBody(chart, body) }
   }
 
   async #verify(id: RecordId, before: ChainHead | null, stored: Stored) {
     try {
-      const link = await extendChain(before, id, stored, stored.leaf.index, (who) => this.#roster.keysOf(who))
+      const link = await extendChain(before, id, stored, stored.leaf.index, (who, fingerprint) =>
+        this.#session.people.keysOf(who, fingerprint),
+      )
       checkToken(link.entry.body, stored.body)
       checkToken(link.entry.summary, stored.summary)
       return link
@@ -215,15 +194,15 @@ export class Records {
 
   async #extend(
     before: OpenRecord | null,
-    entry: EntryStatement,
-    head: ChainHead,
+    link: Link,
     stored: Stored,
-    selfGrants: readonly { epoch: number; token: Uint8Array }[],
+    selfGrants: readonly SelfGrant[],
   ): Promise<OpenRecord> {
+    const { entry, head } = link
     const keys = [...(before?.keys ?? [])]
     if (keys[entry.epoch] === undefined) {
       try {
-        keys[entry.epoch] = await this.#findKey(head, entry.epoch, selfGrants)
+        keys[entry.epoch] = await this.#findKey(before?.head ?? null, link, stored, selfGrants)
       } catch (error) {
         throw this.#refuse(entry.record, error, entry.seq, stored.statement)
       }
@@ -234,6 +213,7 @@ export class Records {
       try {
         const place = entryPlace(entry.record, entry.epoch, entry.seq, entry.author)
         body = parseBody(await open(keys[entry.epoch]!, place, stored.body, { compress: true }))
+        this.#session.people.heard(entry.author, body.by)
       } catch {
         unreadable = true
       }
@@ -244,28 +224,41 @@ export class Records {
   }
 
   async #findKey(
-    head: ChainHead,
-    epoch: number,
-    selfGrants: readonly { epoch: number; token: Uint8Array }[],
+    before: ChainHead | null,
+    link: Link,
+    stored: Stored,
+    selfGrants: readonly SelfGrant[],
   ): Promise<RecordKey> {
-    const row = this.#roster.rows.get(head.record)
-    const { physician, key } = this.#session
-    let found: RecordKey
-    if (row?.keys[epoch] !== undefined) found = keyOf(row, epoch)
-    else {
-      const grant = selfGrants.find((one) => one.epoch === epoch)
-      if (grant === undefined) throw new AppError("CANNOT_OPEN")
-      const place = selfGrantPlace(physician, head.record, epoch)
-      found = asSecretKey<"record">(await open(key, place, grant.token, { exact: true }))
+    const { record, epoch } = link.entry
+    const row = this.#roster.rows.get(record)
+    if (row?.keys[epoch] !== undefined) {
+      const key = keyOf(row, epoch)
+      await checkCommit(key, record, epoch, link.head.commits.get(epoch))
+      return key
     }
-    await checkCommit(found, head.record, epoch, head.commits.get(epoch))
-    return found
+    const own = selfGrants.find((one) => one.epoch === epoch)?.token
+    const key = (await keysFrom(this.#session, before, link, stored, own)).get(epoch)
+    if (key === undefined) throw new AppError("CANNOT_OPEN")
+    return key
+  }
+
+  /** A record that the physician was only invited to, or was removed from, is none of theirs. */
+  async #demandMine(id: RecordId): Promise<void> {
+    const { rows, refused } = this.#roster
+    if (!rows.has(id)) await this.#roster.sync()
+    const refusal = refused.get(id)
+    if (rows.has(id)) return
+    this.#kept.delete(id)
+    throw new AppError(refusal?.code ?? "NOT_ALLOWED")
   }
 
   /** The head must be where this client saw it, or further on. */
   #demandKnown(record: OpenRecord): void {
     const row = this.#roster.rows.get(record.id)
     const pin = this.#session.pins.heads.get(record.id)
+    const owed = this.#roster.owed.get(record.id)
+    if (owed !== undefined && record.head.seq < owed)
+      throw this.#refuse(record.id, new AppError("TAMPERED_ROLLBACK"), owed, new Uint8Array(0))
     const known = [
       ...(row === undefined ? [] : [{ seq: row.seq, hash: parseBase64url(row.hash) }]),
       ...(pin === undefined ? [] : [pin]),
@@ -282,8 +275,8 @@ export class Records {
 
   #take(record: OpenRecord, summary: Summary): void {
     const { identity } = this.#session
-    const newest = record.steps.at(-1)!
-    this.#roster.take(rowOf(record.head, identity, record.keys, summary, newest.entry.time))
+    const updated = record.steps.findLast(({ entry }) => entry.body !== undefined)?.entry.time ?? 0
+    this.#roster.take(rowOf(record.head, identity, record.keys, summary, updated))
     this.#kept.delete(record.id)
     this.#kept.set(record.id, record)
     for (const id of this.#kept.keys()) {
@@ -301,10 +294,11 @@ export class Records {
   }
 }
 
-interface Stored {
-  readonly statement: Uint8Array
-  readonly signature: Uint8Array
+function contentOf(body: Body, compress: boolean): Contents {
+  const content = encodeBody(body)
+  return { body: content, compress: compress && content.length >= compressFrom }
+}
+
+interface Stored extends StoredEntry {
   readonly body?: Uint8Array | undefined
-  readonly summary?: Uint8Array | undefined
-  readonly leaf: { readonly index: number; readonly time: number; readonly salt: Uint8Array }
 }

@@ -5,6 +5,7 @@ import { isId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import { encodeChainHead, parseChainHead } from "../proof/chain-head.ts"
+import type { Member } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { asSecretKey, commitTo, type RecordKey } from "../vault/keys.ts"
 
@@ -139,6 +140,11 @@ export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
     leaf: row.leaf,
     seen: new Map([[me.physician, { size: row.seen, root: null }]]),
   }
+}
+
+/** Who can read a row's record, as its newest entry that was verified says; `null` where it is the physician alone. */
+export function membersOf(row: RosterRow): readonly Member[] | null {
+  return row.chain === "" ? null : parseChainHead(row.chain).members
 }
 
 export function rowOf(

@@ -1,21 +1,26 @@
 import { sha256 } from "#sha256"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
-import { idFromBytes, newId, type PhysicianId, type RecordId, type SegmentId } from "../encoding/ids.ts"
+import { idFromBytes, newId, type RecordId, type SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { PublicKeys } from "../proof/chain.ts"
 import { paths, segmentPath } from "../protocol/paths.ts"
-import { segmentMaxBytes } from "../protocol/records.ts"
+import { putSelfGrants, segmentMaxBytes } from "../protocol/records.ts"
 import type { Keyring } from "../vault/keyring.ts"
-import { rosterPlace } from "../vault/places.ts"
+import type { RecordKey } from "../vault/keys.ts"
+import { rosterPlace, selfGrantPlace } from "../vault/places.ts"
 import { open, seal } from "../vault/seal.ts"
 import { digestHeads, pullChanges } from "./changes.ts"
-import { encodeRows, parseRows, type RosterRow } from "./roster-row.ts"
+import { LeafWatch } from "./leaf-watch.ts"
+import { encodeRows, membersOf, parseRows, type RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
 const segmentRows = 500
 /** Loose changes are folded into segments when they pass this. */
 const foldAt = 300
+/** So many leaves of others are looked through once, and not again at every sign-in. */
+const foldAfterLeaves = 4096
+/** Self-grants of so many records go into one request. */
+const grantsAtOnce = 256
 const catchUps = 5
 
 type Segments = Keyring["roster"]["segments"]
@@ -33,19 +38,28 @@ export class Roster {
   readonly rows = new Map<RecordId, RosterRow>()
   /** Records whose chain was refused: shown as tampered, nothing else of them. */
   readonly refused = new Map<RecordId, Refusal>()
+  /** Entries that the log holds and that the server did not show: nothing of their records counts that does not reach as far. */
+  readonly owed = new Map<RecordId, number>()
   /** Grows with every change of a row. */
   version = 0
   #complete = 0
+  /** Rows that are packed and were dropped since. */
+  #dropped = 0
   #segments = new Map<SegmentId, RecordId[]>()
   #strays: SegmentId[] = []
   #loose = new Set<RecordId>()
+  readonly #watch: LeafWatch
+  /** Rows of records that were verified and are being accepted: they count once the server's feed says that they are. */
+  readonly #accepting = new Map<RecordId, RosterRow>()
   /** What a roster that is being rebuilt has to come to. */
-  #owed: { readonly complete: number; readonly digest: Uint8Array } | null = null
+  #rebuilding: { readonly complete: number; readonly digest: Uint8Array } | null = null
   #turn: Promise<unknown> = Promise.resolve()
   #syncing: Promise<RecordId[]> | null = null
+  #looking: Promise<void> = Promise.resolve()
 
   constructor(session: Session) {
     this.#session = session
+    this.#watch = new LeafWatch(session, this.rows)
   }
 
   /** Opens the packed segments that the keyring lists. @param progress rows opened, rows listed. */
@@ -65,14 +79,36 @@ export class Roster {
   /** Takes in a head that this client has verified itself. */
   take(row: RosterRow): void {
     const known = this.rows.get(row.id)
-    if (known !== undefined && known.seq > row.seq) return
+    if ((known !== undefined && known.seq > row.seq) || (this.owed.get(row.id) ?? 0) > row.seq) return
     this.rows.set(row.id, row)
     this.refused.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
-    const { heads } = this.#session.pins
-    if (row.seq > (heads.get(row.id)?.seq ?? -1)) heads.set(row.id, { seq: row.seq, hash: hashOf(row) })
+    this.#session.pins.moveHead(row.id, { seq: row.seq, hash: hashOf(row), leaf: row.leaf })
     this.version++
+  }
+
+  /** Forgets a record that the physician left or was removed from. */
+  drop(record: RecordId): void {
+    this.#session.pins.drop(record)
+    this.refused.delete(record)
+    this.#loose.delete(record)
+    if (this.rows.delete(record)) this.#dropped++
+    this.version++
+  }
+
+  /** Stores the physician's own seals of keys that were granted to them, and so accepts a record that they were invited to.
+   * @param row what `sync` takes in once the server says that the record is accepted.
+   * @returns the records whose seals were stored. */
+  async accept(taken: readonly { row: RosterRow; keys: readonly RecordKey[] }[]): Promise<ReadonlySet<RecordId>> {
+    for (const { row } of taken) this.#accepting.set(row.id, row)
+    const grants = taken.flatMap(({ row, keys }) => keys.map((key, epoch) => ({ record: row.id, epoch, key })))
+    return this.#putSelfGrants(grants)
+  }
+
+  /** Settles once every leaf that was pulled has been looked at. @throws what that found: see {@link LeafWatch} */
+  looked(): Promise<void> {
+    return this.#looking
   }
 
   refuse(record: RecordId, error: AppError, seq: number, statement: Uint8Array): void {
@@ -84,13 +120,11 @@ export class Roster {
    * compare-and-swap decides, and the loser's segments are dropped. Nothing is folded while a record is refused: what the server
    * has not shown yet must be asked for again. */
   async fold(force = false): Promise<void> {
-    const due = () => this.#loose.size > 0 && this.refused.size === 0 && (force || this.#loose.size >= foldAt)
+    const changed = () => this.#loose.size + this.#dropped
+    const lag = () => this.#complete - this.#session.keyring.roster.complete
+    const due = () =>
+      this.refused.size === 0 && (force ? changed() > 0 : changed() >= foldAt || lag() >= foldAfterLeaves)
     if (due()) await this.#inTurn(async () => (due() ? this.#fold() : undefined))
-  }
-
-  /** Keys that claim to be a physician's; the chain holds them against the member list. */
-  keysOf(physician: PhysicianId): PublicKeys | null {
-    return physician === this.#session.physician ? this.#session.identity : null
   }
 
   /** Loading, pulling and folding never overlap: each begins where the last one ended. */
@@ -109,8 +143,9 @@ export class Roster {
     this.rows.clear()
     this.#segments.clear()
     this.#loose.clear()
+    this.#dropped = 0
     this.#complete = opened === null ? 0 : complete
-    this.#owed = opened === null ? { complete, digest } : null
+    this.#rebuilding = opened === null ? { complete, digest } : null
     for (const { id, rows } of opened ?? []) {
       for (const row of rows) this.rows.set(row.id, row)
       this.#segments.set(
@@ -152,28 +187,88 @@ export class Roster {
   }
 
   async #pull(background: boolean): Promise<RecordId[]> {
-    const asOf = this.#owed?.complete ?? 0
-    const known = (record: RecordId) => this.rows.get(record)
-    const findKeys = (physician: PhysicianId) => this.keysOf(physician)
-    const pulled = await pullChanges(this.#session, this.#complete, known, findKeys, { background, asOf })
-    if (this.#owed !== null && pulled.refused.size === 0) {
-      if (!equal(digestHeads(pulled.heads), this.#owed.digest)) throw this.#session.log.refuse("TAMPERED_ROLLBACK")
-      this.#owed = null
+    const asOf = this.#rebuilding?.complete ?? 0
+    const known = (record: RecordId) => this.rows.get(record) ?? this.#accepting.get(record)
+    const look = (from: number, data: Uint8Array, explained: ReadonlySet<number>) =>
+      this.#watch.add({ from, data, explained })
+    const pulled = await pullChanges(this.#session, this.#complete, known, { background, asOf, look })
+    if (this.#rebuilding !== null && pulled.refused.size === 0) {
+      if (!equal(digestHeads(pulled.heads), this.#rebuilding.digest))
+        throw this.#session.log.refuse("TAMPERED_ROLLBACK")
+      this.#rebuilding = null
     }
-    for (const row of pulled.rows) this.take(row)
+    for (const [record, from] of pulled.accepted) this.#watch.accepted(record, from)
+    for (const row of pulled.rows) {
+      this.take(row)
+      this.#accepting.delete(row.id)
+    }
+    for (const record of pulled.gone) this.drop(record)
     for (const [record, { error, statement }] of pulled.refused) this.refuse(record, error, -1, statement)
     this.#complete = Math.max(this.#complete, pulled.complete)
+    this.#dropEnded()
     this.#checkPins()
-    return [...pulled.rows.map((row) => row.id), ...pulled.refused.keys()]
+    this.#looking = this.#look()
+    this.#looking.catch(() => {})
+    // Until they are stored, the grants themselves open as well.
+    await this.#putSelfGrants(pulled.granted).catch(() => {})
+    return [...pulled.rows.map((row) => row.id), ...pulled.gone, ...pulled.refused.keys()]
   }
 
-  /** What this device saw before must still be there. */
+  async #look(): Promise<void> {
+    for (const { record, seq } of await this.#watch.run()) {
+      this.owed.set(record, seq)
+      this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
+    }
+  }
+
+  async #putSelfGrants(
+    grants: readonly { readonly record: RecordId; readonly epoch: number; readonly key: RecordKey }[],
+  ): Promise<ReadonlySet<RecordId>> {
+    const { key: own, physician, around } = this.#session
+    const stored = new Set<RecordId>()
+    const groups = [...Map.groupBy(grants, ({ record }) => record)]
+    for (let at = 0; at < groups.length; at += grantsAtOnce) {
+      const records = await Promise.all(
+        groups.slice(at, at + grantsAtOnce).map(async ([record, keys]) => ({
+          record,
+          selfGrants: await Promise.all(
+            keys.map(async ({ epoch, key }) => ({
+              epoch,
+              token: await seal(own, selfGrantPlace(physician, record, epoch), key, { exact: true }),
+            })),
+          ),
+        })),
+      )
+      const answer = await around.transport.call("POST", paths.selfGrants, {
+        json: putSelfGrants.body.encode({ records }),
+        reply: putSelfGrants.reply,
+        background: true,
+      })
+      for (const record of answer.stored) stored.add(record)
+    }
+    return stored
+  }
+
+  /** A membership that was given until a day ends by itself, without an entry. */
+  #dropEnded(): void {
+    const session = this.#session
+    const now = session.around.now()
+    for (const row of this.rows.values()) {
+      if (!row.chain.includes('"until"')) continue
+      const mine = membersOf(row)?.find(({ physician }) => physician === session.physician)
+      if (mine?.until !== undefined && mine.until <= now) this.drop(row.id)
+    }
+  }
+
+  /** What this device saw before must still be there, unless another device of the physician, which saw at least as much, let it go. */
   #checkPins(): void {
-    for (const [record, pin] of this.#session.pins.heads) {
+    const { pins, keyring } = this.#session
+    for (const [record, pin] of pins.heads) {
       const row = this.rows.get(record)
       const kept = row !== undefined && (row.seq > pin.seq || (row.seq === pin.seq && equal(hashOf(row), pin.hash)))
-      if (!kept && !this.refused.has(record))
-        this.refuse(record, new AppError("TAMPERED_ROLLBACK"), pin.seq, new Uint8Array(0))
+      if (kept || this.refused.has(record)) continue
+      if (row === undefined && this.#rebuilding === null && pin.leaf < keyring.roster.complete) pins.drop(record)
+      else this.refuse(record, new AppError("TAMPERED_ROLLBACK"), pin.seq, new Uint8Array(0))
     }
   }
 
@@ -227,6 +322,7 @@ export class Roster {
       for (const row of part.rows) if (this.rows.get(row.id) === row) this.#loose.delete(row.id)
     }
     this.#strays = []
+    this.#dropped = 0
     await drop(gone)
     await session.pins.save((record, seq) => !this.#loose.has(record) && seq <= (this.rows.get(record)?.seq ?? -1))
   }
@@ -242,7 +338,8 @@ export class Roster {
   #plan(base: Segments): { kept: Segments; rows: RosterRow[] } {
     const packed = base.reduce((sum, segment) => sum + segment.records, 0)
     const rebuilt = base.some((segment) => !this.#segments.has(segment.id))
-    if (rebuilt || packed + this.#loose.size > this.rows.size * 1.5 + segmentRows)
+    // A packed row that was dropped goes with its segment.
+    if (rebuilt || this.#dropped > 0 || packed + this.#loose.size > this.rows.size * 1.5 + segmentRows)
       return { kept: [], rows: [...this.rows.values()] }
     const kept = [...base]
     const ids = new Set(this.#loose)

@@ -9,13 +9,14 @@ import { emptyRoot } from "../proof/merkle.ts"
 import { type AccountReply, getKeyring, type PracticeReply, putKeyring } from "../protocol/accounts.ts"
 import type { Receipt } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
-import { readChanges } from "../protocol/records.ts"
+import { readChanges, readPrefixes } from "../protocol/records.ts"
 import { type Keyring, openKeyring, sealKeyring } from "../vault/keyring.ts"
 import { asSecretKey, deriveUnlockKey, type PhysicianKey, type SessionHalf, wipe } from "../vault/keys.ts"
 import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
 import { importSigner, type Signer } from "../vault/signer.ts"
 import { LogView } from "./log.ts"
+import { People } from "./people.ts"
 import { Pins } from "./pins.ts"
 import type { ClientStorage } from "./storage.ts"
 import { resend, type Transport } from "./transport.ts"
@@ -66,6 +67,8 @@ export class Session {
   readonly signer: Signer
   readonly pins: Pins
   readonly log: LogView
+  /** Everybody else. */
+  readonly people: People
   identity: Identity
   keyring: Keyring
   keyringNumber: number
@@ -87,6 +90,7 @@ export class Session {
     this.identity = parts.identity
     this.keyring = parts.keyring
     this.keyringNumber = parts.keyringNumber
+    this.people = new People(this)
   }
 
   get fullName(): string {
@@ -189,6 +193,16 @@ export class Session {
     this.keyringNumber = stored.number
     this.pins.keyring = stored.number
     return stored.number
+  }
+
+  /** Demands that what entries' authors had seen are earlier trees of this log. @param roots that are known already, by size.
+   * @throws TAMPERED_FORK */
+  proveSeen(seen: readonly TreeHead[], roots: ReadonlyMap<number, Uint8Array> = new Map()): Promise<void> {
+    return this.log.proveSeen(seen, roots, async (to, sizes) => {
+      const json = readPrefixes.body.encode({ to, sizes: [...sizes] })
+      const reply = readPrefixes.reply
+      return (await this.around.transport.call("POST", paths.prefixes, { json, reply, background: true })).proofs
+    })
   }
 
   /** Demands that what this client stored is in the log, by a receipt that came before the log was followed.

@@ -1,5 +1,5 @@
 import type { z } from "zod"
-import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { concat, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import type { SessionId } from "../encoding/ids.ts"
 import { AppError, isErrorCode } from "../errors.ts"
 import { backgroundHeader, sessionHeader } from "../protocol/paths.ts"
@@ -24,6 +24,15 @@ const answerMs = 120_000
 /** A loss that took longer than this is told to the physician, who may choose to try again. */
 const resendWithinMs = 3_000
 
+/** An answer that goes on for as long as both sides want. */
+export interface HttpStream {
+  readonly status: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Opens an answer that comes piece by piece. @throws UNAVAILABLE_SERVER when none begins, or when it is lost on the way */
+export type OpenStream = (request: HttpRequest, signal: AbortSignal) => Promise<HttpStream>
+
 /** Sends one request. @throws UNAVAILABLE_SERVER when no answer comes */
 export type Send = (request: HttpRequest) => Promise<HttpResponse>
 
@@ -40,18 +49,21 @@ export interface CallOptions<Reply extends z.ZodType> {
 /** Speaks the protocol: JSON out and in, refusals back as the AppError that the server threw. */
 export class Transport {
   readonly #send: Send
+  readonly #open: OpenStream | null
   #closed = false
   bearer: string | null = null
   /** Goes with every request, so that the server refuses one that another tab's cookie would carry into another account. */
   session: SessionId | null = null
 
-  constructor(send: Send) {
+  /** @param open left out where nobody listens to events. */
+  constructor(send: Send, open: OpenStream | null = null) {
     this.#send = send
+    this.#open = open
   }
 
   /** A fresh one on the same connection, for the next session. */
   another(): Transport {
-    return new Transport(this.#send)
+    return new Transport(this.#send, this.#open)
   }
 
   /** Nothing is sent any more: what still runs for a session that has ended fails before it reaches the server. */
@@ -77,11 +89,27 @@ export class Transport {
     return (await this.#request("GET", path, {})).body
   }
 
-  async #request(method: HttpRequest["method"], path: string, options: CallOptions<z.ZodType>): Promise<HttpResponse> {
-    if (this.#closed) throw new AppError("NOT_ALLOWED_SESSION")
+  /** Reads an answer piece by piece. It does not keep the session alive. */
+  async *stream(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    if (this.#closed || this.#open === null) throw new AppError("NOT_ALLOWED_SESSION")
+    const headers = { ...this.#headers(), accept: "text/event-stream", [backgroundHeader]: "1" }
+    const { status, chunks } = await this.#open({ method: "GET", path, headers }, signal)
+    if (status === 200) return yield* chunks
+    const parts: Uint8Array[] = []
+    for await (const chunk of chunks) parts.push(chunk)
+    throw refused({ status, body: concat(...parts) })
+  }
+
+  #headers(): Record<string, string> {
     const headers: Record<string, string> = { accept: "application/json" }
     if (this.session !== null) headers[sessionHeader] = this.session
     if (this.bearer !== null) headers.authorization = `Bearer ${this.bearer}`
+    return headers
+  }
+
+  async #request(method: HttpRequest["method"], path: string, options: CallOptions<z.ZodType>): Promise<HttpResponse> {
+    if (this.#closed) throw new AppError("NOT_ALLOWED_SESSION")
+    const headers = this.#headers()
     if (options.background) headers[backgroundHeader] = "1"
     if (options.json !== undefined) headers["content-type"] = "application/json"
     else if (options.bytes !== undefined) headers["content-type"] = "application/octet-stream"
@@ -115,6 +143,40 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
     } catch (cause) {
       throw new AppError("UNAVAILABLE_SERVER", undefined, { cause })
     }
+  }
+}
+
+/** A browser's way to listen. */
+export function fetchStream(baseUrl: string, fetchIt: typeof fetch): OpenStream {
+  return async ({ path, headers }, signal) => {
+    try {
+      const response = await fetchIt(baseUrl + path, {
+        headers,
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+        signal,
+      })
+      return { status: response.status, chunks: chunksOf(response) }
+    } catch (cause) {
+      throw new AppError("UNAVAILABLE_SERVER", undefined, { cause })
+    }
+  }
+}
+
+async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader()
+  if (reader === undefined) return
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      yield value
+    }
+  } catch (cause) {
+    throw new AppError("UNAVAILABLE_SERVER", undefined, { cause })
+  } finally {
+    reader.cancel().catch(() => {})
   }
 }
 

@@ -11,8 +11,8 @@ export type { DiagnosisView } from "../clinical/diagnoses.ts"
 export type { PatientFields } from "../clinical/fields.ts"
 
 export type { ConflictField } from "../clinical/merge.ts"
-export type { Role } from "../proof/entry.ts"
 export type { ResourceLine } from "../clinical/resource-text.ts"
+export type { Role } from "../proof/entry.ts"
 
 export type Account =
   | { readonly state: "signed-out" }
@@ -211,7 +211,7 @@ export interface SessionView {
 export interface HistoryItem {
   readonly seq: number
   readonly kind: "open" | "write" | "members"
-  /** By verified username, or the one they are known by; "You". */
+  /** The author's username. */
   readonly author: string
   /** What the author calls themself; "" where unknown. */
   readonly name: string

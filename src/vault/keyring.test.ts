@@ -28,6 +28,7 @@ const keyring: Keyring = {
     complete: 7,
     digest: new Uint8Array(32).fill(7),
   },
+  colleagues: [],
   settings: { idleMinutes: 15, wordsConfirmed: true },
 }
 const cannotOpen = { code: "CANNOT_OPEN" }

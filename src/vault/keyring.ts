@@ -28,11 +28,30 @@ const schema = z.strictObject({
     /** All heads as they stood then, in one hash: what a rebuilt roster is held against. See `digestHeads`. */
     digest: bytesOf(32),
   }),
+  /** Whom this physician verified, and with which keys. `changed`: has other keys since, and counts for nothing until verified again. */
+  colleagues: z
+    .array(
+      z.strictObject({
+        physician: z.custom<PhysicianId>(isId),
+        username: z.string(),
+        /** What they call themself, as last heard; may be empty. */
+        name: z.string(),
+        fingerprint: bytesOf(32),
+        /** The newest identity statement that was seen of them: later chains have to go on from it. */
+        identity: z.strictObject({ seq: count, hash: bytesOf(32) }),
+        state: z.enum(["verified", "changed"]),
+        time: count,
+        how: z.enum(["digits", "code"]),
+      }),
+    )
+    .max(1000)
+    .default([]),
   settings: z.strictObject({ idleMinutes: z.int().min(1).max(15), wordsConfirmed: z.boolean() }),
 })
 
 /** What only the physician knows: secret seeds, the practice as first met, pins, the roster's segments, settings. */
 export type Keyring = z.output<typeof schema>
+export type KnownColleague = Keyring["colleagues"][number]
 
 const maxBytes = 1024 * 1024
 

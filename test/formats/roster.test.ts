@@ -90,6 +90,7 @@ describe("docs/formats/roster.md, a keyring", () => {
         complete: Number(example("seen size")),
         digest: bytes("digest"),
       },
+      colleagues: [],
       settings: { idleMinutes: 15, wordsConfirmed: true },
     }
   }

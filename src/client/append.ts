@@ -1,0 +1,116 @@
+import { sha256 } from "#sha256"
+import { encodeSummary, type Summary } from "../clinical/summary.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { ChainHead } from "../proof/chain.ts"
+import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
+import { statementHash } from "../proof/statement.ts"
+import { entriesPath } from "../protocol/paths.ts"
+import { appendEntry } from "../protocol/records.ts"
+import type { RecordKey } from "../vault/keys.ts"
+import { entryPlace, selfGrantPlace, summaryPlace } from "../vault/places.ts"
+import { seal } from "../vault/seal.ts"
+import type { Session } from "./session.ts"
+import { resend } from "./transport.ts"
+
+/** What an entry of this physician's says beyond its place in the chain. */
+export type Act = Pick<EntryStatement, "kind"> & Partial<Pick<EntryStatement, "epoch" | "members" | "keyCommit">>
+
+/** What comes along, still to be sealed. */
+export interface Contents {
+  readonly body?: Uint8Array
+  /** Deflate the body: for what one author chose all at once. */
+  readonly compress?: boolean
+  readonly summary?: Summary
+  readonly grants?: readonly { readonly recipient: PhysicianId; readonly grant: Uint8Array }[]
+}
+
+/** What was appended, with the receipt checked. */
+export interface Appended {
+  readonly entry: EntryStatement
+  readonly head: ChainHead
+  readonly bodyToken: Uint8Array | null
+  /** The server's time, milliseconds since 1970. */
+  readonly serverTime: number
+}
+
+/** Seals, signs and appends one entry on top of `before`.
+ * @param key the record key of the entry's epoch. It is sealed to the physician themself where the entry begins that epoch.
+ * @throws CONFLICT_HEAD when the record has moved on; nothing is stored then */
+export async function append(
+  session: Session,
+  record: RecordId,
+  before: ChainHead | null,
+  key: RecordKey,
+  act: Act,
+  contents: Contents,
+): Promise<Appended> {
+  const { physician, signer, pins, around, log } = session
+  const seq = before === null ? 0 : before.seq + 1
+  const epoch = act.epoch ?? before?.epoch ?? 0
+  const now = around.now()
+  const { body, summary, grants } = contents
+  const [bodyToken, summaryToken] = await Promise.all([
+    body && seal(key, entryPlace(record, epoch, seq, physician), body, { now, compress: contents.compress === true }),
+    summary && seal(key, summaryPlace(record, epoch, seq), encodeSummary(summary), { now }),
+  ])
+  const entry: EntryStatement = {
+    v: 1,
+    suite: "F1",
+    record,
+    seq,
+    ...(before === null ? {} : { prev: before.hash }),
+    ...act,
+    epoch,
+    author: physician,
+    time: now,
+    seen: { size: pins.tree.size, root: pins.tree.root },
+    ...(bodyToken && { body: { hash: sha256(bodyToken), size: bodyToken.length } }),
+    ...(summaryToken && { summary: { hash: sha256(summaryToken), size: summaryToken.length } }),
+    ...(grants && { grants: grants.map(({ recipient, grant }) => ({ recipient, hash: sha256(grant) })) }),
+  }
+  const statement = encodeEntry(entry)
+  const begins = act.keyCommit !== undefined
+  const place = selfGrantPlace(physician, record, epoch)
+  const sent = {
+    statement,
+    signature: await signer.sign("entry", statement),
+    ...(bodyToken && { body: bodyToken }),
+    ...(summaryToken && { summary: summaryToken }),
+    ...(begins && { selfGrant: await seal(session.key, place, key, { exact: true, now }) }),
+    ...(grants && { grants: [...grants] }),
+  }
+  const { answer, tree } = await log.exchange(
+    (from) =>
+      resend(() =>
+        around.transport.call("POST", entriesPath(record), {
+          json: appendEntry.body.encode({ ...sent, since: from.size }),
+          reply: appendEntry.reply,
+        }),
+      ),
+    (receipt) => receipt.log,
+  )
+  const hash = statementHash(statement)
+  const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: physician } as const
+  log.checkReceipt(answer, { ...about, statementHash: hash }, tree)
+  const head = { ...follow(before, entry), hash, leaf: answer.leaf.index }
+  return { entry, head, bodyToken: bodyToken ?? null, serverTime: answer.leaf.time }
+}
+
+/** The head after an entry of one's own making: what `extendChain` would come to. */
+function follow(before: ChainHead | null, entry: EntryStatement): Omit<ChainHead, "hash" | "leaf"> {
+  const members = entry.members ?? before?.members
+  if (members === undefined) throw new AppError("TAMPERED_CHAIN")
+  const commits = new Map(before?.commits)
+  if (entry.keyCommit !== undefined) commits.set(entry.epoch, entry.keyCommit)
+  const stays = members.some((member) => member.physician === entry.author)
+  return {
+    record: entry.record,
+    seq: entry.seq,
+    epoch: entry.epoch,
+    members,
+    commits,
+    mustRaise: !stays,
+    seen: new Map(before?.seen).set(entry.author, entry.seen),
+  }
+}

@@ -1,0 +1,175 @@
+import type { z } from "zod"
+import { equal } from "../encoding/bytes.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { type EntryStatement, parseEntry } from "../proof/entry.ts"
+import { verifyStatement } from "../proof/signature.ts"
+import { paths } from "../protocol/paths.ts"
+import { readInvitations } from "../protocol/records.ts"
+import type { KnownColleague } from "../vault/keyring.ts"
+import { leaveRecord } from "./members.ts"
+import type { Session } from "./session.ts"
+import { doMany, endsAll, type Many } from "./sharing.ts"
+import type { Invitation, ManyReport } from "./views.ts"
+import { memberOf, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
+import type { Workspace } from "./workspace.ts"
+
+type Given = z.output<typeof readInvitations.reply>["invitations"][number]
+
+const pageSize = 1000
+/** So many invitations are accepted by one request. */
+const acceptAtOnce = 64
+
+/** Everything that the physician is invited to, as the server tells it: nothing of a patient. What an invitation is worth is found out
+ * when it is accepted; what can be told before is told here.  */
+export async function listInvitations(work: Workspace): Promise<Invitation[]> {
+  const { session } = work
+  const given = await fetchInvitations(work)
+  const read = given.map((one) => ({ one, entry: readEntry(one) }))
+  await session.people.meet(read.flatMap(({ entry }) => (entry === null ? [] : [entry.author])))
+  return Promise.all(read.map(({ one, entry }) => viewInvitation(work, one, entry)))
+}
+
+/** Verifies each invitation's whole chain, opens its keys, checks them against their commitments, and takes the records in.
+ * @returns what became of each; a refusal names its reason, and nothing of that record is shown */
+export async function acceptInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
+  const { session, roster } = work
+  const refused: ManyReport["refused"][number][] = []
+  let done = 0
+  let already = 0
+  const tick = () => many.progress({ done: done + refused.length, total: ids.length })
+  const refuse = (id: RecordId, error: unknown) => {
+    if (!(error instanceof AppError) || endsAll(work, error)) throw error
+    refused.push({ id, code: error.code, message: error.message })
+  }
+  tick()
+  for (let at = 0; at < ids.length && !many.signal.aborted; at += acceptAtOnce) {
+    const taken: { walk: Walk; id: RecordId }[] = []
+    for (const id of ids.slice(at, at + acceptAtOnce)) {
+      if (many.signal.aborted) break
+      if (roster.rows.has(id)) {
+        already++
+        done++
+        continue
+      }
+      try {
+        taken.push({ id, walk: await demandGood(work, id) })
+      } catch (error) {
+        refuse(id, error)
+      }
+      many.progress({ done: done + refused.length + taken.length, total: ids.length })
+    }
+    if (taken.length === 0) continue
+    const rows = await Promise.all(
+      taken.map(async ({ walk }) => ({ row: await rowOfWalk(session, walk), keys: walk.keys })),
+    )
+    const stored = await roster.accept(rows)
+    await roster.sync()
+    for (const { id } of taken)
+      if (stored.has(id)) done++
+      else refuse(id, new AppError("NOT_ALLOWED"))
+    tick()
+  }
+  await roster.fold()
+  return { done, already, refused, cancelled: many.signal.aborted && done + refused.length < ids.length }
+}
+
+/** Declines by leaving: an entry of this physician's own, after which the others get a fresh key. */
+export function declineInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
+  return doMany(work, ids, many, async (id) => {
+    for (let attempt = 0; ; attempt++) {
+      const { head, keys } = await walkRecord(work.session, id)
+      if (head === null || memberOf(work.session, head) === null) return "already"
+      try {
+        await leaveRecord(work.session, head, keys)
+        return "done"
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= 8) throw error
+      }
+    }
+  })
+}
+
+/** How many invitations wait, up to a page of them. */
+export async function countInvitations(work: Workspace): Promise<number> {
+  return (await fetchPage(work, 0)).invitations.length
+}
+
+/** Everything that accepting demands: the chain, my own keys and role in its list, the granter verified by me and truly theirs, and
+ * every key as the chain has promised it. */
+async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
+  const { session } = work
+  const walk = await walkRecord(session, id)
+  const granter = walk.invitedBy
+  if (walk.memberSince === null || granter === null) throw new AppError("NOT_ALLOWED")
+  if (!equal(demandPinned(session, granter.physician).fingerprint, granter.fingerprint))
+    throw new AppError("NOT_ALLOWED_CHANGED_KEY")
+  return walk
+}
+
+async function fetchInvitations(work: Workspace): Promise<Given[]> {
+  const all: Given[] = []
+  for (let since = 0, more = true; more; ) {
+    const page = await fetchPage(work, since)
+    all.push(...page.invitations)
+    more = page.more && page.next > since
+    since = page.next
+  }
+  return all
+}
+
+function fetchPage({ session }: Workspace, since: number) {
+  return session.around.transport.call("GET", paths.invitations, {
+    query: { since, limit: pageSize },
+    reply: readInvitations.reply,
+    background: true,
+  })
+}
+
+/** `null` where the server sent no entry that could invite. */
+function readEntry({ record, statement }: Given): EntryStatement | null {
+  try {
+    const entry = parseEntry(statement)
+    return entry.record === record && entry.kind === "members" ? entry : null
+  } catch {
+    return null
+  }
+}
+
+async function viewInvitation(work: Workspace, given: Given, entry: EntryStatement | null): Promise<Invitation> {
+  const { session } = work
+  const mine = entry?.members?.find(({ physician }) => physician === session.physician)
+  const problem = await problemOf(work, given, entry)
+  return {
+    id: given.record,
+    from: session.people.colleague(entry?.author ?? session.physician),
+    role: mine?.role ?? "reader",
+    until: mine?.until ?? null,
+    time: entry?.time ?? given.leaf.time,
+    problem: problem === null ? null : { code: problem.code, message: problem.message },
+  }
+}
+
+/** Why an invitation cannot be accepted, as far as it can be told without its chain. */
+async function problemOf({ session }: Workspace, given: Given, entry: EntryStatement | null): Promise<AppError | null> {
+  try {
+    if (entry === null || memberOf(session, { members: entry.members ?? [] }) === null)
+      throw new AppError("TAMPERED_CHAIN")
+    const granter = demandPinned(session, entry.author)
+    const keys = await session.people.keysOf(entry.author, granter.fingerprint)
+    if (keys === null) throw new AppError("TAMPERED_IDENTITY")
+    await verifyStatement("entry", keys.signKey, given.statement, given.signature)
+    return null
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION") throw error
+    return error
+  }
+}
+
+/** Somebody whom this physician verified, and whose keys are still those. @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY */
+function demandPinned({ people }: Session, physician: PhysicianId): KnownColleague {
+  const pinned = people.pinned(physician)
+  if (pinned === undefined) throw new AppError("NOT_ALLOWED_UNVERIFIED")
+  if (pinned.state === "changed") throw new AppError("NOT_ALLOWED_CHANGED_KEY")
+  return pinned
+}

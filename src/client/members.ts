@@ -1,0 +1,104 @@
+import type { Summary } from "../clinical/summary.ts"
+import { compare, equal } from "../encoding/bytes.ts"
+import { idBytes } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { ChainHead } from "../proof/chain.ts"
+import type { Member } from "../proof/entry.ts"
+import { type Granted, importRecipient, sealGrant } from "../vault/grants.ts"
+import { commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
+import { type Appended, append } from "./append.ts"
+import type { Session } from "./session.ts"
+import { memberOf } from "./walk.ts"
+
+/** Appends one `members` entry: whoever is added gets every key so far, and where somebody is removed, or left before, everybody else
+ * gets a fresh one, in the same entry.
+ * @param keys of all epochs so far.
+ * @param list the members from now on, in any order; this physician among them.
+ * @returns what was appended, and the keys with the new one.
+ * @throws NOT_ALLOWED_ROLE, NOT_ALLOWED_LAST_OWNER, NOT_ALLOWED_CHANGED_KEY, CONFLICT_HEAD; nothing is stored then */
+export async function changeMembers(
+  session: Session,
+  head: ChainHead,
+  keys: readonly RecordKey[],
+  list: readonly Member[],
+  summary: Summary,
+  raise: boolean,
+): Promise<{ appended: Appended; keys: readonly RecordKey[] }> {
+  const me = memberOf(session, head)
+  if (me === null) throw new AppError("NOT_ALLOWED")
+  if (!list.some((member) => member.role === "owner")) throw new AppError("NOT_ALLOWED_LAST_OWNER")
+  const members = [...list].sort((a, b) => compare(idBytes(a.physician), idBytes(b.physician)))
+  const removed = head.members.some((old) => !members.some((member) => sameKeys(old, member)))
+  const raised = raise || removed || head.mustRaise
+  const epoch = raised ? head.epoch + 1 : head.epoch
+  const fresh = raised ? newSecretKey<"record">() : null
+  const all = fresh === null ? keys : [...keys, fresh]
+  const key = all[epoch]
+  if (key === undefined || all.length !== epoch + 1) throw new AppError("CANNOT_OPEN")
+  const owed = raised
+    ? members.filter((member) => member.physician !== session.physician)
+    : members.filter((member) => !head.members.some((old) => sameKeys(old, member)))
+  const grants = await Promise.all(
+    owed.map(async (member) => {
+      const joins = !head.members.some((old) => old.physician === member.physician)
+      const granted = joins ? all.map((one, i) => [i, one] as const) : [[epoch, key] as const]
+      return { recipient: member.physician, grant: await grantTo(session, head, me, member, new Map(granted)) }
+    }),
+  )
+  const commit = fresh === null ? {} : { keyCommit: await commitTo(fresh, head.record, epoch) }
+  const appended = await append(
+    session,
+    head.record,
+    head,
+    key,
+    { kind: "members", epoch, members, ...commit },
+    { ...(fresh === null ? {} : { summary }), ...(grants.length === 0 ? {} : { grants }) },
+  )
+  return { appended, keys: all }
+}
+
+/** Appends the entry by which this physician leaves. The others get a fresh key with the next entry of one of them.
+ * @throws NOT_ALLOWED_LAST_OWNER, CONFLICT_HEAD */
+export async function leaveRecord(session: Session, head: ChainHead, keys: readonly RecordKey[]): Promise<void> {
+  const me = memberOf(session, head)
+  if (me === null) throw new AppError("NOT_ALLOWED")
+  const members = head.members.filter((member) => member !== me)
+  if (!members.some((member) => member.role === "owner")) throw new AppError("NOT_ALLOWED_LAST_OWNER")
+  // Nothing is sealed: any key will do.
+  await append(
+    session,
+    head.record,
+    head,
+    keys[head.epoch] ?? newSecretKey<"record">(),
+    { kind: "members", members },
+    {},
+  )
+}
+
+/** Seals keys to exactly the keys that the member list names. */
+async function grantTo(
+  session: Session,
+  head: ChainHead,
+  me: Member,
+  member: Member,
+  keys: Granted["keys"],
+): Promise<Uint8Array> {
+  const { people, physician } = session
+  people.demandNotChanged(member.physician, member.fingerprint)
+  const found = await people.keysOf(member.physician, member.fingerprint)
+  if (found === null) throw new AppError("TAMPERED_IDENTITY")
+  const place = {
+    record: head.record,
+    granter: physician,
+    granterFingerprint: me.fingerprint,
+    recipient: member.physician,
+    recipientFingerprint: member.fingerprint,
+    seq: head.seq + 1,
+    role: member.role,
+  }
+  return sealGrant(await importRecipient(found.sealKey), place, { by: session.fullName, keys })
+}
+
+function sameKeys(a: Member, b: Member): boolean {
+  return a.physician === b.physician && equal(a.fingerprint, b.fingerprint)
+}

@@ -1,0 +1,175 @@
+import { equal } from "../encoding/bytes.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import type { ChainHead } from "../proof/chain.ts"
+import type { Member, Role } from "../proof/entry.ts"
+import type { Identity } from "../proof/identity.ts"
+import type { RecordKey } from "../vault/keys.ts"
+import { changeMembers, leaveRecord } from "./members.ts"
+import { headOf, keyOf, rowOf } from "./roster-row.ts"
+import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
+import { memberOf } from "./walk.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** How often a change of members that keeps losing the race is tried again. */
+const attempts = 50
+
+export interface Many {
+  readonly progress: (progress: ManyProgress) => void
+  readonly signal: { readonly aborted: boolean }
+}
+
+/** Who can read a record, as its newest verified entry says. */
+export async function viewSharing(work: Workspace, id: RecordId): Promise<SharingView> {
+  const { session } = work
+  const { head } = await work.records.open(id)
+  await session.people.meet(head.members.map(({ physician }) => physician))
+  const me = memberOf(session, head)
+  if (me === null) throw new AppError("NOT_ALLOWED")
+  const owners = head.members.filter(({ role }) => role === "owner")
+  return {
+    id,
+    role: me.role,
+    members: head.members.map(({ physician, role, until }) => ({
+      colleague: session.people.colleague(physician),
+      you: physician === session.physician,
+      role,
+      until: until ?? null,
+    })),
+    mayShare: me.role === "owner",
+    mayLeave: me.role !== "owner" || owners.length > 1,
+    keyChanges: head.mustRaise,
+  }
+}
+
+/** Gives one colleague a role in many records, each by one signed entry. What is so already counts as done, so that asking again goes
+ * on where an action was stopped.
+ * @param until milliseconds since 1970, or null for no end.
+ * @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY before anything is done; a lost session or server in between */
+export async function share(
+  work: Workspace,
+  ids: readonly RecordId[],
+  username: string,
+  role: Role,
+  until: number | null,
+  many: Many,
+): Promise<ManyReport> {
+  const { session } = work
+  if (until !== null && until <= session.around.now())
+    throw new AppError("BAD_INPUT_FORM", undefined, { fields: { until: "Choose a day that is still to come." } })
+  const colleague = await session.people.demandVerified(username)
+  if (colleague.physician === session.physician)
+    throw new AppError("BAD_INPUT_USERNAME", "This is your own username. Enter your colleague's.")
+  return doMany(work, ids, many, (id) => setMember(work, id, colleague, role, until))
+}
+
+/** Removes a member: a fresh key for everybody else, in the same entry. What they have read, they have read. */
+export async function unshare(work: Workspace, id: RecordId, physician: PhysicianId): Promise<void> {
+  if (physician === work.session.physician) return leave(work, id)
+  await change(work, id, (head) => {
+    const list = head.members.filter((member) => member.physician !== physician)
+    return list.length === head.members.length ? null : list
+  })
+}
+
+/** Takes this physician out of a record, which then is none of their patients any more. @throws NOT_ALLOWED_LAST_OWNER */
+export async function leave(work: Workspace, id: RecordId): Promise<void> {
+  await again(work, async () => {
+    const row = work.roster.rows.get(id)
+    if (row === undefined) throw new AppError("NOT_ALLOWED")
+    const head = await headOf(row, work.session.identity)
+    await leaveRecord(
+      work.session,
+      head,
+      keysOf(row.keys.length, (epoch) => keyOf(row, epoch)),
+    )
+    work.records.forget(id)
+    work.roster.drop(id)
+  })
+}
+
+/** Works on many records one after the other; a refusal of one does not stop the others. */
+export async function doMany(
+  work: Workspace,
+  ids: readonly RecordId[],
+  { progress, signal }: Many,
+  act: (id: RecordId) => Promise<"done" | "already">,
+): Promise<ManyReport> {
+  const refused: ManyReport["refused"][number][] = []
+  let done = 0
+  let already = 0
+  const report = (cancelled: boolean): ManyReport => ({ done, already, refused, cancelled })
+  progress({ done: 0, total: ids.length })
+  for (const id of ids) {
+    if (signal.aborted) return report(true)
+    try {
+      if ((await act(id)) === "already") already++
+      done++
+    } catch (error) {
+      if (!(error instanceof AppError) || endsAll(work, error)) throw error
+      refused.push({ id, code: error.code, message: error.message })
+    }
+    progress({ done: done + refused.length, total: ids.length })
+  }
+  await work.roster.fold()
+  return report(false)
+}
+
+/** What is not about one record. */
+export function endsAll(work: Workspace, error: AppError): boolean {
+  return work.session.log.refusal !== null || error.code === "NOT_ALLOWED_SESSION" || error.is("UNAVAILABLE")
+}
+
+async function setMember(
+  work: Workspace,
+  id: RecordId,
+  { physician, fingerprint }: Identity,
+  role: Role,
+  until: number | null,
+): Promise<"done" | "already"> {
+  return change(work, id, (head) => {
+    const now = head.members.find((member) => member.physician === physician)
+    const same = now?.role === role && (now.until ?? null) === until && equal(now.fingerprint, fingerprint)
+    if (same) return null
+    const member: Member = { physician, fingerprint, role, ...(until === null ? {} : { until }) }
+    return [...head.members.filter((one) => one.physician !== physician), member]
+  })
+}
+
+/** Changes the members of a record as an owner, on top of its newest head. @param list what they become, `null` to leave them. */
+function change(
+  work: Workspace,
+  id: RecordId,
+  list: (head: ChainHead) => readonly Member[] | null,
+): Promise<"done" | "already"> {
+  return again(work, async () => {
+    const { session, roster } = work
+    const row = roster.rows.get(id)
+    if (row === undefined || roster.refused.has(id)) throw new AppError(roster.refused.get(id)?.code ?? "NOT_ALLOWED")
+    const head = await headOf(row, session.identity)
+    const wanted = list(head)
+    if (wanted === null) return "already"
+    if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
+    const now = session.around.now()
+    const current = wanted.filter(({ until }) => until === undefined || until > now)
+    const keys = keysOf(row.keys.length, (epoch) => keyOf(row, epoch))
+    const changed = await changeMembers(session, head, keys, current, row, false)
+    roster.take(rowOf(changed.appended.head, session.identity, changed.keys, row, row.updated))
+    return "done"
+  })
+}
+
+async function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= attempts) throw error
+      await work.roster.sync()
+    }
+  }
+}
+
+function keysOf(count: number, keyAt: (epoch: number) => RecordKey): RecordKey[] {
+  return Array.from({ length: count }, (_, epoch) => keyAt(epoch))
+}

@@ -1,0 +1,262 @@
+import { sha256 } from "#sha256"
+import { parseSummary, type Summary } from "../clinical/summary.ts"
+import { equal } from "../encoding/bytes.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
+import type { TreeHead } from "../proof/checkpoint.ts"
+import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
+import type { LeafInfo } from "../protocol/log.ts"
+import { entriesPath } from "../protocol/paths.ts"
+import { readEntries } from "../protocol/records.ts"
+import { openGrant } from "../vault/grants.ts"
+import { asSecretKey, checkCommit, type RecordKey } from "../vault/keys.ts"
+import { selfGrantPlace, summaryPlace } from "../vault/places.ts"
+import { open } from "../vault/seal.ts"
+import { headOf, keyOf, type RosterRow, rowOf } from "./roster-row.ts"
+import type { Session } from "./session.ts"
+
+/** One stored entry, without its body. */
+export interface StoredEntry {
+  readonly statement: Uint8Array
+  readonly signature: Uint8Array
+  readonly summary?: Uint8Array | undefined
+  readonly grant?: Uint8Array | undefined
+  readonly leaf: LeafInfo
+}
+
+export interface SelfGrant {
+  readonly epoch: number
+  readonly token: Uint8Array
+}
+
+/** What a walk along one record's chain carries from entry to entry. */
+export interface Walk {
+  readonly record: RecordId
+  readonly keys: RecordKey[]
+  head: ChainHead | null
+  summary: Summary
+  /** The newest summary that came by, not opened yet: a joiner gets the key only later on the way. */
+  unopened: { readonly entry: EntryStatement; readonly token: Uint8Array } | null
+  updated: number
+  moved: boolean
+  /** The index of the leaf since which this physician is a member, without a break; `null` while they are none. */
+  memberSince: number | null
+  /** Whether they opened the record themself. */
+  own: boolean
+  /** The epoch in which they became one. */
+  memberEpoch: number
+  /** The epochs of which the physician has a self-grant: what they took, and what was not only given to them. */
+  readonly taken: Set<number>
+  /** Who added them last, with the keys that the member list then named. Only an owner can. */
+  invitedBy: { readonly physician: PhysicianId; readonly fingerprint: Uint8Array } | null
+  statement: Uint8Array
+}
+
+const blankSummary: Summary = {
+  firstName: "",
+  lastName: "",
+  birthDate: "",
+  diagnoses: [],
+  patient: "",
+  archived: false,
+}
+
+/** Begins where a roster row stands, or before the first entry. */
+export async function startWalk(session: Session, record: RecordId, row: RosterRow | undefined): Promise<Walk> {
+  return {
+    record,
+    head: row === undefined ? null : await headOf(row, session.identity),
+    keys: row === undefined ? [] : row.keys.map((_, epoch) => keyOf(row, epoch)),
+    summary: row ?? blankSummary,
+    unopened: null,
+    updated: row?.updated ?? 0,
+    moved: false,
+    memberSince: row === undefined ? null : 0,
+    own: false,
+    memberEpoch: 0,
+    taken: new Set(row === undefined ? [] : [0]),
+    invitedBy: null,
+    statement: new Uint8Array(0),
+  }
+}
+
+/** An entry that is not beyond the head; `null` for one that is. @throws TAMPERED_CHAIN when it is another in the head's place */
+export function knownEntry(head: ChainHead | null, { statement }: StoredEntry): EntryStatement | null {
+  if (head === null) return null
+  const entry = parseEntry(statement)
+  if (entry.seq === head.seq && !equal(sha256(statement), head.hash)) throw new AppError("TAMPERED_CHAIN")
+  return entry.seq <= head.seq ? entry : null
+}
+
+/** Verifies the next entry and takes it in: chain, keys, summary.
+ * @param selfGrant the physician's own of this entry's epoch, if there is one.
+ * @returns the entry, whose `seen` is still to be proved. */
+export async function takeStep(
+  session: Session,
+  walk: Walk,
+  stored: StoredEntry,
+  selfGrant: Uint8Array | undefined,
+): Promise<EntryStatement> {
+  const { record } = walk
+  const before = walk.head
+  const link = await extendChain(before, record, stored, stored.leaf.index, (who, fingerprint) =>
+    session.people.keysOf(who, fingerprint),
+  )
+  const { entry, head } = link
+  const pin = session.pins.heads.get(record)
+  if (pin?.seq === head.seq && !equal(pin.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
+  const mine = memberOf(session, head)
+  if (mine === null) walk.memberSince = null
+  else if (walk.memberSince === null) {
+    walk.memberSince = stored.leaf.index
+    walk.memberEpoch = entry.epoch
+    const granter = before?.members.find((member) => member.physician === entry.author)
+    walk.invitedBy = granter ?? null
+  }
+  if (before === null) walk.own = entry.author === session.physician
+  if (selfGrant !== undefined) walk.taken.add(entry.epoch)
+  const brings = selfGrant !== undefined || (mine !== null && stored.grant !== undefined)
+  if (brings && (walk.keys[entry.epoch] === undefined || stored.grant !== undefined))
+    for (const [epoch, key] of await keysFrom(session, before, link, stored, selfGrant)) walk.keys[epoch] = key
+  if (mine !== null || stored.summary !== undefined) {
+    checkToken(entry.summary, stored.summary)
+    if (stored.summary !== undefined) walk.unopened = { entry, token: stored.summary }
+  }
+  walk.head = head
+  if (entry.body !== undefined) walk.updated = entry.time
+  walk.moved = true
+  walk.statement = stored.statement
+  return entry
+}
+
+/** This physician in a member list, under the keys that are theirs; `null` where they are no member.
+ * @throws TAMPERED_IDENTITY where the list names them with other keys */
+export function memberOf(session: Session, head: Pick<ChainHead, "members">): Member | null {
+  const mine = head.members.find((member) => member.physician === session.physician)
+  if (mine === undefined) return null
+  if (!equal(mine.fingerprint, session.identity.fingerprint)) throw new AppError("TAMPERED_IDENTITY")
+  return mine
+}
+
+/** Walks a whole record from its first entry, without bodies, and proves its head to be in the log.
+ * @returns the walk, and what the physician was granted on the way: nothing of it is taken into the roster here.
+ * @throws NOT_ALLOWED, TAMPERED_* */
+export async function walkRecord(session: Session, record: RecordId): Promise<Walk> {
+  const walk = await startWalk(session, record, undefined)
+  const seen: TreeHead[] = []
+  for (let more = true; more; ) {
+    const from: number = walk.head === null ? 0 : walk.head.seq + 1
+    const { answer, tree } = await session.log.exchange(
+      (pinned) =>
+        session.around.transport.call("GET", entriesPath(record), {
+          query: { from, since: pinned.size, bodies: "0" },
+          reply: readEntries.reply,
+          background: true,
+        }),
+      (reply) => reply.log,
+    )
+    const last = answer.entries.at(-1)
+    if (last === undefined) throw new AppError("TAMPERED_CHAIN")
+    for (const stored of answer.entries) {
+      if (stored.leaf.index >= tree.size) throw new AppError("TAMPERED_LOG")
+      const { epoch } = parseEntry(stored.statement)
+      seen.push((await takeStep(session, walk, stored, grantOf(answer.selfGrants, epoch))).seen)
+    }
+    more = answer.more
+    if (!more) {
+      const { hash, seq } = walk.head!
+      const { author } = parseEntry(last.statement)
+      const leaf = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
+      session.log.checkLeaf(last.leaf, answer.inclusion, { ...leaf, statementHash: hash }, tree)
+    }
+  }
+  await session.proveSeen(seen)
+  return walk
+}
+
+/** Demands that the physician took the record, and was not only named in it: a record that appears without an invitation accepted is
+ * no patient of theirs. @throws TAMPERED_GRANT */
+export function demandTaken(walk: Walk): void {
+  if (walk.memberSince !== null && !walk.taken.has(walk.memberEpoch)) throw new AppError("TAMPERED_GRANT")
+}
+
+/** A walk's end as a roster row. @throws CANNOT_OPEN where a key is missing */
+export async function rowOfWalk(session: Session, walk: Walk): Promise<RosterRow> {
+  const head = walk.head!
+  for (let epoch = 0; epoch <= head.epoch; epoch++)
+    if (walk.keys[epoch] === undefined) throw new AppError("CANNOT_OPEN")
+  if (walk.unopened !== null) walk.summary = await openSummary(walk.unopened, walk.keys)
+  walk.unopened = null
+  return rowOf(head, session.identity, walk.keys, walk.summary, walk.updated)
+}
+
+function grantOf(selfGrants: readonly SelfGrant[], epoch: number): Uint8Array | undefined {
+  return selfGrants.find((one) => one.epoch === epoch)?.token
+}
+
+/** The keys that an entry brings: by a self-grant, which proves that the physician took them, or by a grant to them, which counts as
+ * the signed entry names it. Each is checked against the chain's commitment. */
+export async function keysFrom(
+  session: Session,
+  before: ChainHead | null,
+  { entry, head }: Link,
+  { grant }: StoredEntry,
+  selfGrant: Uint8Array | undefined,
+): Promise<ReadonlyMap<number, RecordKey>> {
+  const { physician, key } = session
+  const { record, epoch } = entry
+  if (selfGrant !== undefined) {
+    const place = selfGrantPlace(physician, record, epoch)
+    const own = asSecretKey<"record">(await open(key, place, selfGrant, { exact: true }))
+    await checkCommit(own, record, epoch, head.commits.get(epoch))
+    return new Map([[epoch, own]])
+  }
+  if (grant === undefined || before === null) return new Map()
+  const { by, keys } = await openGranted(session, before, { entry, head }, grant)
+  session.people.heard(entry.author, by)
+  return keys
+}
+
+/** Opens the grant that an entry gave this physician.
+ * @param before the head that the entry was put on: its member list says with which keys the granter granted.
+ * @throws TAMPERED_GRANT, TAMPERED_KEY */
+async function openGranted(session: Session, before: ChainHead, { entry, head }: Link, grant: Uint8Array) {
+  const listed = entry.grants?.find((one) => one.recipient === session.physician)
+  const granter = before.members.find((member) => member.physician === entry.author)
+  const mine = memberOf(session, head)
+  if (listed === undefined || granter === undefined || mine === null || !equal(listed.hash, sha256(grant)))
+    throw new AppError("TAMPERED_GRANT")
+  const granted = await openGrant(
+    session.keyring.sealSeed,
+    {
+      record: entry.record,
+      granter: entry.author,
+      granterFingerprint: granter.fingerprint,
+      recipient: session.physician,
+      recipientFingerprint: mine.fingerprint,
+      seq: entry.seq,
+      role: mine.role,
+    },
+    grant,
+  )
+  // A joiner's grant holds every epoch from 0 on, an epoch change's exactly the new one.
+  const joins = !before.members.some((member) => member.physician === session.physician)
+  const owed = joins ? Array.from({ length: entry.epoch + 1 }, (_, epoch) => epoch) : [entry.epoch]
+  if (granted.keys.size !== owed.length || !owed.every((epoch) => granted.keys.has(epoch)))
+    throw new AppError("TAMPERED_GRANT")
+  for (const [epoch, key] of granted.keys) await checkCommit(key, entry.record, epoch, head.commits.get(epoch))
+  return granted
+}
+
+async function openSummary(
+  { entry, token }: NonNullable<Walk["unopened"]>,
+  keys: readonly RecordKey[],
+): Promise<Summary> {
+  try {
+    return parseSummary(await open(keys[entry.epoch]!, summaryPlace(entry.record, entry.epoch, entry.seq), token))
+  } catch (error) {
+    if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") throw error
+    return blankSummary
+  }
+}

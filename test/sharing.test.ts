@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { createPatient, savePatient } from "../src/client/edits.ts"
+import { HomeList } from "../src/client/home.ts"
+import { acceptInvitations, declineInvitations, listInvitations } from "../src/client/invitations.ts"
+import { history, viewRecord } from "../src/client/record-views.ts"
+import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import type { Role } from "../src/client/views.ts"
+import type { Workspace } from "../src/client/workspace.ts"
+import { formOf } from "../src/clinical/form.ts"
+import type { RecordId } from "../src/encoding/ids.ts"
+import { type Practice, startPractice } from "./practice.ts"
+
+let practice: Practice
+beforeAll(async () => {
+  practice = await startPractice()
+})
+afterAll(() => practice.close())
+
+const refused = (code: string) => expect.objectContaining({ code })
+const many = { progress: () => {}, signal: { aborted: false } }
+const brady = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
+
+async function physicians(...usernames: string[]): Promise<Workspace[]> {
+  for (const username of usernames) await practice.register(username)
+  return Promise.all(usernames.map((username) => practice.open(username)))
+}
+
+/** Both compare their number, and it is the same. */
+async function meet(a: Workspace, b: Workspace): Promise<void> {
+  const ofA = a.session.people.view(await a.session.people.find(b.session.username)).safetyNumber
+  const ofB = b.session.people.view(await b.session.people.find(a.session.username)).safetyNumber
+  expect(ofA).toBe(ofB)
+  expect(ofA).toMatch(/^\d{60}$/)
+  await a.session.people.verify(b.session.username, ofB, "digits")
+  await b.session.people.verify(a.session.username, ofA, "code")
+}
+
+async function give(from: Workspace, to: Workspace, id: RecordId, role: Role): Promise<void> {
+  const report = await share(from, [id], to.session.username, role, null, many)
+  expect(report).toMatchObject({ done: 1, refused: [] })
+  expect(await acceptInvitations(to, [id], many)).toMatchObject({ done: 1, refused: [] })
+}
+
+const home = (work: Workspace) =>
+  new HomeList(work).page(
+    { search: "", sort: "name", descending: false, archived: false, offset: 0, limit: 100 },
+    true,
+    "2026-11-23",
+  )
+const diagnosis = async (work: Workspace, id: RecordId) => formOf((await work.records.open(id)).chart).diagnosis
+const edit = async (work: Workspace, id: RecordId, text: string) => {
+  const { head } = await work.records.open(id)
+  return savePatient(work, id, head.seq, { ...brady, diagnosis: text })
+}
+
+describe("sharing a record", () => {
+  it("goes from verifying to writing together, removing, and keys that the removed one never had", async () => {
+    const [ada, ben, cyd] = (await physicians("ada", "ben", "cyd")) as [Workspace, Workspace, Workspace]
+    const { id } = await createPatient(ada, brady)
+    await expect(share(ada, [id], "ben", "writer", null, many)).rejects.toEqual(refused("NOT_ALLOWED_UNVERIFIED"))
+    await meet(ada, ben)
+    await meet(ada, cyd)
+
+    expect(await share(ada, [id], "ben", "writer", null, many)).toMatchObject({ done: 1, already: 0 })
+    expect(await share(ada, [id], "ben", "writer", null, many)).toMatchObject({ done: 1, already: 1 })
+    expect(await listInvitations(ben)).toMatchObject([{ id, role: "writer", from: { username: "ada" }, problem: null }])
+    await ben.roster.sync()
+    expect(home(ben).rows).toEqual([])
+    await expect(ben.records.open(id)).rejects.toEqual(refused("NOT_ALLOWED"))
+    expect(await acceptInvitations(ben, [id], many)).toMatchObject({ done: 1, refused: [] })
+    expect(await listInvitations(ben)).toEqual([])
+    expect(home(ben).rows).toMatchObject([{ firstName: "Brady", role: "writer", sharedWith: ["ada"] }])
+    await give(ada, cyd, id, "reader")
+
+    await edit(ben, id, "Asthma")
+    expect(await diagnosis(ada, id)).toBe("Asthma")
+    expect(await diagnosis(cyd, id)).toBe("Asthma")
+    await expect(edit(cyd, id, "Gout")).rejects.toEqual(refused("NOT_ALLOWED_ROLE"))
+    expect((await history(ada, id)).map(({ author, kind }) => `${author} ${kind}`)).toEqual([
+      "ben write",
+      "ada members",
+      "ada members",
+      "ada open",
+    ])
+
+    const keysOfBen = (await ben.records.open(id)).keys
+    const { physician } = ben.session
+    await unshare(ada, id, physician)
+    expect((await viewSharing(ada, id)).members.map(({ colleague }) => colleague.username).sort()).toEqual([
+      "ada",
+      "cyd",
+    ])
+    await expect(ben.records.open(id)).rejects.toEqual(refused("NOT_ALLOWED"))
+    await ben.roster.sync()
+    await ben.roster.looked()
+    expect(home(ben).rows).toEqual([])
+    await edit(ada, id, "Migraine")
+    expect(await diagnosis(cyd, id)).toBe("Migraine")
+    const now = await ada.records.open(id)
+    expect(now.keys).toHaveLength(2)
+    expect(keysOfBen).toHaveLength(1)
+    for (const work of [ada, ben, cyd]) await work.roster.looked()
+
+    // Other devices see the same, from the start and from a folded roster.
+    for (const [name, rows] of [
+      ["ada", 1],
+      ["ben", 0],
+      ["cyd", 1],
+    ] as const) {
+      const fresh = await practice.open(name, `${name} elsewhere`)
+      expect(home(fresh).rows, name).toHaveLength(rows)
+      expect([...fresh.roster.refused], name).toEqual([])
+      await fresh.roster.looked()
+    }
+    // And who was removed can be invited again.
+    await give(ada, ben, id, "reader")
+    expect(await diagnosis(ben, id)).toBe("Migraine")
+    const again = await practice.open("ben", "ben's third")
+    expect(home(again).rows).toMatchObject([{ firstName: "Brady", role: "reader" }])
+    expect(viewRecord(again, await again.records.open(id), 2, null).role).toBe("reader")
+  })
+
+  it("lets everybody but the last owner leave, and seals what follows under a fresh key", async () => {
+    const [dee, eve] = (await physicians("dee", "eve")) as [Workspace, Workspace]
+    await meet(dee, eve)
+    const { id } = await createPatient(dee, brady)
+    await give(dee, eve, id, "writer")
+    await expect(leave(dee, id)).rejects.toEqual(refused("NOT_ALLOWED_LAST_OWNER"))
+    await expect(share(eve, [id], "dee", "reader", null, many)).resolves.toMatchObject({
+      refused: [{ code: "NOT_ALLOWED_ROLE" }],
+    })
+    await leave(eve, id)
+    expect(home(eve).rows).toEqual([])
+    await eve.roster.sync()
+    expect(home(eve).rows).toEqual([])
+    await edit(dee, id, "Gout")
+    expect((await dee.records.open(id)).head).toMatchObject({ epoch: 1, mustRaise: false })
+    // Ownership is passed on, and then the first owner may go.
+    await give(dee, eve, id, "owner")
+    await dee.roster.sync()
+    await leave(dee, id)
+    await edit(eve, id, "Eczema")
+    expect(await diagnosis(eve, id)).toBe("Eczema")
+    expect((await viewSharing(eve, id)).members).toMatchObject([{ you: true, role: "owner" }])
+    for (const name of ["dee", "eve"]) {
+      const fresh = await practice.open(name, `${name} 2`)
+      expect(home(fresh).rows, name).toHaveLength(name === "eve" ? 1 : 0)
+      await fresh.roster.fold(true)
+      expect(home(await practice.open(name, `${name} 3`)).rows, name).toHaveLength(name === "eve" ? 1 : 0)
+    }
+  })
+
+  it("is declined by leaving, and nothing of the patient was shown", async () => {
+    const [fay, gus] = (await physicians("fay", "gus")) as [Workspace, Workspace]
+    await meet(fay, gus)
+    const { id } = await createPatient(fay, brady)
+    await share(fay, [id], "gus", "reader", null, many)
+    expect(await declineInvitations(gus, [id], many)).toMatchObject({ done: 1, refused: [] })
+    expect(await listInvitations(gus)).toEqual([])
+    await edit(fay, id, "Gout")
+    expect((await viewSharing(fay, id)).members).toHaveLength(1)
+    expect(home(await practice.open("gus")).rows).toEqual([])
+  })
+
+  it("accepts from nobody who is not verified", async () => {
+    const [hal, ida] = (await physicians("hal", "ida")) as [Workspace, Workspace]
+    const number = hal.session.people.view(await hal.session.people.find("ida")).safetyNumber
+    await expect(hal.session.people.verify("ida", number.replace(/^./, "x"), "digits")).rejects.toEqual(
+      refused("BAD_INPUT_SAFETY_NUMBER"),
+    )
+    const wrong = number.slice(0, -1) + ((Number(number.at(-1)) + 1) % 10)
+    await expect(hal.session.people.verify("ida", wrong, "digits")).rejects.toEqual(refused("BAD_INPUT_SAFETY_NUMBER"))
+    await hal.session.people.verify("ida", number, "digits")
+    const { id } = await createPatient(hal, brady)
+    await share(hal, [id], "ida", "reader", null, many)
+    expect(await listInvitations(ida)).toMatchObject([{ id, problem: { code: "NOT_ALLOWED_UNVERIFIED" } }])
+    expect(await acceptInvitations(ida, [id], many)).toMatchObject({
+      done: 0,
+      refused: [{ code: "NOT_ALLOWED_UNVERIFIED" }],
+    })
+    expect(home(ida).rows).toEqual([])
+    await ida.session.people.verify("hal", number, "digits")
+    expect(await acceptInvitations(ida, [id], many)).toMatchObject({ done: 1 })
+  })
+})
