@@ -57,6 +57,15 @@ export class Operated {
     })
   }
 
+  /** Runs SQL on the database. */
+  sql(statements: string): Promise<void> {
+    return this.stopped(() => {
+      const database = new DatabaseSync(join(this.folder, "healthcrypt.db"))
+      database.exec(statements)
+      database.close()
+    })
+  }
+
   /** Runs work while the server does not. */
   async stopped<T>(work: () => Promise<T> | T): Promise<T> {
     await this.#server.close()
