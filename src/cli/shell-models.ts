@@ -36,7 +36,7 @@ const sources = {
       id: "id",
       username: "username",
       created: { time: "created" },
-      records: "(select count(*) from member where member.physician = physician.id)",
+      records: "(select count(*) from member where member.physician = physician.id and member.role is not null)",
       profile: { bytes: "profile" },
       keyring: { bytes: "keyring" },
     },
@@ -44,15 +44,14 @@ const sources = {
     id: ["id"],
   },
   Record: {
-    from: sql`record join entry on entry.record = record.id and entry.seq = record.head_seq
-      join leaf on leaf.idx = record.head_leaf`,
+    from: sql`record join leaf on leaf.idx = record.head_leaf`,
     columns: {
       id: "record.id",
       entries: "record.head_seq + 1",
-      members: "(select count(*) from member where member.record = record.id)",
+      members: "(select count(*) from member where member.record = record.id and member.role is not null)",
       changed: { time: "leaf.time" },
-      summary: { bytes: "entry.summary" },
-      body: { bytes: "entry.body" },
+      summary: { bytes: newest("summary") },
+      body: { bytes: newest("body") },
     },
     order: ["changed", "id"],
     id: ["id"],
@@ -73,6 +72,26 @@ const sources = {
     order: ["leaf"],
     id: ["record", "seq"],
   },
+  Member: {
+    from: sql`member`,
+    columns: {
+      record: "record",
+      physician: "physician",
+      role: "role",
+      until: { time: "until" },
+      invited: "invited",
+      accepted: "accepted",
+      removed: "removed",
+    },
+    order: ["record", "physician"],
+    id: ["record", "physician"],
+  },
+  Grant: {
+    from: sql`sealed_grant`,
+    columns: { record: "record", seq: "seq", recipient: "recipient", grant: { bytes: "token" } },
+    order: ["record", "seq", "recipient"],
+    id: ["record", "seq", "recipient"],
+  },
   Log: {
     from: sql`leaf`,
     columns: {
@@ -89,6 +108,11 @@ const sources = {
   },
 } as const satisfies Record<string, Source>
 
+/** Not every entry carries one: who belongs to a record may change alone. */
+function newest(column: "summary" | "body"): string {
+  return `(select ${column} from entry where entry.record = record.id and ${column} is not null order by seq desc limit 1)`
+}
+
 export type Models = Readonly<Record<keyof typeof sources, Model>>
 
 export function openModels(db: Kysely<Schema>): Models {
@@ -96,6 +120,8 @@ export function openModels(db: Kysely<Schema>): Models {
     Physician: openModel(db, sources.Physician),
     Record: openModel(db, sources.Record),
     Entry: openModel(db, sources.Entry),
+    Member: openModel(db, sources.Member),
+    Grant: openModel(db, sources.Grant),
     Log: openModel(db, sources.Log),
   }
 }
@@ -145,7 +171,7 @@ function show({ columns }: Source, row: Row): Row {
   return Object.fromEntries(
     Object.entries(columns).map(([name, column]) => {
       const value = row[name]
-      if (typeof column === "object" && "time" in column) return [name, new Date(Number(value))]
+      if (typeof column === "object" && "time" in column) return [name, value === null ? null : new Date(Number(value))]
       if (value instanceof Uint8Array) return [name, new Bytes(value, Number(row[sizeOf(name)]))]
       return [name, value]
     }),

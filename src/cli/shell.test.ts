@@ -56,7 +56,7 @@ test("Record.all() is a table in which every content is a token", async () => {
   for (const secret of ["Gundula", "Anklam", "1961", "asthma"]) expect(table).not.toContain(secret)
 })
 
-test("each of the four has all, get, count and where", async () => {
+test("each of them has all, get, count and where", async () => {
   expect(await printed("Physician.all()")).toMatch(/\bada\b.*gAAAAA/)
   expect(await printed("Physician.where({ username: 'ada' })")).toContain("ada")
   expect(await printed("Record.count()")).toBe("2\n")
@@ -64,6 +64,11 @@ test("each of the four has all, get, count and where", async () => {
   expect(await printed('Record.get("nobody")')).toBe("null\n")
   expect(await printed(`(await Entry.where("record", "${ids[0]}")).length`)).toBe("1\n")
   expect(await printed('(await Entry.where("seq", ">", 0)).length')).toBe("0\n")
+  expect(await printed("Member.where({ role: 'owner' })")).toMatch(
+    /^record +physician +role +until +invited +accepted +removed\n/,
+  )
+  expect(await printed(`(await Member.where("record", "${ids[0]}"))[0].accepted`)).toMatch(/^\d+\n$/)
+  expect(await printed("Grant.count()")).toBe("0\n")
   expect(await printed('Log.where("type", "entry")')).toMatch(/\bentry\b/)
   expect(await printed("(await Log.get(0)).type")).toBe("identity\n")
 })

@@ -10,7 +10,7 @@ import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { type Models, openModels } from "./shell-models.ts"
 
-const greeting = `Physician, Record, Entry and Log each have all(), get(id), count() and where(…).
+const greeting = `Physician, Record, Entry, Member, Grant and Log each have all(), get(id), count() and where(…).
 Every call reads what is stored at that moment; nothing can be changed, and what is sealed stays sealed.
 `
 

@@ -44,6 +44,7 @@ export async function auditAccounts(db: Db, findings: Findings): Promise<Account
   if (findings.list.length === 0)
     findings.demand(Number(count) === identities, "identity", "there are identities of nobody")
   await auditLeaves(db, findings)
+  await auditActs(db, findings)
   return { physicians: verified.size, identities, identitiesOf: (physician) => verified.get(physician) ?? [] }
 }
 
@@ -62,6 +63,26 @@ async function auditLeaves(db: Db, findings: Findings): Promise<void> {
     const what = `the identity that it speaks of is missing: physician=${subject} seq=${number}`
     findings.tampered(rowName("leaf", { idx }), what)
   }
+}
+
+/** Every `act` leaf speaks of a record, or of a physician who did it. */
+async function auditActs(db: Db, findings: Findings): Promise<void> {
+  const wrong = await db
+    .selectFrom("leaf")
+    .leftJoin("physician", "physician.id", "leaf.subject")
+    .leftJoin("record", "record.id", "leaf.subject")
+    .select("leaf.idx")
+    .where("leaf.stream", "=", "act")
+    .where("record.id", "is", null)
+    .where((e) =>
+      e.or([
+        e("physician.id", "is", null),
+        e("leaf.actor", "!=", e.ref("leaf.subject")),
+        e("leaf.type", "not in", ["sign-in", "recover", "end-session", "admin"]),
+      ]),
+    )
+    .execute()
+  for (const { idx } of wrong) findings.tampered(rowName("leaf", { idx }), "it is an act of nobody here")
 }
 
 async function auditIdentities(

@@ -2,9 +2,15 @@ import { cp, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { sql } from "kysely"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import type { PhysicianId, PracticeId, RecordId } from "../../encoding/ids.ts"
+import { logOrigin } from "../../proof/checkpoint.ts"
+import { type Leaf, type LeafType, leafData } from "../../proof/leaf.ts"
+import { Frontier, leafHash } from "../../proof/merkle.ts"
 import { logSigner } from "../log.ts"
 import { openSqlite } from "../store/connection.ts"
+import { logRows } from "../store/log-rows.ts"
 import { migrate, sqliteTypes } from "../store/migrations.ts"
 import { openStore } from "../store/sqlite.ts"
 import type { Store } from "../store/store.ts"
@@ -25,17 +31,34 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** At least three rows in every table. */
+/** At least three rows in every table, and every way in which a membership can stand. */
 async function fill(store: Store): Promise<void> {
-  for (const name of ["ada", "bea", "cy.d"]) {
-    const physician = new TestPhysician(store, name)
+  const [ada, bea, cyd] = ["ada", "bea", "cy.d"].map((name) => new TestPhysician(store, name)) as [
+    TestPhysician,
+    TestPhysician,
+    TestPhysician,
+  ]
+  for (const physician of [ada, bea, cyd]) {
     await physician.register()
     await physician.replaceRecovery()
     await physician.putKeyring()
     await physician.putSegment()
     await physician.signInAgain()
+    await physician.endSession()
     for (const entries of [1, 3, 4]) await physician.writeRecord(entries)
   }
+  const [accepted, invited, removed, again, declined] = await Promise.all([1, 1, 1, 1, 1].map(() => ada.writeRecord(1)))
+  for (const record of [accepted!, invited!, removed!, again!, declined!]) await ada.share(record, bea, "writer")
+  for (const record of [accepted!, removed!, again!]) await bea.accept(record)
+  await ada.share(accepted!, cyd, "reader")
+  await ada.share(accepted!, bea, "owner")
+  await ada.unshare(removed!, bea)
+  await bea.leave(again!)
+  await ada.unshare(again!, bea)
+  await ada.share(again!, bea, "reader")
+  await bea.leave(declined!)
+  await bea.unshare(accepted!, cyd)
+  await ada.leave(accepted!)
 }
 
 const countOf = (table: string): number => {
@@ -52,8 +75,8 @@ test("a practice that nobody touched checks, and the counts are the database's o
   expect(Object.fromEntries(counts.map(({ name, count }) => [name, count]))).toMatchObject({
     physicians: 3,
     identities: 6,
-    records: 9,
-    entries: 24,
+    records: 14,
+    entries: countOf("entry"),
     "log leaves": countOf("leaf"),
     "log nodes": countOf("node"),
   })
@@ -124,7 +147,7 @@ describe("what nobody signed for is noticed", () => {
     ["a node too many", "insert into node values (40, 0, zeroblob(32))"],
     [
       "a reader was added",
-      "insert into member select record, (select id from physician where username = 'bea'), 'reader' from member where physician = (select id from physician where username = 'ada') limit 1",
+      "insert or replace into member select record, (select id from physician where username = 'cy.d'), 'reader', null, 1, null, null from member where physician = (select id from physician where username = 'ada') limit 1",
     ],
     ["a role was changed", "update member set role = 'reader'"],
     ["a member is gone", "delete from member where record = (select min(record) from member)"],
@@ -137,9 +160,50 @@ describe("what nobody signed for is noticed", () => {
     ["a leaf's time was changed", "update leaf set time = time + 1 where idx = 3"],
     ["a keyring was rolled back", "update physician set keyring_number = 0"],
     ["a text lies where bytes should", "update entry set statement = 'x' where seq = 0"],
+    ["a grant is gone", "delete from sealed_grant where rowid = 1"],
+    [
+      "a grant too many",
+      "insert into sealed_grant select record, seq + 1, recipient, token_sha256, token from sealed_grant limit 1",
+    ],
+    [
+      "a grant went to somebody else",
+      "update sealed_grant set recipient = (select id from physician where username = 'cy.d') where recipient = (select id from physician where username = 'bea')",
+    ],
+    [
+      "a self-grant of one who accepted is gone",
+      "delete from self_grant where physician = (select id from physician where username = 'bea')",
+    ],
+    [
+      "a self-grant of an epoch to come",
+      "insert into self_grant select physician, record, 9, token, token_sha256 from self_grant limit 1",
+    ],
+    [
+      "a self-grant of no record",
+      "insert into self_grant select physician, physician, 0, token, token_sha256 from self_grant limit 1",
+    ],
+    ["an acceptance was made up", "update member set accepted = 5 where accepted is null and role is not null"],
+    ["an acceptance was taken back", "update member set accepted = null"],
+    ["a removal was forgotten", "update member set removed = null where removed is not null"],
+    [
+      "a date was changed",
+      "update member set until = 1 where physician = (select id from physician where username = 'bea')",
+    ],
+    ["an invitation points elsewhere", "update member set invited = invited + 1"],
     ["a token is missing", "update entry set body = null, body_sha256 = null where seq = 1"],
   ])("%s", async (_what, statement) => {
     await expectTampered(statement, logKey)
+  })
+
+  test.each([
+    ["an acceptance by one who was not invited", "accept", "'cy.d'"],
+    ["a read by one who was never a member", "read", "'cy.d'"],
+    ["a sign-in to a record", "sign-in", "'ada'"],
+  ])("an act that cannot be: %s", async (_what, type, actor) => {
+    await inCopy(async (copy) => {
+      await addAct(copy, type, actor)
+      const { findings } = await auditDatabase(copy, logKey)
+      expect(findings.map((finding) => finding.row)).toEqual([expect.stringMatching(/^leaf idx=/)])
+    })
   })
 
   test("a log that was made anew without the key", async () => {
@@ -179,6 +243,42 @@ async function inCopy(work: (copy: string) => Promise<void>): Promise<void> {
   } finally {
     await rm(place, { recursive: true })
   }
+}
+
+/** Adds a leaf to the log that says something of Ada's first record: all that only the server's word stands for. */
+async function addAct(copy: string, type: string, actor: string): Promise<void> {
+  const db = openSqlite(copy, "write")
+  const { rows } = await sql<{ record: RecordId; actor: PhysicianId; number: number }>`
+    select record.id as record, actor.id as actor, (select count(*) from leaf where subject = record.id and stream = 'act') as number
+    from record join member on member.record = record.id join physician as ada on ada.id = member.physician
+    join physician as actor on actor.username = ${sql.raw(actor)}
+    where ada.username = 'ada' and record.head_seq = 3`.execute(db)
+  const { record, ...act } = rows[0]!
+  const size = Number((await sql<{ n: number }>`select count(*) as n from leaf`.execute(db)).rows[0]!.n)
+  const leaf: Leaf = {
+    subject: record,
+    stream: "act",
+    type: type as LeafType,
+    time: 1,
+    salt: new Uint8Array(16),
+    statementHash: new Uint8Array(32),
+    ...act,
+  }
+  const nodes = await db.selectFrom("node").selectAll().where("level", "=", 0).orderBy("idx").execute()
+  const frontier = new Frontier()
+  for (const node of nodes) frontier.append(node.hash)
+  const made = frontier.append(leafHash(leafData(leaf)))
+  const { value: practice } = await db
+    .selectFrom("meta")
+    .select("value")
+    .where("name", "=", "practice")
+    .executeTakeFirstOrThrow()
+  const written = logRows(db)
+  await written.insertLeaves(db, size, [leaf], [leafData(leaf)])
+  await written.insertNodes(db, made)
+  const origin = logOrigin(practice as PracticeId)
+  await written.putCheckpoint(db, signCheckpoint({ origin, size: size + 1, root: frontier.root() }))
+  await db.destroy()
 }
 
 function run(copy: string, statement: string): void {

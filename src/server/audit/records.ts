@@ -1,13 +1,14 @@
 import { sql } from "kysely"
 import { equal } from "../../encoding/bytes.ts"
-import type { RecordId } from "../../encoding/ids.ts"
-import { type ChainHead, extendChain, type FindKeys, type Link } from "../../proof/chain.ts"
+import type { PhysicianId, RecordId } from "../../encoding/ids.ts"
+import { extendChain, type FindKeys, type Link } from "../../proof/chain.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
 import type { TokenRef } from "../../proof/entry.ts"
 import type { Db } from "../store/connection.ts"
 import type { Accounts } from "./accounts.ts"
 import { type Findings, rowName } from "./findings.ts"
 import type { Tree } from "./log.ts"
+import { auditOrphans, compareMembers, readActs, readMembers, readSelfGrants } from "./members.ts"
 
 const pageSize = 200
 
@@ -30,17 +31,25 @@ export async function auditRecords(
     const ids = records.map((record) => record.id)
     const entries = Map.groupBy(await readEntries(db, ids), (row) => row.record)
     const members = Map.groupBy(await readMembers(db, ids), (row) => row.record)
+    const selfGrants = Map.groupBy(await readSelfGrants(db, ids), (row) => row.record)
+    const grants = Map.groupBy(await readGrants(db, ids), (row) => row.record)
+    const acts = Map.groupBy(await readActs(db, ids), (row) => row.subject)
     await Promise.all(
       records.map(async (record) => {
         const rows = entries.get(record.id) ?? []
-        const head = await walk(findings, record.id, rows, findKeys, tree)
-        if (head !== null) compareHead(findings, record, head, members.get(record.id) ?? [])
+        const links = await walk(findings, record.id, rows, findKeys, tree)
         total.entries += rows.length
+        if (links === null) return
+        compareHead(findings, record, links)
+        compareGrants(findings, record.id, links, grants.get(record.id) ?? [])
+        const own = selfGrants.get(record.id) ?? []
+        compareMembers(findings, record.id, links, acts.get(record.id) ?? [], members.get(record.id) ?? [], own)
       }),
     )
     total.records += records.length
   }
   await auditLeaves(db, findings, total.entries)
+  await auditOrphans(db, findings)
   return total
 }
 
@@ -67,7 +76,6 @@ async function auditLeaves(db: Db, findings: Findings, walked: number): Promise<
 
 type RecordRow = Awaited<ReturnType<typeof readRecords>>[number]
 type EntryRow = Awaited<ReturnType<typeof readEntries>>[number]
-type MemberRow = Awaited<ReturnType<typeof readMembers>>[number]
 
 function readRecords(db: Db, after: string) {
   return db
@@ -105,29 +113,35 @@ function readEntries(db: Db, records: readonly RecordId[]) {
     .execute()
 }
 
-function readMembers(db: Db, records: readonly RecordId[]) {
-  return db.selectFrom("member").selectAll().where("record", "in", records).execute()
+/** Without the grants themselves, for the same reason. */
+function readGrants(db: Db, records: readonly RecordId[]) {
+  return db
+    .selectFrom("sealed_grant")
+    .select(["record", "seq", "recipient", "token_sha256"])
+    .where("record", "in", records)
+    .execute()
 }
 
-/** @returns the head, or `null` where the chain broke: then what follows it says nothing */
+/** @returns the chain, or `null` where it broke: then what follows it says nothing */
 async function walk(
   findings: Findings,
   record: RecordId,
   rows: readonly EntryRow[],
   findKeys: FindKeys,
   tree: Tree,
-): Promise<ChainHead | null> {
-  let head: ChainHead | null = null
+): Promise<Link[] | null> {
+  const links: Link[] = []
   for (const row of rows) {
     const name = rowName("entry", { record, seq: row.seq })
-    const before: ChainHead | null = head
+    const before = links.at(-1)?.head ?? null
     const link: Link | null = await findings.attempt(name, () => extendChain(before, record, row, row.at, findKeys))
     if (link === null) return null
     compareEntry(findings, name, row, link, tree)
-    head = link.head
+    links.push(link)
   }
-  if (head === null) findings.tampered(rowName("record", { id: record }), "it has no entries")
-  return head
+  if (links.length > 0) return links
+  findings.tampered(rowName("record", { id: record }), "it has no entries")
+  return null
 }
 
 function compareEntry(findings: Findings, name: string, row: EntryRow, { entry, head }: Link, tree: Tree): void {
@@ -149,20 +163,31 @@ function compareEntry(findings: Findings, name: string, row: EntryRow, { entry, 
   findings.demand(isSame(seen, entry.seen.root), name, "it has seen another log than this one")
 }
 
-function compareHead(findings: Findings, record: RecordRow, head: ChainHead, members: readonly MemberRow[]): void {
+function compareHead(findings: Findings, record: RecordRow, links: readonly Link[]): void {
   const name = rowName("record", { id: record.id })
+  const { head } = links.at(-1)!
   const fits = record.head_seq === head.seq && record.head_leaf === head.leaf && isSame(record.head_hash, head.hash)
   findings.demand(fits, name, "its head is not its newest entry")
   findings.demand(record.chain === encodeChainHead(head), name, "what it says of its chain is not what the chain says")
-  const listed = (row: MemberRow): boolean =>
-    head.members.some((member) => member.physician === row.physician && member.role === row.role)
-  for (const row of members)
-    if (!listed(row))
-      findings.tampered(
-        rowName("member", { record: record.id, physician: row.physician }),
-        "the chain does not name this member in this role",
-      )
-  findings.demand(members.length >= head.members.length, name, "a member that its chain names is missing")
+}
+
+/** The grants are those that the statements list, no more and no fewer. */
+function compareGrants(
+  findings: Findings,
+  record: RecordId,
+  links: readonly Link[],
+  rows: readonly Awaited<ReturnType<typeof readGrants>>[number][],
+): void {
+  const place = (seq: number, recipient: PhysicianId) => rowName("sealed_grant", { record, seq, recipient })
+  const listed = new Map(
+    links.flatMap(({ entry: { seq, grants } }) => (grants ?? []).map((one) => [place(seq, one.recipient), one.hash])),
+  )
+  for (const row of rows) {
+    const name = place(row.seq, row.recipient)
+    findings.demand(isSame(row.token_sha256, listed.get(name)), name, "it is not the grant that was signed")
+    listed.delete(name)
+  }
+  for (const name of listed.keys()) findings.tampered(name, "it is missing")
 }
 
 function isToken(ref: TokenRef | undefined, hash: unknown, size: number | null): boolean {
