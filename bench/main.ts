@@ -3,6 +3,7 @@ import { fernetLines } from "./fernet.ts"
 import { firstLoad } from "./first-load.ts"
 import { homeInChromium, homeInNode } from "./home.ts"
 import { cells, header, type Line, table, toJson } from "./lines.ts"
+import { logLines } from "./log.ts"
 import { machine } from "./machine.ts"
 import { saves } from "./saves.ts"
 import { memoryLine, startLine } from "./server.ts"
@@ -31,6 +32,7 @@ const groups: readonly Group[] = [
         [1, 16].filter((clients) => wanted(`saves-${clients}`)),
       ),
   },
+  { names: ["log-100000"], run: logLines },
   { names: ["start"], run: (stage) => startLine(stage, 10_000) },
   { names: ["fernet-300", "fernet-4096", "fernet-16384", "fernet-1048576"], run: fernetLines },
 ]
