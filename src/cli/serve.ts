@@ -2,6 +2,7 @@ import type { LogLevel } from "../server/deps.ts"
 import { startServer } from "../server/main.ts"
 import { builtPage } from "../server/page.ts"
 import type { Transit } from "../server/tls.ts"
+import { parseWitness, type WitnessAddress } from "../server/witnesses.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
 import { nextSignal } from "./process.ts"
@@ -20,6 +21,7 @@ export const serve: CliCommand = {
     { flags: "--tls-cert <file>", description: "a certificate of yours: PEM, the whole chain" },
     { flags: "--tls-key <file>", description: "its private key: PEM" },
     { flags: "--behind-proxy", description: "a proxy in front speaks TLS to the world and sets X-Forwarded-For" },
+    { flags: "--witness <vkey@url...>", description: "have the log's checkpoints cosigned by this witness" },
     { flags: "--log-level <level>", description: "silent, error, warn, info or debug", default: "info" },
   ],
   async run(io, options) {
@@ -29,6 +31,7 @@ export const serve: CliCommand = {
     const level = levels.find((item) => item === options.logLevel)
     if (level === undefined) throw new UsageError(`--log-level takes one of: ${levels.join(", ")}.`)
     const transit = transitOf(options)
+    const witnesses = witnessesOf(options)
     const stop = nextSignal()
     const server = await startServer({
       dataDir: String(options.data),
@@ -36,6 +39,7 @@ export const serve: CliCommand = {
       port,
       transit,
       webRoot: builtPage,
+      witnesses,
       logLevel: level,
       logStream: io.stderr,
       notice: (text) => io.stderr.write(`${text}\n`),
@@ -61,4 +65,14 @@ function transitOf(options: Options): Transit {
   if (tls !== undefined) return { kind: "auto" }
   if (behindProxy !== undefined) return { kind: "proxy" }
   return tlsCert === undefined ? { kind: "plain" } : { kind: "files", cert: String(tlsCert), key: String(tlsKey) }
+}
+
+/** @throws UsageError */
+function witnessesOf({ witness }: Options): WitnessAddress[] {
+  if (!Array.isArray(witness)) return []
+  return witness.map((text: unknown) => {
+    const address = parseWitness(String(text))
+    if (address !== null) return address
+    throw new UsageError("--witness takes a witness's vkey, @ and its address: name+0123abcd+BASE64@https://….")
+  })
 }

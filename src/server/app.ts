@@ -24,6 +24,7 @@ import { tileRoutes } from "./routes/tiles.ts"
 import { unlocksRoutes } from "./routes/unlocks.ts"
 import { Sessions } from "./sessions.ts"
 import { Watchers } from "./watchers.ts"
+import { Witnesses } from "./witnesses.ts"
 
 const smallBody = 64 * 1024
 const requestMs = 120_000
@@ -56,6 +57,11 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     version: await ownVersion(),
   }
   const context = { store, sessions, opaque, watchers: new Watchers(deps.commentMs), now }
+  const witnesses = new Witnesses(store, deps.witnesses ?? [], (witness, trouble) =>
+    trouble === null
+      ? app.log.info({ witness }, "cosigning again")
+      : app.log.warn({ witness, trouble }, "not cosigned"),
+  )
   const api = app.withTypeProvider<ZodTypeProvider>()
   practiceRoutes(api, about)
   registerRoutes(api, context)
@@ -69,7 +75,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   activityRoutes(api, context)
   eventRoutes(api, context)
   logRoutes(api, context)
-  tileRoutes(api, context)
+  tileRoutes(api, context, witnesses)
   segmentRoutes(api, context)
   refuseUnknown(api)
 
@@ -78,7 +84,11 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     purgeMs,
   )
   purging.unref()
-  app.addHook("onClose", async () => clearInterval(purging))
+  app.addHook("onReady", async () => witnesses.start())
+  app.addHook("onClose", async () => {
+    clearInterval(purging)
+    witnesses.close()
+  })
   return app
 }
 

@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../proof/checkpoint.ts"
 import type { Store } from "./store/store.ts"
+import type { WitnessAddress } from "./witnesses.ts"
 
 /** What lies in the secrets folder and never in the database. */
 export interface Secrets {
@@ -27,6 +28,8 @@ export interface AppDeps {
   readonly now: () => number
   /** How often a stream of events says that it is still there; 20 seconds where left out. */
   readonly commentMs?: number
+  /** Who is asked to cosign the log's checkpoints. */
+  readonly witnesses?: readonly WitnessAddress[]
   /** TLS of our own: handed to Fastify as they are. */
   readonly https?: { readonly key: string | Buffer; readonly cert: string | Buffer; readonly minVersion: "TLSv1.3" }
   /** Where log lines go; standard error where left out. */

@@ -11,6 +11,7 @@ import { addSecurityHeaders, demandPage, servePage } from "./page.ts"
 import { openSecrets } from "./secrets.ts"
 import { openStore } from "./store/sqlite.ts"
 import { type Certificates, demandSafeTransit, openCertificates, type Transit, trustAdvice } from "./tls.ts"
+import type { WitnessAddress } from "./witnesses.ts"
 
 export interface ServerConfig {
   readonly dataDir: string
@@ -20,6 +21,8 @@ export interface ServerConfig {
   readonly transit: Transit
   /** The built page, or `null` for the API alone. */
   readonly webRoot: string | null
+  /** Who is asked to cosign the log's checkpoints. */
+  readonly witnesses?: readonly WitnessAddress[]
   readonly logLevel: LogLevel
   /** Where log lines go; standard error where left out. */
   readonly logStream?: { write(line: string): void }
@@ -67,6 +70,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       secureCookies: secure,
       trustProxy: config.transit.kind === "proxy",
       logLevel: config.logLevel,
+      ...(config.witnesses && { witnesses: config.witnesses }),
       now: config.now,
       ...(config.logStream && { logStream: config.logStream }),
       ...(pair && { https: { ...pair, minVersion: "TLSv1.3" } }),

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify"
 import { concat } from "../../encoding/bytes.ts"
 import { paths } from "../../protocol/paths.ts"
 import { answerAbsent } from "../refusals.ts"
+import type { Witnesses } from "../witnesses.ts"
 import type { Api, RouteContext } from "./context.ts"
 
 const width = 256
@@ -18,9 +19,12 @@ interface TilePlace {
 
 /** The log as static files, for everybody: the checkpoint, the tree's hashes and the leaves' data. Format: C2SP tlog-tiles,
  * docs/formats/log.md */
-export function tileRoutes(app: Api, { store }: Pick<RouteContext, "store">): void {
+export function tileRoutes(app: Api, { store }: RouteContext, witnesses: Witnesses): void {
   app.get(paths.checkpoint, async (_, reply) =>
-    open(reply).type("text/plain; charset=utf-8").header("cache-control", "no-store").send(store.treeHead().note),
+    open(reply)
+      .type("text/plain; charset=utf-8")
+      .header("cache-control", "no-store")
+      .send(witnesses.cosigned(store.treeHead().note)),
   )
 
   app.get(paths.tile, async (request: FastifyRequest<{ Params: { "*": string } }>, reply) => {
