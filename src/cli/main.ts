@@ -12,7 +12,12 @@ const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> =
   register: async () => [(await import("./register.ts")).register],
   password: async () => [(await import("./password.ts")).password],
   recover: async () => [(await import("./recover.ts")).recover],
-  records: async () => (await import("./records.ts")).records,
+  records: async () => [...(await import("./records.ts")).records, (await import("./watch.ts")).watch],
+  physicians: async () => (await import("./physicians.ts")).physicians,
+  share: async () => [(await import("./sharing.ts")).share],
+  shares: async () => (await import("./sharing.ts")).shares,
+  members: async () => [(await import("./sharing.ts")).members],
+  unshare: async () => [(await import("./sharing.ts")).unshare],
   import: async () => [(await import("./import.ts")).importCommand],
   export: async () => [(await import("./export.ts")).exportCommand],
   token: async () => [(await import("./token.ts")).token],
@@ -22,7 +27,9 @@ const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> =
 }
 
 const summaries: Readonly<Record<string, string>> = {
-  records: "List, show, add, edit, archive records, and see their history",
+  records: "List, show, add, edit, archive, watch records, and see their history",
+  physicians: "Show a colleague's safety number, and verify them",
+  shares: "List, accept and decline what colleagues share with you",
   log: "See that the practice's log only grows: checkpoint, prove, monitor, witness",
 }
 

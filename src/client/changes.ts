@@ -130,8 +130,8 @@ class Pull {
     for (const change of answer.entries) {
       const entry = this.#entries.get(change)
       if (entry === undefined) continue
-      demandLeaf(change, entry, stretch)
       explained.add(change.leaf.index)
+      if (!isLeaf(change, entry, stretch)) this.#refuse(change.record, new AppError("TAMPERED_LOG"), change.statement)
     }
     this.#entries.clear()
     await this.#session.proveSeen(seen, roots)
@@ -226,10 +226,10 @@ function demandOrder(answer: Reply, since: number, tree: TreeHead): void {
   if (!advances || answer.next > tree.size || answer.next < since) throw new AppError("TAMPERED_LOG")
 }
 
-/** The log has exactly this entry where the answer says. */
-function demandLeaf({ record, statement, leaf }: Change, { seq, author }: EntryStatement, stretch: Stretch): void {
+/** Whether the log has exactly this entry where the answer says. */
+function isLeaf({ record, statement, leaf }: Change, { seq, author }: EntryStatement, stretch: Stretch): boolean {
   const at = (leaf.index - stretch.from) * leafDataBytes
   const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
   const data = leafData({ ...about, time: leaf.time, salt: leaf.salt, statementHash: sha256(statement) })
-  if (!equal(data, stretch.data.subarray(at, at + leafDataBytes))) throw new AppError("TAMPERED_LOG")
+  return equal(data, stretch.data.subarray(at, at + leafDataBytes))
 }

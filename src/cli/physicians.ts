@@ -1,0 +1,67 @@
+import type { ColleagueView } from "../client/views.ts"
+import { AppError } from "../errors.ts"
+import { ask, readInput } from "./ask.ts"
+import { withWorkspace } from "./client.ts"
+import type { CliCommand } from "./command.ts"
+import { clean, printJson, printLine } from "./print.ts"
+
+const json = { flags: "--json", description: "Print JSON" }
+
+const show: CliCommand = {
+  name: "physicians show",
+  summary: "Show a colleague's keys and the safety number to compare with them",
+  arguments: "<username>",
+  options: [json],
+  run: (io, options, args) =>
+    withWorkspace(io, async ({ session }) => {
+      const view = session.people.view(await session.people.find(args[0] ?? ""))
+      if (options.json) {
+        const { physician, username, name, state, verified, fingerprint, safetyNumber } = view
+        const when = verified && { time: new Date(verified.time).toISOString(), how: verified.how }
+        await printJson(io.stdout, { physician, username, name, state, verified: when, fingerprint, safetyNumber })
+      } else await printLine(io.stdout, asText(view))
+      return 0
+    }),
+}
+
+const verify: CliCommand = {
+  name: "physicians verify",
+  summary: "Verify a colleague: reads the 60 digits that they read out to you",
+  arguments: "<username>",
+  options: [],
+  async run(io, _, args) {
+    const username = args[0] ?? ""
+    const given = io.isTerminal ? null : await readInput(io)
+    return withWorkspace(io, async ({ session }) => {
+      const identity = await session.people.find(username)
+      const number =
+        given ?? (await ask(io, `The 60 digits that ${identity.username} reads out, by telephone or face to face`))
+      if (number.trim() === "")
+        throw new AppError(
+          "BAD_INPUT_SAFETY_NUMBER",
+          "Give the 60 digits that your colleague reads out on standard input.",
+        )
+      const view = await session.people.verify(username, number, "digits")
+      await printLine(io.stderr, `Verified: ${view.username}. You can share records with them now.`)
+      return 0
+    })
+  },
+}
+
+export const physicians: readonly CliCommand[] = [show, verify]
+
+function asText(view: ColleagueView): string {
+  const groups = view.safetyNumber.match(/\d{5}/g) ?? []
+  const rows = [0, 4, 8].map((at) => groups.slice(at, at + 4).join(" "))
+  const said = { unverified: "Not verified", changed: "Keys changed since you verified them: compare the number again" }
+  return [
+    view.name === "" ? view.username : `${view.username}, who calls themself ${view.name}`,
+    view.state === "verified"
+      ? `Verified ${view.verified ? `on ${new Date(view.verified.time).toISOString().slice(0, 10)}` : ""}`.trim()
+      : said[view.state],
+    `Fingerprint    ${view.fingerprint}`,
+    `Safety number  ${rows.join("\n               ")}`,
+  ]
+    .map((line) => line.split("\n").map(clean).join("\n"))
+    .join("\n")
+}

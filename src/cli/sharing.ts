@@ -1,0 +1,200 @@
+import { SingleBar } from "cli-progress"
+import { acceptInvitations, declineInvitations, listInvitations } from "../client/invitations.ts"
+import { type Many, share as shareRecords, unshare as unshareRecord, viewSharing } from "../client/sharing.ts"
+import type { Colleague, ManyReport, Role } from "../client/views.ts"
+import { AppError } from "../errors.ts"
+import { readInput, UsageError } from "./ask.ts"
+import { withWorkspace } from "./client.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { dayEnd } from "./days.ts"
+import { recordIdFrom } from "./ids.ts"
+import { clean, printJson, printLine, table } from "./print.ts"
+
+const json = { flags: "--json", description: "Print JSON" }
+const roles: readonly Role[] = ["owner", "writer", "reader"]
+
+export const share: CliCommand = {
+  name: "share",
+  summary:
+    "Share a record with a colleague whom you have verified, or change their role; `-` reads many ids from standard input",
+  arguments: "<id> <username>",
+  options: [
+    { flags: "--role <role>", description: "reader, writer or owner" },
+    { flags: "--until <date>", description: "Last day of their access, YYYY-MM-DD: it is the server that enforces it" },
+  ],
+  async run(io, options, args) {
+    const username = args[1] ?? ""
+    const role = roles.find((one) => one === options.role)
+    if (role === undefined) throw new UsageError("--role takes reader, writer or owner.")
+    const until = options.until === undefined ? null : dayEnd(String(options.until))
+    const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
+    const ids = words.map((word) => recordIdFrom([word]))
+    return withWorkspace(io, (work) => many(io, "Shared", (how) => shareRecords(work, ids, username, role, until, how)))
+  },
+}
+
+const list: CliCommand = {
+  name: "shares list",
+  summary: "List the records that colleagues have shared with you and that you have not accepted",
+  options: [json],
+  run: (io, options) =>
+    withWorkspace(io, async (work) => {
+      const invitations = await listInvitations(work)
+      if (options.json)
+        await printJson(
+          io.stdout,
+          invitations.map(({ from, until, time, ...rest }) => ({
+            ...rest,
+            from: from.username,
+            name: from.name,
+            verified: from.state === "verified",
+            until: dayOf(until),
+            time: new Date(time).toISOString(),
+          })),
+        )
+      else if (invitations.length === 0) await printLine(io.stderr, "No invitations.")
+      else {
+        const head = ["Record", "From", "Role", "Until", "Can be accepted"]
+        const rows = invitations.map(({ id, from, role, until, problem }) => [
+          id,
+          nameOf(from),
+          role,
+          dayOf(until) ?? "",
+          problem === null ? "yes" : `${problem.code}. ${problem.message}`,
+        ])
+        await printLine(io.stdout, table(head, rows, false))
+      }
+      return invitations.some(({ problem }) => problem?.code.startsWith("TAMPERED")) ? 3 : 0
+    }),
+}
+
+const accept: CliCommand = {
+  name: "shares accept",
+  summary: "Accept records that a verified colleague shared with you",
+  arguments: "<id...>",
+  options: [],
+  run: (io, _, args) => onMany(io, args, acceptInvitations, "Accepted"),
+}
+
+const decline: CliCommand = {
+  name: "shares decline",
+  summary: "Decline records that were shared with you",
+  arguments: "<id...>",
+  options: [],
+  run: (io, _, args) => onMany(io, args, declineInvitations, "Declined"),
+}
+
+export const members: CliCommand = {
+  name: "members",
+  summary: "Show who can read a record",
+  arguments: "<id>",
+  options: [json],
+  async run(io, options, args) {
+    const id = recordIdFrom(args)
+    return withWorkspace(io, async (work) => {
+      const sharing = await viewSharing(work, id)
+      const plain = sharing.members.map(({ colleague, you, role, until }) => ({
+        username: colleague.username,
+        name: colleague.name,
+        role,
+        until: dayOf(until),
+        you,
+        verified: colleague.state === "verified",
+      }))
+      if (options.json) await printJson(io.stdout, plain)
+      else {
+        const head = ["Username", "Role", "Until", "Verified", "Name, as they give it"]
+        const rows = plain.map((one) => [
+          one.username,
+          one.role,
+          one.until ?? "",
+          one.you ? "you" : one.verified ? "yes" : "no",
+          one.name,
+        ])
+        await printLine(io.stdout, table(head, rows, false))
+      }
+      if (sharing.keyChanges) await printLine(io.stderr, "Somebody has left: the next change gets a fresh key.")
+      return 0
+    })
+  },
+}
+
+export const unshare: CliCommand = {
+  name: "unshare",
+  summary: "Remove a member, or leave a record yourself. What they have read, they have read",
+  arguments: "<id> <username>",
+  options: [],
+  async run(io, _, args) {
+    const id = recordIdFrom(args)
+    const username = (args[1] ?? "").toLowerCase()
+    return withWorkspace(io, async (work) => {
+      const sharing = await viewSharing(work, id)
+      const member = sharing.members.find(({ colleague }) => colleague.username === username)
+      if (member === undefined)
+        throw new AppError("NOT_ALLOWED", "Nobody with this username can read this record. See `healthcrypt members`.")
+      await unshareRecord(work, id, member.colleague.physician)
+      await printLine(
+        io.stderr,
+        member.you
+          ? "You have left this record."
+          : "Removed. What they have read, they have read; what is written from now on, they cannot open.",
+      )
+      return 0
+    })
+  },
+}
+
+export const shares: readonly CliCommand[] = [list, accept, decline]
+
+function onMany(io: Io, args: readonly string[], act: typeof acceptInvitations, done: string): Promise<number> {
+  const ids = args.map((id) => recordIdFrom([id]))
+  return withWorkspace(io, (work) => many(io, done, (how) => act(work, ids, how)))
+}
+
+/** Runs work on many records: Ctrl+C stops it after the one at hand, and asking again goes on there. */
+async function many(io: Io, word: string, act: (how: Many) => Promise<ManyReport>): Promise<number> {
+  const signal = { aborted: false }
+  const stop = () => {
+    signal.aborted = true
+  }
+  process.once("SIGINT", stop)
+  const bar = io.isTerminal
+    ? new SingleBar({ stream: io.stderr, format: "{bar} {value} of {total}, {eta_formatted} left" })
+    : null
+  try {
+    const result = await act({
+      signal,
+      progress: ({ done, total }) => {
+        if (total < 2) return
+        if (done === 0) bar?.start(total, 0)
+        else bar?.update(done)
+      },
+    })
+    bar?.stop()
+    return await report(io, result, word)
+  } finally {
+    bar?.stop()
+    process.removeListener("SIGINT", stop)
+  }
+}
+
+async function report(io: Io, { done, already, refused, cancelled }: ManyReport, word: string): Promise<number> {
+  for (const { id, code, message } of refused) await printLine(io.stderr, clean(`${id}: ${code}. ${message}`))
+  if (done > 0)
+    await printLine(
+      io.stderr,
+      already === 0 ? `${word}: ${done}.` : `${word}: ${done}, of which ${already} were before.`,
+    )
+  if (cancelled) await printLine(io.stderr, "Stopped. The same command goes on from here.")
+  if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
+  return refused.length > 0 || cancelled ? 1 : 0
+}
+
+function nameOf({ username, name, state }: Colleague): string {
+  const known = name === "" ? username : `${username} (${name})`
+  return state === "verified" ? known : `${known}, not verified`
+}
+
+function dayOf(until: number | null): string | null {
+  return until === null ? null : new Date(until).toISOString().slice(0, 10)
+}
