@@ -1,10 +1,14 @@
 import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto"
 import { beforeAll, describe, expect, it } from "vitest"
+import { folderOf } from "../../src/client/monitor-memory.ts"
+import { fetchHashes, fetchLeaves } from "../../src/client/tiles.ts"
 import { context } from "../../src/encoding/context.ts"
 import { type Id, idBytes, type PracticeId } from "../../src/encoding/ids.ts"
 import { logOrigin, openNote } from "../../src/proof/checkpoint.ts"
+import { cosignatureMessage, signCosignature, verifyCosignature } from "../../src/proof/cosignature.ts"
 import { leafData } from "../../src/proof/leaf.ts"
 import { Frontier, leafHash, verifyConsistency, verifyInclusion } from "../../src/proof/merkle.ts"
+import { encodeVkey, noteTypes, parseVkey } from "../../src/proof/note.ts"
 import { logSigner } from "../../src/server/log.ts"
 import { workedExample } from "./worked-example.ts"
 
@@ -103,5 +107,83 @@ describe("docs/formats/log.md, the checkpoint", () => {
     expect(hex(id.subarray(0, 4))).toBe(example("key id"))
     const signature = Buffer.concat([bytes("key id"), sign(null, Buffer.from(text), key)]).toString("base64")
     expect(`${text}\n\u2014 healthcrypt/${example("practice")} ${signature}\n`).toBe(note())
+  })
+})
+
+describe("docs/formats/log.md, tiles", () => {
+  const data = () => [0, 1, 2, 3, 4].map((i) => (i === 3 ? bytes("leaf data") : new Uint8Array(64).fill(i)))
+  const bundle = () => Buffer.concat(data().flatMap((leaf) => [Buffer.of(0, 64), leaf]))
+  const tile = () => Buffer.concat([0, 1, 2, 3, 4].map((i) => bytes(`node 0/${i}`)))
+
+  it("have these bytes", () => {
+    expect([bundle().length, hex(sha256(bundle()))]).toEqual([Number(example("bundle bytes")), example("bundle hash")])
+    expect([tile().length, hex(sha256(tile()))]).toEqual([Number(example("tile bytes")), example("tile hash")])
+    expect(hex(bundle().subarray(3 * 66, 4 * 66))).toBe(example("bundle entry 3"))
+  })
+
+  it("are asked for and read as they stand there", async () => {
+    const asked: string[] = []
+    const send = async ({ path }: { path: string }) => {
+      asked.push(path)
+      return { status: 200, body: new Uint8Array(path.includes("entries") ? bundle() : tile()) }
+    }
+    for await (const leaves of fetchLeaves(send, 0, 5)) expect(hex(leaves.data)).toBe(hex(Buffer.concat(data())))
+    for await (const hashes of fetchHashes(send, 0, 5)) expect(hex(hashes)).toBe(hex(tile()))
+    expect(asked).toEqual([example("bundle path"), example("tile path")])
+  })
+
+  it("are remembered in this folder", () => {
+    expect(folderOf(example("note, line 1"))).toBe(example("monitor folder"))
+  })
+})
+
+describe("docs/formats/log.md, a cosignature", () => {
+  const seconds = () => Date.parse(example("witness time")) / 1000
+  const text = () => [1, 2, 3].map((line) => `${example(`note, line ${line}`)}\n`).join("")
+  const seed = () =>
+    createPrivateKey({
+      key: Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), bytes("witness seed")]),
+      format: "der",
+      type: "pkcs8",
+    })
+  const witness = () => ({
+    name: example("witness name"),
+    type: noteTypes.cosignature,
+    publicKey: bytes("witness key"),
+  })
+
+  it("is what a witness signs and a monitor verifies", async () => {
+    expect(encodeVkey(witness())).toBe(example("witness vkey"))
+    expect(parseVkey(example("log vkey"))).toEqual({
+      name: example("note, line 1"),
+      type: noteTypes.text,
+      publicKey: bytes("log key"),
+    })
+    const message = `${example("message, line 1")}\n${example("message, line 2")}\n${text()}`
+    expect(Buffer.from(cosignatureMessage(text(), seconds())).toString()).toBe(message)
+    const line = await signCosignature(
+      witness(),
+      text(),
+      seconds(),
+      (bytes) => new Uint8Array(sign(null, bytes, seed())),
+    )
+    expect(line).toBe(`${example("cosignature")}\n`)
+    expect(await verifyCosignature(witness(), note() + line)).toBe(seconds())
+  })
+
+  it("comes out of a second implementation, written from the page alone", () => {
+    const jwk = createPublicKey(seed()).export({ format: "jwk" })
+    expect(Buffer.from(String(jwk.x), "base64url").toString("hex")).toBe(example("witness key"))
+    const name = Buffer.from(example("witness name"))
+    const id = sha256(name, Buffer.of(0x0a, 0x04), bytes("witness key")).subarray(0, 4)
+    expect(hex(id)).toBe(example("witness key id"))
+    const time = Buffer.alloc(8)
+    time.writeBigUInt64BE(BigInt(seconds()))
+    expect(hex(time)).toBe(example("time bytes"))
+    const message = Buffer.from(`cosignature/v1\ntime ${seconds()}\n${text()}`)
+    const base64 = Buffer.concat([id, time, sign(null, message, seed())]).toString("base64")
+    expect(`\u2014 ${example("witness name")} ${base64}`).toBe(example("cosignature"))
+    const origin = sha256(Buffer.from(example("note, line 1")))
+    expect(`/${hex(origin)}/checkpoint`).toBe(example("checkpoint path"))
   })
 })
