@@ -216,7 +216,8 @@ function itemAsText(item: HistoryItem): string {
     Boolean,
   )
   const lines = [
-    `${item.seq}  ${when}  ${item.author}`,
+    `${item.seq}  ${when}  ${item.name === "" ? item.author : `${item.author} (${item.name})`}`,
+    ...item.sharing.map((line) => `    ${line}`),
     ...item.changes.map(
       ({ label, before, after }) => `    ${label}: ${before || "(nothing)"} → ${after || "(nothing)"}`,
     ),
