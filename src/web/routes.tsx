@@ -1,6 +1,7 @@
 /** Addresses. They carry record ids and nothing else of a patient. Every screen but the log-in page loads when needed. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router"
 import { useApp } from "./app.ts"
+import { Fault } from "./parts/fault.tsx"
 import { NotFound } from "./parts/not-found.tsx"
 import { Tampered } from "./parts/tampered.tsx"
 import { LoginScreen } from "./screens/login.tsx"
@@ -135,7 +136,7 @@ const routeTree = rootRoute.addChildren([
 ])
 
 export function createAppRouter() {
-  return createRouter({ routeTree, defaultPreload: "intent", scrollRestoration: true })
+  return createRouter({ routeTree, defaultErrorComponent: Fault, defaultPreload: "intent", scrollRestoration: true })
 }
 
 declare module "@tanstack/react-router" {

@@ -64,13 +64,14 @@ export async function openClinic(): Promise<Clinic> {
   }
 }
 
-/** Signs up as Ada Byron and stops where the recovery words are shown.
+/** Signs up and stops where the recovery words are shown.
  * @returns the words */
-export async function signUp(page: Page, url: string, username: string): Promise<string[]> {
+export async function signUp(page: Page, url: string, username: string, name = "Ada Byron"): Promise<string[]> {
+  const [first = "", last = ""] = name.split(" ")
   await page.goto(`${url}/register`)
   await page.getByLabel("Username").fill(username)
-  await page.getByLabel("First name").fill("Ada")
-  await page.getByLabel("Last name").fill("Byron")
+  await page.getByLabel("First name").fill(first)
+  await page.getByLabel("Last name").fill(last)
   await page.getByLabel("Password", { exact: true }).fill(password)
   await page.getByLabel("Confirm password").fill(password)
   await page.getByRole("button", { name: "Create account" }).click()
@@ -89,12 +90,12 @@ export async function confirmWords(page: Page, words: readonly string[]): Promis
   await page.getByRole("button", { name: "Continue" }).click()
 }
 
-export async function signIn(page: Page, url: string, username: string): Promise<void> {
+export async function signIn(page: Page, url: string, username: string, name = "Ada Byron"): Promise<void> {
   await page.goto(`${url}/login`)
   await page.getByLabel("Username").fill(username)
   await page.getByLabel("Password", { exact: true }).fill(password)
   await page.getByRole("button", { name: "Sign in" }).click()
-  await page.getByRole("heading", { name: "Welcome, Ada Byron" }).waitFor()
+  await page.getByRole("heading", { name: `Welcome, ${name}` }).waitFor()
 }
 
 /** Fills and saves the form of a new patient, and waits for the record. */

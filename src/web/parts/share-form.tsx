@@ -11,6 +11,7 @@ import { endOfDay, roles, type ShareDraft, type WayBack } from "../share-draft.t
 import { useAnswer } from "../use-answer.ts"
 import { ButtonLink } from "./button-link.tsx"
 import look from "./form.module.css"
+import { Hidden } from "./hidden.tsx"
 import { Notice } from "./notice.tsx"
 import { SelectField } from "./select-field.tsx"
 
@@ -131,7 +132,8 @@ function Blocked({ colleague, back }: { colleague: ColleagueView; back: WayBack 
       live
       actions={
         <ButtonLink to="/colleagues/$username" params={{ username }} state={{ back }} size="xs" variant="default">
-          {changed ? "Compare again" : `Verify ${username}`}
+          {changed ? "Compare again" : "Verify"}
+          <Hidden> {username}</Hidden>
         </ButtonLink>
       }
     >

@@ -181,7 +181,9 @@ function Back({ back }: { back: WayBack | undefined }) {
 /** Stands at the top, and shows itself to whoever compared further down. */
 function Differs({ username }: { username: string }) {
   const ref = useRef<HTMLDivElement>(null)
-  useEffect(() => ref.current?.scrollIntoView({ block: "center" }), [])
+  useEffect(() => {
+    void ref.current?.scrollIntoView({ block: "center" })
+  }, [])
   return (
     <div ref={ref}>
       <Notice tone="danger" live>

@@ -1,7 +1,7 @@
 import { Link, useNavigate, useParams } from "@tanstack/react-router"
 import { useRef, useState } from "react"
 import type { PatientFields, RecordView, SaveResult } from "../../client/views.ts"
-import { useApp } from "../app.ts"
+import { useApp, useSession } from "../app.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Conflict } from "../parts/conflict.tsx"
 import { Heading } from "../parts/heading.tsx"
@@ -116,7 +116,9 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
 /** Who else has written since the form was opened; "" where nobody has. */
 function useOthers({ id, seq }: RecordView, head: number): string {
   const { api } = useApp()
+  const account = useSession()
+  const me = account.state === "signed-in" ? account.username : ""
   const { value } = useAnswer(`${id}/${head}`, async () => (head > seq ? api.history(id) : []))
-  const authors = (value ?? []).filter((item) => item.seq > seq && item.author !== "You").map(({ author }) => author)
+  const authors = (value ?? []).filter((item) => item.seq > seq && item.author !== me).map(({ author }) => author)
   return [...new Set(authors)].join(", ")
 }

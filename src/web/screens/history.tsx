@@ -63,7 +63,7 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
       </p>
       <p className={classes.what}>
         <strong>{item.author || "Unknown author"}</strong>
-        {item.name && item.author !== "You" && <span className={classes.name}> {item.name}</span>} {deed(item)}
+        {item.name && <span className={classes.name}> {item.name}</span>} {deed(item)}
       </p>
       {item.sharing.length > 0 && (
         <ul className={classes.sharing}>

@@ -1,4 +1,4 @@
-import { Link, Outlet, useParams, useRouterState } from "@tanstack/react-router"
+import { Outlet, useParams, useRouterState } from "@tanstack/react-router"
 import type { RecordView } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
@@ -89,12 +89,7 @@ function Overview({ record, children }: { record: RecordView; children: React.Re
           <Facts title="Contact" facts={record.contact} />
           <section>
             <h2>Who can read this</h2>
-            <p className={classes.quiet}>
-              {record.readers.join(", ") || "Only you"} ·{" "}
-              <Link to="/records/$id/sharing" params={{ id: record.id }}>
-                Sharing
-              </Link>
-            </p>
+            <p className={classes.quiet}>{record.readers.join(", ") || "Only you"}</p>
           </section>
           <section>
             <h2>Last change</h2>
