@@ -4,7 +4,7 @@ import { type Api, type RouteContext, sessionOf, signedInBehind } from "./contex
 
 /** Server-sent events, for as long as the session lasts. Listening does not keep it alive. */
 export function eventRoutes(app: Api, { sessions, watchers }: RouteContext): void {
-  app.get(paths.events, signedInBehind(sessions), async (request, reply) => {
+  app.get(paths.events, { ...signedInBehind(sessions), exposeHeadRoute: false }, async (request, reply) => {
     const session = sessionOf(request)
     const stream = watchers.watch(session.physician, () => sessions.goesOn(session))
     return reply.type(eventsType).header("x-accel-buffering", "no").send(stream)

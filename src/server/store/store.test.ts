@@ -7,7 +7,15 @@ import { leafData } from "../../proof/leaf.ts"
 import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
 import type { Receipt } from "../../protocol/log.ts"
-import { type Author, type Drafted, draftEntry, newAuthor, randomToken } from "../client.fixture.ts"
+import {
+  type Author,
+  type Drafted,
+  draftEntry,
+  draftMembers,
+  memberOf,
+  newAuthor,
+  randomToken,
+} from "../client.fixture.ts"
 import { logSigner } from "../log.ts"
 import { databases, type TestStore } from "../server.fixture.ts"
 import { openSqlite } from "./connection.ts"
@@ -249,6 +257,28 @@ describe.each(databases)("store on $name", ({ open }) => {
     const nothing = await at.store.readChanges(ada.physician, Number.MAX_SAFE_INTEGER, 0, head.size)
     expect([nothing.entries, nothing.next, nothing.more]).toEqual([[], head.size, false])
     expect(nothing.leaves).toEqual({ data: new Uint8Array(0), left: [], right: [] })
+  })
+
+  test("a list of members is stored with its grants, or not at all", async () => {
+    const bob = await enrol(at, "bob")
+    const { entry } = await append(at, ada, newId<"record">(), null)
+    const { record } = entry.entry
+    const before = (await at.store.chainHead(record))!
+    const { size, root } = at.store.treeHead()
+    const list = [memberOf(ada, "owner"), memberOf(bob, "reader")]
+    const drafted = await draftMembers(ada, entry.drafted, list, { size, root })
+    const link = await extendChain(before, record, drafted.signed, size, () => ada)
+    const tokens = { body: undefined, summary: undefined, selfGrant: undefined, since: 0 }
+    const given = { ...link, ...tokens, before, signed: drafted.signed, grants: drafted.grants }
+    // The second of two grants to one physician does not fit in: by then entry, head and members are written.
+    const twice = { ...given, grants: [...drafted.grants, ...drafted.grants] }
+    await expect(at.store.append(twice)).rejects.toMatchObject({ code: "UNAVAILABLE" })
+    expect([at.store.treeHead().size, (await at.store.chainHead(record))?.seq]).toEqual([size, 0])
+    expect((await at.store.invitations(bob.physician, 0, 10)).invitations).toEqual([])
+    await at.store.append(given)
+    expect((await at.store.invitations(bob.physician, 0, 10)).invitations).toMatchObject([
+      { grant: drafted.grants[0]!.grant },
+    ])
   })
 
   test("sessions: found by hash, locked, ended, purged", async () => {
