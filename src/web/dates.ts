@@ -56,6 +56,13 @@ function clock(date: Date): string {
   return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(date)
 }
 
+/** The day that lies so many days before another. */
+export function dayBefore(day: string, days: number): string {
+  const date = new Date(`${day}T12:00:00`)
+  date.setDate(date.getDate() - days)
+  return isoDay(date)
+}
+
 /** YYYY-MM-DD by this device's clock. */
 export function isoDay(date: Date): string {
   const pad = (value: number) => String(value).padStart(2, "0")

@@ -9,7 +9,7 @@ import {
   matches,
   sorted,
 } from "../activity-lines.ts"
-import { count, isoDay, today } from "../dates.ts"
+import { count, dayBefore, isoDay, today } from "../dates.ts"
 import { saveFile } from "../save-file.ts"
 import type { Activity } from "../use-activity.ts"
 import { ActivityChart } from "./activity-chart.tsx"
@@ -49,7 +49,8 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
 
   if (!loaded) return error ? <RetryNotice error={error} onRetry={activity.refresh} /> : <Skeleton lines={6} />
   const change = (part: Partial<ActivityFilter>) => setFilter({ ...filter, ...part })
-  const first = filter.from || reached
+  // Where nothing older is left out, a quiet month before it is part of the picture.
+  const first = filter.from || (more ? reached : earlier(reached, dayBefore(filter.to || today(), 29)))
   const last = filter.to || today()
   return (
     <>
@@ -102,6 +103,10 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
       )}
     </>
   )
+}
+
+function earlier(one: string, other: string): string {
+  return one < other ? one : other
 }
 
 function sentence(shown: number, filtered: boolean, more: boolean, loading: boolean): string {

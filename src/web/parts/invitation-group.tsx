@@ -44,25 +44,27 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
           <ColleagueName colleague={from} />
         </h2>
         <p className={classes.count}>{count(invitations.length, "record")}</p>
-        {sound.length > 0 && (
-          <Button size="xs" disabled={busy} onClick={() => onAccept(ticked.length > 0 ? ticked : sound)}>
-            {ticked.length > 0
-              ? `Accept ${ticked.length.toLocaleString()} selected`
-              : sound.length === 1
-                ? "Accept"
-                : `Accept all ${sound.length.toLocaleString()}`}
+        <div className={classes.actions}>
+          {sound.length > 0 && (
+            <Button size="xs" disabled={busy} onClick={() => onAccept(ticked.length > 0 ? ticked : sound)}>
+              {ticked.length > 0
+                ? `Accept ${ticked.length.toLocaleString()} selected`
+                : sound.length === 1
+                  ? "Accept"
+                  : `Accept all ${sound.length.toLocaleString()}`}
+              <Hidden> from {from.username}</Hidden>
+            </Button>
+          )}
+          <Button
+            size="xs"
+            variant="default"
+            disabled={busy}
+            onClick={() => onDecline(ticked.length > 0 ? ticked : invitations.map(({ id }) => id))}
+          >
+            {ticked.length > 0 ? "Decline selected" : invitations.length === 1 ? "Decline" : "Decline all"}
             <Hidden> from {from.username}</Hidden>
           </Button>
-        )}
-        <Button
-          size="xs"
-          variant="default"
-          disabled={busy}
-          onClick={() => onDecline(ticked.length > 0 ? ticked : invitations.map(({ id }) => id))}
-        >
-          {ticked.length > 0 ? "Decline selected" : invitations.length === 1 ? "Decline" : "Decline all"}
-          <Hidden> from {from.username}</Hidden>
-        </Button>
+        </div>
       </header>
       {!verified && <VerifyFirst invitation={invitations[0]} />}
       <ul>

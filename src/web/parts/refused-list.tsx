@@ -11,8 +11,9 @@ interface Reason {
   readonly ids: ManyReport["refused"][number]["id"][]
 }
 
-/** What was not done, by reason: hundreds of records mostly share one. */
-export function RefusedList({ refused }: { refused: ManyReport["refused"] }) {
+/** What was not done, by reason: hundreds of records mostly share one.
+ * @param open whether the physician can open these records */
+export function RefusedList({ refused, open = true }: { refused: ManyReport["refused"]; open?: boolean }) {
   const reasons = new Map<string, Reason>()
   for (const { id, code, message } of refused) {
     const reason = reasons.get(code) ?? { message, ids: [] }
@@ -26,7 +27,7 @@ export function RefusedList({ refused }: { refused: ManyReport["refused"] }) {
           <p>
             {count(ids.length, "record")}: {message} <span className={classes.code}>{code}</span>
           </p>
-          <Ids ids={ids} />
+          {open && <Ids ids={ids} />}
         </li>
       ))}
     </ul>

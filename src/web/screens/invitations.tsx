@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core"
 import { useEffect, useState } from "react"
 import type { Invitation } from "../../client/views.ts"
+import type { ErrorCode } from "../../errors.ts"
 import { useApp } from "../app.ts"
 import { count } from "../dates.ts"
 import type { ManyState } from "../many.ts"
@@ -63,7 +64,7 @@ export function InvitationsScreen() {
           </div>
         </div>
       )}
-      {groups(invitations ?? []).map((group) => (
+      {groups(withProblems(invitations ?? [], state)).map((group) => (
         <InvitationGroup
           key={group[0].from.physician}
           invitations={group}
@@ -93,6 +94,21 @@ export function InvitationsScreen() {
   )
 }
 
+/** Whether trying again would find the same. */
+function stays({ code }: { readonly code: ErrorCode }): boolean {
+  return code.startsWith("TAMPERED") || code === "CANNOT_OPEN"
+}
+
+/** What was found out when they were to be accepted stands beside them from then on. */
+function withProblems(invitations: readonly Invitation[], { kind, report }: ManyState): readonly Invitation[] {
+  if (kind !== "accept" || !report) return invitations
+  const found = new Map(report.refused.filter(stays).map((refusal) => [refusal.id, refusal]))
+  return invitations.map((invitation) => ({
+    ...invitation,
+    problem: invitation.problem ?? found.get(invitation.id) ?? null,
+  }))
+}
+
 /** By who sends, in the order of who sent last. */
 function groups(invitations: readonly Invitation[]): (readonly [Invitation, ...Invitation[]])[] {
   const found = new Map<string, [Invitation, ...Invitation[]]>()
@@ -117,6 +133,7 @@ function Outcome({ state }: { state: ManyState }) {
   }
   if (!report) return null
   const did = kind === "accept" ? "accepted" : "declined"
+  const passing = report.refused.filter((refusal) => !stays(refusal))
   const stopped = report.cancelled ? " Stopped: the others still wait." : ""
   return (
     <>
@@ -134,7 +151,7 @@ function Outcome({ state }: { state: ManyState }) {
         {count(report.done, "record")} {did}
         {report.refused.length > 0 && `, ${report.refused.length.toLocaleString()} refused`}.{stopped}
       </Notice>
-      {report.refused.length > 0 && <RefusedList refused={report.refused} />}
+      {passing.length > 0 && <RefusedList refused={passing} open={false} />}
     </>
   )
 }

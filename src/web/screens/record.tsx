@@ -74,8 +74,10 @@ function Overview({ record, children }: { record: RecordView; children: React.Re
   const merged = useRouterState({ select: (state) => state.location.state.merged }) === true
   return (
     <>
-      <div className={classes.actions}>{children}</div>
-      {record.role === "reader" && record.seq === record.head && <ReaderLine record={record} />}
+      <div className={classes.actions}>
+        {children}
+        {record.role === "reader" && record.seq === record.head && <ReaderLine record={record} />}
+      </div>
       <Notices record={record} merged={merged} />
       <div className={classes.columns}>
         <div className={classes.clinical}>

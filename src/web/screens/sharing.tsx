@@ -94,6 +94,8 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
               const member = members.find(({ colleague }) => colleague.username === username)
               await share(username, role, until)
               setTurn(turn + 1)
+              // What became of it stands beside the members.
+              window.scrollTo(0, 0)
               setDone(
                 member
                   ? `What ${username} may do is changed.`
