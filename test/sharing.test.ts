@@ -78,9 +78,9 @@ describe("sharing a record", () => {
     await expect(edit(cyd, id, "Gout")).rejects.toEqual(refused("NOT_ALLOWED_ROLE"))
     expect((await history(ada, id)).map(({ author, kind }) => `${author} ${kind}`)).toEqual([
       "ben write",
-      "ada members",
-      "ada members",
-      "ada open",
+      "Ada Byron members",
+      "Ada Byron members",
+      "Ada Byron open",
     ])
 
     const keysOfBen = (await ben.records.open(id)).keys

@@ -1,7 +1,6 @@
 import type { z } from "zod"
 import type { Id, PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
-import { AppError } from "../errors.ts"
-import { actTypes, type LeafType } from "../proof/leaf.ts"
+import { actTypes, type LeafType, type Stream } from "../proof/leaf.ts"
 import { readSessions } from "../protocol/accounts.ts"
 import { otherSessionPath, paths, recordActivityPath } from "../protocol/paths.ts"
 import { readActivity } from "../protocol/records.ts"
@@ -15,19 +14,27 @@ type Leaf = z.output<typeof readActivity.reply>["leaves"][number]
 const pageSize = 200
 const noStatement = new Uint8Array(32)
 
+/** Where the page of a subject's activity that was read last ended, and the number that each stream goes on with. */
+export interface ActivityEnd {
+  readonly before: number
+  readonly next: ReadonlyMap<Stream, number>
+}
+
 /** What the log says of a record, newest first, each line proved to be in the log. Who opened and who exported is the server's word;
  * who wrote and who shared is signed.
  * @param before the index of the last line shown, or null. */
 export async function recordActivity(work: Workspace, id: RecordId, before: number | null): Promise<ActivityPage> {
   const record = await work.records.open(id)
-  const { leaves, more } = await readLeaves(work, id, recordActivityPath(id), before)
+  const { leaves, more } = await readLeaves(work, id, recordActivityPath(id), before, { entry: record.head.seq })
   await work.session.people.meet(leaves.map(({ actor }) => actor))
   return { items: leaves.map((leaf) => itemOfRecord(work, record, leaf)), more }
 }
 
 /** What the log says of the physician's own account, newest first. */
 export async function accountActivity(work: Workspace, before: number | null): Promise<ActivityPage> {
-  const { leaves, more } = await readLeaves(work, work.session.physician, paths.activity, before)
+  const { physician, identity, keyringNumber } = work.session
+  const newest = { identity: identity.seq, keyring: keyringNumber }
+  const { leaves, more } = await readLeaves(work, physician, paths.activity, before, newest)
   return { items: leaves.map((leaf) => itemOfAccount(work, leaf)), more }
 }
 
@@ -47,8 +54,15 @@ export async function endSession({ session }: Workspace, id: SessionId): Promise
   await session.around.transport.call("DELETE", otherSessionPath(id))
 }
 
-async function readLeaves({ session }: Workspace, subject: Id, path: string, before: number | null) {
-  const { log, around } = session
+/** @param newest numbers that are known to be in the log: each of these streams begins with this one, or a later one */
+async function readLeaves(
+  { session }: Workspace,
+  subject: Id,
+  path: string,
+  before: number | null,
+  newest: Readonly<Partial<Record<Stream, number>>>,
+) {
+  const { log, around, activity } = session
   const { answer, tree } = await log.exchange(
     (pinned) =>
       around.transport.call("GET", path, {
@@ -57,28 +71,38 @@ async function readLeaves({ session }: Workspace, subject: Id, path: string, bef
       }),
     (reply) => reply.log,
   )
-  const next = new Map<string, number>()
+  const demand = (holds: boolean) => {
+    if (!holds) throw log.refuse("TAMPERED_LOG")
+  }
+  const above = activity.get(subject)
+  const goesOn = before !== null && above?.before === before
+  const whole = before === null || goesOn
+  const next = new Map<Stream, number>(goesOn ? above.next : [])
   for (const leaf of answer.leaves) {
-    const { index, time, salt, stream, number, actor, statementHash, inclusion } = leaf
-    if (index >= (before ?? tree.size)) throw log.refuse("TAMPERED_LOG")
+    const { index, stream, number, actor, statementHash, inclusion } = leaf
     const type = typeOf(leaf)
-    log.checkLeaf({ index, time, salt }, inclusion, { subject, stream, number, type, actor, statementHash }, tree)
-    // Of each stream the numbers go down one by one: none is left out in between.
+    demand(index < (before ?? tree.size) && type !== null)
+    demand(log.has(leaf, inclusion, { subject, stream, number, type: type!, actor, statementHash }, tree))
+    // Of each stream the numbers go down one by one, from page to page: none is left out.
     const expected = next.get(stream)
-    if (expected !== undefined && number !== expected) throw log.refuse("TAMPERED_LOG")
+    demand(expected === undefined ? !whole || number >= (newest[stream] ?? 0) : number === expected)
     next.set(stream, number - 1)
   }
+  const last = answer.leaves.at(-1)
+  demand(last !== undefined || !answer.more)
+  if (whole && !answer.more) {
+    const streams = new Set([...next.keys(), ...(Object.keys(newest) as Stream[])])
+    for (const stream of streams) demand(next.get(stream) === -1)
+  }
+  if (whole && last !== undefined) activity.set(subject, { before: last.index, next })
   return answer
 }
 
-function typeOf({ stream, type, statementHash }: Leaf): LeafType {
-  if (stream !== "act") {
-    if (type !== stream) throw new AppError("TAMPERED_LOG")
-    return stream
-  }
+/** `null` where a leaf says what none may. */
+function typeOf({ stream, type, statementHash }: Leaf): LeafType | null {
+  if (stream !== "act") return type === stream ? stream : null
   const act = actTypes.find((one) => one === type)
-  if (act === undefined || statementHash.some((byte, i) => byte !== noStatement[i])) throw new AppError("TAMPERED_LOG")
-  return act
+  return act === undefined || statementHash.some((byte, i) => byte !== noStatement[i]) ? null : act
 }
 
 function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): ActivityItem {

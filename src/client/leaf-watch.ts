@@ -1,5 +1,6 @@
 import { equal } from "../encoding/bytes.ts"
 import { type Id, idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
 import { leafDataBytes, leafTag, leafTagger, type Stream } from "../proof/leaf.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -23,7 +24,7 @@ export interface Look {
 const tagsAtOnce = 2000
 /** A colleague's access may end a little before or after the client thinks it does. */
 const expirySlackMs = 10 * 60_000
-/** Numbers of the physician's own keyring that are looked for beyond the newest that is known. */
+/** Numbers of a keyring, or of an identity, that are looked for beyond the newest that is known. */
 const ahead = 64
 
 /** Looks at every leaf of the log, whether it speaks of something that this physician was not told: an entry that is withheld, a
@@ -35,8 +36,8 @@ export class LeafWatch {
   readonly #tags = new Map<number, Meaning>()
   /** Where a tag that means something was seen. */
   readonly #seen = new Map<number, number>()
-  /** How many numbers of each record have their tags made: the next one's too. */
-  readonly #made = new Map<RecordId, number>()
+  /** How many numbers of each subject's stream have their tags made. */
+  readonly #made = new Map<string, number>()
   /** Records that were accepted in this session: leaves before say nothing that this client was owed. */
   readonly #since = new Map<RecordId, number>()
   #waiting: Look[] = []
@@ -56,7 +57,8 @@ export class LeafWatch {
   }
 
   /** Looks at all that waits. @returns records of which an entry is withheld, with its seq.
-   * @throws TAMPERED_LOG for a number that is used twice, TAMPERED_ROLLBACK for a keyring or an identity that is withheld */
+   * @throws TAMPERED_LOG for a number that is used twice and for a keyring that the log does not have, TAMPERED_ROLLBACK for a keyring
+   * or an identity that is withheld */
   async run(): Promise<{ record: RecordId; seq: number }[]> {
     const looks = this.#waiting
     this.#waiting = []
@@ -64,9 +66,9 @@ export class LeafWatch {
     if (looks.length === 0) return withheld
     await this.#makeTags()
     for (const look of looks)
-      for (const { meaning, index } of this.#search(look)) {
+      for (const { meaning, index, data } of this.#search(look)) {
         const { subject, stream, number } = meaning
-        if (stream === "keyring") await this.#demandKeyring(number)
+        if (stream === "keyring") await this.#demandKeyring(number, data)
         else if (stream === "identity") await this.#demandIdentity(subject as PhysicianId, number)
         else if (this.#isOwed(subject as RecordId, number, index))
           withheld.push({ record: subject as RecordId, seq: number })
@@ -75,18 +77,19 @@ export class LeafWatch {
   }
 
   /** Leaves that mean something and whose entry did not come along. */
-  *#search({ from, data, explained }: Look): Generator<{ meaning: Meaning; index: number }> {
+  *#search({ from, data, explained }: Look): Generator<{ meaning: Meaning; index: number; data: Uint8Array }> {
     for (let at = 0, index = from; at < data.length; at += leafDataBytes, index++) {
-      const key = keyOf(data.subarray(at, at + 32))
+      const leaf = data.subarray(at, at + leafDataBytes)
+      const key = keyOf(leaf)
       const meaning = this.#tags.get(key)
       if (meaning === undefined) continue
       const { subject, stream, number } = meaning
-      if (!equal(leafTag(subject, stream, number), data.subarray(at, at + 32))) continue
+      if (!equal(leafTag(subject, stream, number), leaf.subarray(0, 32))) continue
       // One number, two leaves: whichever of them is told of, the other is one too many.
       const before = this.#seen.get(key)
       if (before !== undefined && before !== index) throw this.#session.log.refuse("TAMPERED_LOG")
       this.#seen.set(key, index)
-      if (!explained.has(index)) yield { meaning, index }
+      if (!explained.has(index)) yield { meaning, index, data: leaf }
     }
   }
 
@@ -104,40 +107,42 @@ export class LeafWatch {
     return mine?.until !== undefined && mine.until - expirySlackMs < this.#session.around.now()
   }
 
-  async #demandKeyring(number: number): Promise<void> {
+  async #demandKeyring(number: number, data: Uint8Array): Promise<void> {
     const session = this.#session
-    if (number <= session.keyringNumber || (await session.pullKeyring()) >= number) return
-    throw session.log.refuse("TAMPERED_ROLLBACK")
+    if (number > session.keyringNumber && (await session.pullKeyring()) < number)
+      throw session.log.refuse("TAMPERED_ROLLBACK")
+    if (number === session.keyringNumber && !session.isKeyringLeaf(data)) throw session.log.refuse("TAMPERED_LOG")
   }
 
   async #demandIdentity(physician: PhysicianId, number: number): Promise<void> {
     const session = this.#session
     if (physician === session.physician && number <= session.identity.seq) return
-    if ((await session.people.refresh(physician)).seq < number) throw session.log.refuse("TAMPERED_ROLLBACK")
+    const newest = await session.people.refresh(physician).catch((error: unknown) => {
+      throw error instanceof AppError && error.is("TAMPERED") ? session.log.refuse(error.code) : error
+    })
+    if (newest.seq < number) throw session.log.refuse("TAMPERED_ROLLBACK")
   }
 
   async #makeTags(): Promise<void> {
-    const session = this.#session
-    const entryTag = leafTagger("entry")
+    const { physician, keyringNumber, identity, keyring } = this.#session
     let made = 0
-    for (const { id, seq } of this.#rows.values()) {
-      const done = this.#made.get(id) ?? 0
-      if (done > seq + 1) continue
-      const bytes = idBytes(id)
-      for (let number = done; number <= seq + 1; number++) {
-        this.#tags.set(keyOf(entryTag(bytes, number)), { subject: id, stream: "entry", number })
+    const make = async (stream: Stream, tag: ReturnType<typeof leafTagger>, subject: Id, to: number, from = 0) => {
+      const name = `${stream}/${subject}`
+      const done = this.#made.get(name) ?? from
+      if (done > to) return
+      const bytes = idBytes(subject)
+      for (let number = done; number <= to; number++) {
+        this.#tags.set(keyOf(tag(bytes, number)), { subject, stream, number })
         if (++made % tagsAtOnce === 0) await new Promise((next) => setTimeout(next))
       }
-      this.#made.set(id, seq + 2)
+      this.#made.set(name, to + 1)
     }
-    for (let number = 0; number <= session.keyringNumber + ahead; number++)
-      this.#put(session.physician, "keyring", number)
-    this.#put(session.physician, "identity", session.identity.seq + 1)
-    for (const { physician, identity } of session.keyring.colleagues) this.#put(physician, "identity", identity.seq + 1)
-  }
-
-  #put(subject: Id, stream: Stream, number: number): void {
-    this.#tags.set(keyOf(leafTag(subject, stream, number)), { subject, stream, number })
+    const [ofEntry, ofKeyring, ofIdentity] = [leafTagger("entry"), leafTagger("keyring"), leafTagger("identity")]
+    for (const { id, seq } of this.#rows.values()) await make("entry", ofEntry, id, seq + 1)
+    await make("keyring", ofKeyring, physician, keyringNumber + ahead)
+    await make("identity", ofIdentity, physician, identity.seq + ahead, identity.seq + 1)
+    for (const { physician: colleague, identity: pinned } of keyring.colleagues)
+      await make("identity", ofIdentity, colleague, pinned.seq + ahead, pinned.seq + 1)
   }
 }
 

@@ -1,6 +1,6 @@
 import { encodeBase64 } from "../encoding/base64.ts"
+import { demandPrefix, demandSuccessor, openCheckpoint } from "./log-findings.ts"
 import { encodeLogKey, type LogTarget } from "./log-target.ts"
-import { demandPrefix, demandSuccessor, openCheckpoint } from "./monitor.ts"
 import { readLogState } from "./monitor-memory.ts"
 import type { ClientStorage } from "./storage.ts"
 import { fetchCheckpoint } from "./tiles.ts"

@@ -1,5 +1,5 @@
 import { equal } from "../encoding/bytes.ts"
-import { AppError } from "../errors.ts"
+import { AppError, type ErrorCode } from "../errors.ts"
 import { openNote, type TreeHead } from "../proof/checkpoint.ts"
 import { type Leaf, leafData } from "../proof/leaf.ts"
 import { leafHash, verifyConsistency, verifyInclusion } from "../proof/merkle.ts"
@@ -92,15 +92,20 @@ export class LogView {
     }
   }
 
-  /** Demands that a receipt's leaf is this one and is in the log. @throws TAMPERED_LOG */
-  checkReceipt(receipt: Receipt, leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
-    this.checkLeaf(receipt.leaf, receipt.inclusion, leaf, tree)
+  /** Demands that a receipt's leaf is this one and is in the log. @throws TAMPERED_LOG, which is the end of this log */
+  checkReceipt({ leaf: info, inclusion, log }: Receipt, leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
+    if (!this.has(info, inclusion, leaf, tree)) throw this.refuse("TAMPERED_LOG", log.checkpoint)
   }
 
   /** Demands that a leaf is in `tree`. @throws TAMPERED_LOG */
   checkLeaf(info: LeafInfo, inclusion: readonly Uint8Array[], leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
+    if (!this.has(info, inclusion, leaf, tree)) throw new AppError("TAMPERED_LOG")
+  }
+
+  /** Whether a leaf is in `tree`. */
+  has(info: LeafInfo, inclusion: readonly Uint8Array[], leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): boolean {
     const hash = leafHash(leafData({ ...leaf, salt: info.salt, time: info.time }))
-    if (!verifyInclusion(hash, info.index, tree.size, inclusion, tree.root)) throw new AppError("TAMPERED_LOG")
+    return verifyInclusion(hash, info.index, tree.size, inclusion, tree.root)
   }
 
   /** Opens an answer's checkpoint and demands that `from` is a prefix of it. The pins do not move.
@@ -116,8 +121,8 @@ export class LogView {
   }
 
   /** Refuses the whole log for a reason that somebody else found. @returns the error to throw */
-  refuse(code: "TAMPERED_ROLLBACK" | "TAMPERED_FORK" | "TAMPERED_LOG"): AppError {
-    this.refusal ??= { error: new AppError(code), checkpoint: "", pinned: this.#pins.tree }
+  refuse(code: ErrorCode, checkpoint = ""): AppError {
+    this.refusal ??= { error: new AppError(code), checkpoint, pinned: this.#pins.tree }
     return this.refusal.error
   }
 

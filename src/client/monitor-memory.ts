@@ -108,6 +108,13 @@ export class MonitorMemory {
     return this.#frontier.root()
   }
 
+  /** The root that the tree had at `size`, recomputed. */
+  rootAt(size: number): Uint8Array {
+    const frontier = new Frontier()
+    while (frontier.size < size) frontier.append(leafHash(this.leaf(frontier.size)))
+    return frontier.root()
+  }
+
   /** A leaf's 64 bytes. */
   leaf(index: number): Uint8Array {
     const at = (index % leavesAFile) * leafBytes

@@ -5,22 +5,27 @@ import { AppError } from "../errors.ts"
 import { encodeCheckpoint } from "../proof/checkpoint.ts"
 import { signCosignature } from "../proof/cosignature.ts"
 import { encodeVkey, noteTypes } from "../proof/note.ts"
+import { parseWitness } from "./ask-witness.ts"
+import { findingOf } from "./log-findings.ts"
 import { leafNamed, MadeLog } from "./made-log.fixture.ts"
-import { findingOf, parseWitness, withMonitor } from "./monitor.ts"
+import { withMonitor } from "./monitor.ts"
 import { memoryStorage } from "./storage.fixture.ts"
 import type { ClientStorage } from "./storage.ts"
 
 const now = () => Date.parse("2026-11-23T09:14:00Z")
 const looks = (storage: ClientStorage, log: MadeLog, served = log, audit = true, witnesses: readonly string[] = []) =>
-  withMonitor({ storage, log: log.log, witnesses: witnesses.map(parseWitness), now }, async (monitor) => {
-    try {
-      return await monitor.round(served.send, audit)
-    } catch (error) {
-      if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
-      const evidence = JSON.parse(parseUtf8((await storage.get(await monitor.keepEvidence(error)))!))
-      return { code: error.code, ...findingOf(error), evidence }
-    }
-  })
+  withMonitor(
+    { storage, log: log.log, witnesses: witnesses.map((vkey) => ({ key: parseWitness(vkey), at: null })), now },
+    async (monitor) => {
+      try {
+        return await monitor.round(served.send, audit)
+      } catch (error) {
+        if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
+        const evidence = JSON.parse(parseUtf8((await storage.get(await monitor.keepEvidence(error)))!))
+        return { code: error.code, ...findingOf(error), evidence }
+      }
+    },
+  )
 
 describe("a monitor", () => {
   it.each([0, 1, 300, 16_384 + 5])("follows a log of %i leaves that grows, from its beginning on", async (size) => {

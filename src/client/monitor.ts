@@ -1,15 +1,15 @@
 import { encodeBase64 } from "../encoding/base64.ts"
 import { equal, utf8 } from "../encoding/bytes.ts"
-import { AppError, type ErrorCode } from "../errors.ts"
-import { type Checkpoint, openNote, type TreeHead } from "../proof/checkpoint.ts"
-import { verifyCosignature } from "../proof/cosignature.ts"
+import { AppError } from "../errors.ts"
+import type { Checkpoint, TreeHead } from "../proof/checkpoint.ts"
 import { leafHash } from "../proof/merkle.ts"
-import { encodeVkey, type NoteKey, noteTypes, parseVkey } from "../proof/note.ts"
+import { type AskedWitness, hearWitness } from "./ask-witness.ts"
 import type { LogIdentity } from "./log.ts"
+import { demandPrefix, demandSuccessor, findingOf, forked, inconsistent, openCheckpoint } from "./log-findings.ts"
 import { encodeLogKey } from "./log-target.ts"
 import { folderOf, MonitorMemory } from "./monitor-memory.ts"
 import type { ClientStorage } from "./storage.ts"
-import { fetchCheckpoint, fetchHashes, fetchLeaves, foldTile, isPrefix, tileWidth } from "./tiles.ts"
+import { fetchCheckpoint, fetchHashes, fetchLeaves, foldTile, tileWidth } from "./tiles.ts"
 import type { Send } from "./transport.ts"
 
 /** Follows a log from the last checkpoint that held, leaf by leaf, and never lets it take anything back. */
@@ -21,7 +21,7 @@ export interface MonitorOptions {
   readonly storage: ClientStorage
   readonly log: LogIdentity
   /** Those who have to have cosigned every checkpoint. */
-  readonly witnesses: readonly NoteKey[]
+  readonly witnesses: readonly AskedWitness[]
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -34,25 +34,6 @@ export interface Round {
   readonly root: string
   /** How many leaves were fetched again and are what they were. */
   readonly audited: number
-}
-
-/** Why a log was refused. */
-export interface Finding {
-  readonly expected: string
-  readonly found: string
-  /** Public facts of the log, for the evidence. */
-  readonly details: Readonly<Record<string, unknown>>
-}
-
-/** What an error of this file, or of a tile that was fetched, has found. */
-export function findingOf(error: AppError): Finding {
-  const { cause } = error
-  if (typeof cause === "object" && cause !== null && "expected" in cause) return cause as Finding
-  return {
-    expected: "A log in the form of C2SP's tlog-tiles, whole, signed by its key.",
-    found: error.message,
-    details: {},
-  }
 }
 
 /** Runs work with a monitor of its own on this log: nobody else on this machine follows it meanwhile. */
@@ -81,26 +62,20 @@ class Monitor {
    * @param audit also fetches every leaf and hash tile that is known, and holds them against memory
    * @throws TAMPERED_…, with a finding: memory stays as it was; UNAVAILABLE_… when no answer came */
   async round(send: Send, audit: boolean): Promise<Round> {
+    const { storage, log } = this.#options
+    // What a refused round has added is forgotten again.
+    if (this.#memory.size !== this.#memory.tree.size) this.#memory = await MonitorMemory.load(storage, log)
     this.#note = ""
-    try {
-      this.#note = await fetchCheckpoint(send)
-      return await this.#follow(send, this.#note, audit)
-    } catch (error) {
-      // What a refused round has added is forgotten again.
-      const { storage, log } = this.#options
-      if (this.#memory.size !== this.#memory.tree.size) this.#memory = await MonitorMemory.load(storage, log)
-      throw error
-    }
+    this.#note = await fetchCheckpoint(send)
+    return this.#follow(send, audit)
   }
 
-  async #follow(send: Send, note: string, audit: boolean): Promise<Round> {
+  async #follow(send: Send, audit: boolean): Promise<Round> {
     const memory = this.#memory
-    const { log, witnesses } = this.#options
-    const tree = await openCheckpoint(note, log)
+    const tree = await openCheckpoint(this.#note, this.#options.log)
     const before = memory.tree
     demandSuccessor(before, tree)
-    await demandWitnesses(note, witnesses)
-    for await (const { data } of fetchLeaves(send, before.size, tree.size)) {
+    for await (const { data } of fetchLeaves(send, memory.size, tree.size)) {
       const repeated = memory.add(data)
       if (repeated !== null) throw repetition(repeated.index, repeated.earlier, memory)
     }
@@ -109,8 +84,45 @@ class Monitor {
       await this.#auditLeaves(send, before.size, tree.size)
       await this.#auditHashes(send, tree.size)
     }
-    if (note !== memory.note) await memory.keep({ size: tree.size, root: tree.root }, note)
+    let note = this.#note
+    for (const witness of this.#options.witnesses) {
+      const heard = await this.#hear(send, witness, tree)
+      // It has cosigned more than the checkpoint that was fetched before it was asked.
+      if (heard === null) return this.#follow(send, audit)
+      note += heard
+    }
+    if (tree.size !== before.size || note !== memory.note) await memory.keep({ size: tree.size, root: tree.root }, note)
     return { before: before.size, tree, root: encodeBase64(tree.root), audited: audit ? before.size : 0 }
+  }
+
+  /** What a witness says of a tree whose leaves are all known. @returns its own lines that the checkpoint lacks; null where the server has
+   * a newer checkpoint by now, which is fetched, because the witness has already seen that one */
+  async #hear(send: Send, witness: AskedWitness, tree: Checkpoint): Promise<string | null> {
+    const word = await hearWitness(send, witness, this.#note, tree, this.#memory.tree.size)
+    if (word.kind === "cosigned") return word.lines
+    const { log } = this.#options
+    const theirs = await openCheckpoint(word.note, log)
+    if (theirs.size > tree.size) {
+      const newest = await fetchCheckpoint(send)
+      const found = await openCheckpoint(newest, log)
+      if (found.size < theirs.size)
+        throw inconsistent(
+          "TAMPERED_ROLLBACK",
+          `At least the ${theirs.size} leaves that ${witness.key.name} has cosigned.`,
+          `A signed checkpoint of ${found.size} leaves.`,
+          { witnessed: word.note },
+        )
+      this.#note = newest
+      return null
+    }
+    const root = this.#memory.rootAt(theirs.size)
+    if (equal(root, theirs.root)) await this.#auditHashes(send, tree.size)
+    throw inconsistent(
+      "TAMPERED_FORK",
+      `The root ${encodeBase64(root)} of ${theirs.size} leaves.`,
+      `Another signed root of as many leaves, which ${witness.key.name} has cosigned: ${encodeBase64(theirs.root)}.`,
+      { witnessed: word.note },
+    )
   }
 
   /** Why the known leaves and the new ones do not lead to the signed root. */
@@ -188,66 +200,6 @@ class Monitor {
 
 export type { Monitor }
 
-/** A witness's key as its operator gives it out. @throws BAD_INPUT_FORMAT */
-export function parseWitness(vkey: string): NoteKey {
-  const key = parseVkey(vkey)
-  if (key.type === noteTypes.cosignature) return key
-  throw new AppError(
-    "BAD_INPUT_FORMAT",
-    "This is the key of a log, not of a witness. Ask the witness's operator for its own.",
-  )
-}
-
-/** Opens a checkpoint of this log. @throws TAMPERED_LOG */
-export async function openCheckpoint(note: string, log: LogIdentity): Promise<Checkpoint> {
-  try {
-    return await openNote(note, log.origin, log.logKey)
-  } catch (error) {
-    if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
-    throw inconsistent(
-      error.code,
-      `A checkpoint of ${log.origin}, signed by the key ${encodeLogKey(log.logKey)}.`,
-      "One of another log, by another key, or none at all.",
-    )
-  }
-}
-
-/** Demands what can be seen of two trees without their leaves. @throws TAMPERED_ROLLBACK, TAMPERED_FORK */
-export function demandSuccessor(before: TreeHead, tree: TreeHead): void {
-  if (tree.size < before.size)
-    throw inconsistent(
-      "TAMPERED_ROLLBACK",
-      `At least the ${before.size} leaves that this machine has seen.`,
-      `A signed checkpoint of ${tree.size} leaves.`,
-    )
-  if (tree.size === before.size && !equal(tree.root, before.root))
-    throw inconsistent(
-      "TAMPERED_FORK",
-      `The root ${encodeBase64(before.root)} of ${before.size} leaves.`,
-      `Another signed root of as many leaves: ${encodeBase64(tree.root)}.`,
-    )
-}
-
-/** Demands that `before` is a prefix of `tree`, by the log's hash tiles. @throws TAMPERED_FORK; TAMPERED_LOG where they are withheld */
-export async function demandPrefix(send: Send, before: TreeHead, tree: TreeHead): Promise<void> {
-  if (!(await isPrefix(send, before, tree))) throw forked(before, tree)
-}
-
-/** @throws TAMPERED_LOG unless every one of them has cosigned */
-async function demandWitnesses(note: string, witnesses: readonly NoteKey[]): Promise<void> {
-  for (const witness of witnesses)
-    if ((await verifyCosignature(witness, note)) === null)
-      throw inconsistent("TAMPERED_LOG", `A checkpoint that ${encodeVkey(witness)} has cosigned.`, "None by it.")
-}
-
-function forked(before: TreeHead, tree: TreeHead): AppError {
-  return inconsistent(
-    "TAMPERED_FORK",
-    `A tree of ${tree.size} leaves that begins with the ${before.size} that are known.`,
-    `Another tree: its signed root is ${encodeBase64(tree.root)}.`,
-  )
-}
-
 function repetition(index: number, earlier: number, memory: MonitorMemory): AppError {
   const leaves = { [earlier]: hex(memory.leaf(earlier)), [index]: hex(memory.leaf(index)) }
   return inconsistent("TAMPERED_LOG", "Every tag once.", `The tag of leaf ${earlier} again, in leaf ${index}.`, {
@@ -258,11 +210,6 @@ function repetition(index: number, earlier: number, memory: MonitorMemory): AppE
 function rewritten(index: number, was: Uint8Array, is: Uint8Array): AppError {
   const found = `Another leaf ${index}: it was rewritten after this machine had seen it.`
   return inconsistent("TAMPERED_FORK", `Leaf ${index} as it was.`, found, { leaf: index, was: hex(was), is: hex(is) })
-}
-
-function inconsistent(code: ErrorCode, expected: string, found: string, details: Finding["details"] = {}): AppError {
-  const finding: Finding = { expected, found, details }
-  return new AppError(code, undefined, { cause: finding })
 }
 
 function hex(bytes: Uint8Array): string {

@@ -59,8 +59,9 @@ export function viewHistory({ session }: Workspace, record: OpenRecord): History
     return {
       seq: entry.seq,
       kind: entry.kind,
-      author: people.label(entry.author),
-      name: body?.by ?? people.colleague(entry.author).name,
+      ...(people.isMe(entry.author)
+        ? { author: session.fullName, name: "" }
+        : { author: people.label(entry.author), name: body?.by ?? people.colleague(entry.author).name }),
       sharing,
       time: entry.time,
       serverTime: step.serverTime,

@@ -1,13 +1,13 @@
 import { sha256 } from "#sha256"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
-import type { PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
+import type { Id, PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { type Identity, verifyIdentityChain } from "../proof/identity.ts"
-import type { Leaf } from "../proof/leaf.ts"
+import { type Leaf, leafData } from "../proof/leaf.ts"
 import { emptyRoot } from "../proof/merkle.ts"
 import { type AccountReply, getKeyring, type PracticeReply, putKeyring } from "../protocol/accounts.ts"
-import type { Receipt } from "../protocol/log.ts"
+import type { LeafInfo, Receipt } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges, readPrefixes } from "../protocol/records.ts"
 import { type Keyring, openKeyring, sealKeyring } from "../vault/keyring.ts"
@@ -15,6 +15,7 @@ import { asSecretKey, deriveUnlockKey, type PhysicianKey, type SessionHalf, wipe
 import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
 import { importSigner, type Signer } from "../vault/signer.ts"
+import type { ActivityEnd } from "./activity.ts"
 import { LogView } from "./log.ts"
 import { People } from "./people.ts"
 import { Pins } from "./pins.ts"
@@ -69,12 +70,15 @@ export class Session {
   readonly log: LogView
   /** Everybody else. */
   readonly people: People
+  readonly activity = new Map<Id, ActivityEnd>()
   identity: Identity
   keyring: Keyring
   keyringNumber: number
+  /** What the log has to say of the keyring. */
+  #keyringLeaf: { readonly info: LeafInfo; readonly hash: Uint8Array }
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(parts: SessionParts) {
+  private constructor(parts: SessionParts, { leaf, token }: AccountReply["keyring"]) {
     this.around = parts.around
     this.id = parts.id
     this.half = parts.half
@@ -90,6 +94,7 @@ export class Session {
     this.identity = parts.identity
     this.keyring = parts.keyring
     this.keyringNumber = parts.keyringNumber
+    this.#keyringLeaf = { info: leaf, hash: sha256(token) }
     this.people = new People(this)
   }
 
@@ -121,7 +126,7 @@ export class Session {
     const profile = JSON.parse(
       parseUtf8(await open(key, profilePlace(physician, account.profile.number), account.profile.token)),
     )
-    const session = new Session({
+    const parts: SessionParts = {
       around,
       id: account.session.id,
       half: halfOf(account.session),
@@ -137,7 +142,8 @@ export class Session {
       identity,
       keyring,
       keyringNumber: account.keyring.number,
-    })
+    }
+    const session = new Session(parts, account.keyring)
     around.transport.session = session.id
     await advance(session, [...pins.others, keyring.seen])
     pins.others = []
@@ -171,6 +177,7 @@ export class Session {
         this.log.checkReceipt(answer, { ...about, number, statementHash: sha256(token) }, tree)
         this.keyring = keyring
         this.keyringNumber = number
+        this.#keyringLeaf = { info: answer.leaf, hash: sha256(token) }
         this.pins.keyring = number
         return answer.leaf.index
       } catch (error) {
@@ -191,8 +198,17 @@ export class Session {
     await advance(this, [keyring.seen])
     this.keyring = keyring
     this.keyringNumber = stored.number
+    this.#keyringLeaf = { info: stored.leaf, hash: sha256(stored.token) }
     this.pins.keyring = stored.number
     return stored.number
+  }
+
+  /** Whether a leaf's 64 bytes speak of the very keyring that this session stands on. */
+  isKeyringLeaf(data: Uint8Array): boolean {
+    const { info, hash } = this.#keyringLeaf
+    const { physician, keyringNumber: number } = this
+    const about = { subject: physician, actor: physician, stream: "keyring", type: "keyring", number } as const
+    return equal(data, leafData({ ...about, salt: info.salt, time: info.time, statementHash: hash }))
   }
 
   /** Demands that what entries' authors had seen are earlier trees of this log. @param roots that are known already, by size.

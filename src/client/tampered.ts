@@ -11,7 +11,10 @@ const words: Partial<Record<ErrorCode, readonly [expected: string, found: string
   TAMPERED_SIGNATURE: ["Every entry carries its author's signature.", "A signature that does not match the entry."],
   TAMPERED_TOKEN: ["Content exactly as its author signed it.", "Content that was changed, cut or exchanged."],
   TAMPERED_KEY: ["The key that the record has promised from the start.", "Another key."],
-  TAMPERED_IDENTITY: ["Your own identity, as this account made it.", "One that does not check."],
+  TAMPERED_IDENTITY: [
+    "Identities that go on from those that were seen before, as their owners signed them.",
+    "One that does not.",
+  ],
   TAMPERED_ROLLBACK: ["At least what this device has seen before.", "An older state."],
   TAMPERED_FORK: ["The same log that this device has seen, grown longer.", "A log with another history."],
   TAMPERED_LOG: ["A signed log that holds every entry.", "A log that does not check."],

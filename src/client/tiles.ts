@@ -1,7 +1,7 @@
 import { equal, parseUtf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
-import { foldSubtrees, type NodePlace, nodeHash, subtrees } from "../proof/merkle.ts"
+import { consistencyRanges, foldSubtrees, type LeafRange, type NodePlace, nodeHash, subtrees } from "../proof/merkle.ts"
 import { paths } from "../protocol/paths.ts"
 import type { HttpResponse, Send } from "./transport.ts"
 
@@ -91,6 +91,12 @@ export async function isPrefix(send: Send, old: TreeHead, tree: TreeHead): Promi
   return equal(await tiles.rootAt(old.size), old.root) && equal(await tiles.rootAt(tree.size), tree.root)
 }
 
+/** The consistency proof from `old` to `size`, 0 < old < size, as the hash tiles have it. Throws as `fetchLeaves`. */
+export async function fetchConsistency(send: Send, old: number, size: number): Promise<Uint8Array[]> {
+  const tiles = new HashTiles(send, size)
+  return Promise.all(consistencyRanges(old, size).map((range) => tiles.hash(range)))
+}
+
 /** The hash tiles of one tree, each fetched once. */
 class HashTiles {
   readonly #send: Send
@@ -103,8 +109,12 @@ class HashTiles {
   }
 
   /** The root that the tree had at `size`. */
-  async rootAt(size: number): Promise<Uint8Array> {
-    return foldSubtrees(await Promise.all(subtrees({ from: 0, to: size }).map((place) => this.#node(place))))
+  rootAt(size: number): Promise<Uint8Array> {
+    return this.hash({ from: 0, to: size })
+  }
+
+  async hash(range: LeafRange): Promise<Uint8Array> {
+    return foldSubtrees(await Promise.all(subtrees(range).map((place) => this.#node(place))))
   }
 
   async #node({ level, index }: NodePlace): Promise<Uint8Array> {

@@ -211,9 +211,9 @@ export interface SessionView {
 export interface HistoryItem {
   readonly seq: number
   readonly kind: "open" | "write" | "members"
-  /** The author's username. */
+  /** A colleague's username; of this physician, their own name. */
   readonly author: string
-  /** What the author calls themself; "" where unknown. */
+  /** What a colleague calls themself; "" where unknown. */
   readonly name: string
   /** For `members`: what it changed, in words. */
   readonly sharing: readonly string[]

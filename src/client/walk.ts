@@ -81,12 +81,16 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
   }
 }
 
-/** An entry that is not beyond the head; `null` for one that is. @throws TAMPERED_CHAIN when it is another in the head's place */
-export function knownEntry(head: ChainHead | null, { statement }: StoredEntry): EntryStatement | null {
+/** An entry that is not beyond the head; `null` for one that is.
+ * @throws TAMPERED_CHAIN when it is another in the head's place; TAMPERED_LOG when its number has a second leaf, after the head's */
+export function knownEntry(head: ChainHead | null, { statement, leaf }: StoredEntry): EntryStatement | null {
   if (head === null) return null
   const entry = parseEntry(statement)
-  if (entry.seq === head.seq && !equal(sha256(statement), head.hash)) throw new AppError("TAMPERED_CHAIN")
-  return entry.seq <= head.seq ? entry : null
+  if (entry.seq > head.seq) return null
+  const same = entry.seq === head.seq
+  if (same && !equal(sha256(statement), head.hash)) throw new AppError("TAMPERED_CHAIN")
+  if (same ? leaf.index !== head.leaf : leaf.index >= head.leaf) throw new AppError("TAMPERED_LOG")
+  return entry
 }
 
 /** Verifies the next entry and takes it in: chain, keys, summary.
