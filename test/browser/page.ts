@@ -22,7 +22,8 @@ export interface Clinic {
   close(): Promise<void>
 }
 
-export async function openClinic(): Promise<Clinic> {
+/** @param browserArgs further switches of Chromium */
+export async function openClinic(browserArgs: readonly string[] = []): Promise<Clinic> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-clinic-"))
   const server = await startServer({
     dataDir: join(folder, "data"),
@@ -34,7 +35,7 @@ export async function openClinic(): Promise<Clinic> {
     notice: () => {},
     now: () => Date.now(),
   })
-  const browser = await launchChromium()
+  const browser = await launchChromium({ args: [...browserArgs] })
   let complaints: string[] = []
   return {
     url: server.url,
