@@ -1,0 +1,197 @@
+import { join } from "node:path"
+import type { Page } from "playwright-core"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { HomeList } from "../../src/client/home.ts"
+import type { Workspace } from "../../src/client/workspace.ts"
+import { AppError, type ErrorCode, errors } from "../../src/errors.ts"
+import type { Between } from "../practice.ts"
+import { type Cast, resume, type Username } from "./cast.ts"
+import { openDoors, openStage, type Stage } from "./stage.ts"
+import type { Step } from "./steps.ts"
+import type { World } from "./world.ts"
+
+/** What an attack has to work with. */
+export interface Scene {
+  readonly cast: Cast
+  readonly world: World
+  /** One of the cast in league with the server: their client, past the proxy, with their keys. */
+  accomplice(username: Username): Promise<Workspace>
+}
+
+/** What is done beside, or in the place of, what an honest server does. */
+export interface Deed {
+  /** Done to the practice before the step, such as to its database, or by an accomplice. */
+  readonly plant?: (scene: Scene) => Promise<void> | void
+  /** Stands between a client and its server while the step goes on. Made anew for each way to do the step. */
+  readonly between?: (scene: Scene) => Between
+}
+
+export interface Attack extends Deed {
+  readonly name: string
+  readonly code: ErrorCode
+  /** What the physician does who meets it. */
+  readonly step: Step
+  /** What a page says in other words than the code and its advice. */
+  readonly says?: RegExp
+  /** What has to go on without a refusal, where that is more than the step itself: the same deed, honestly done. */
+  readonly honest?: Deed
+}
+
+const standing = "nothing is wrong"
+/** Three programs share two cores with whatever else runs. */
+const longestMs = 180_000
+
+/** A file's attacks on a stage of its own. For each: without it the step succeeds in all three ways; with it the client, the command
+ * and the page refuse with its code, and show nothing of the patient. */
+export function describeAttacks(title: string, attacks: readonly Attack[], browsers?: readonly Username[]): void {
+  describe(title, () => {
+    let stage: Stage
+    const controls = new Map<string, Promise<void>>()
+    beforeAll(async () => {
+      stage = await openStage(browsers)
+    })
+    afterAll(() => stage?.close())
+
+    const control = (attack: Attack): Promise<void> => {
+      const { step, honest = {} } = attack
+      const key = `${step.name}: ${attack.honest === undefined ? standing : attack.name}`
+      const known = controls.get(key) ?? play(stage, step, honest, expectSuccess)
+      controls.set(key, known)
+      return known
+    }
+
+    for (const attack of attacks)
+      it(attack.name, { timeout: longestMs }, async () => {
+        await control(attack)
+        await play(stage, attack.step, attack, (tried) => expectRefusal(attack, tried))
+      })
+  })
+}
+
+/** How a step went in one of the three ways. */
+type Tried =
+  | { readonly by: "client"; readonly error: unknown; readonly work: Workspace | null }
+  | { readonly by: "command"; readonly code: number | null; readonly stdout: string; readonly stderr: string }
+  | { readonly by: "page"; readonly page: Page; readonly went: Promise<void> }
+
+/** Does a step in all three ways while a deed is done, in a world, or worlds, that end with it. */
+async function play(
+  stage: Stage,
+  step: Step,
+  deed: Deed,
+  judge: (tried: Tried) => Promise<void> | void,
+): Promise<void> {
+  const ways = [byClient, byCommand, byPage] as const
+  const shares = step.changes ? ways.map((way) => [way]) : [ways]
+  const refusalIsAwaited = judge !== expectSuccess
+  for (const share of shares) {
+    const world = await stage.world()
+    const closing: (() => void)[] = []
+    const scene: Scene = {
+      cast: stage.cast,
+      world,
+      async accomplice(username) {
+        const home = join(world.folder, "accomplices", username)
+        const { open, close } = await resume(world.url, stage.cast.signedIn[username], home)
+        closing.push(close)
+        return open()
+      },
+    }
+    try {
+      await deed.plant?.(scene)
+      openDoors(stage, world, () => deed.between?.(scene) ?? null)
+      const done = await Promise.allSettled(share.map((way) => way(stage, step, refusalIsAwaited, judge)))
+      for (const door of Object.values(stage.doors)) expect(door.faults, "the attack itself").toEqual([])
+      for (const one of done) if (one.status === "rejected") throw one.reason
+      if (deed.between !== undefined)
+        for (const [name, door] of Object.entries(stage.doors))
+          if (share.some((way) => way.door === name))
+            expect(door.struck, `what the ${name} was told`).toBeGreaterThan(0)
+    } finally {
+      for (const close of closing) close()
+      await world.remove()
+    }
+  }
+}
+
+type Judge = (tried: Tried) => Promise<void> | void
+
+function byClient(stage: Stage, step: Step, _: boolean, judge: Judge): Promise<void> {
+  return stage.client(step.who, step.device, async ({ around, open }) => {
+    let work: Workspace | null = null
+    const opening = async () => {
+      work = await open()
+      return work
+    }
+    const error = await step.client({ around, open: opening }, stage.cast).then(
+      () => null,
+      (cause: unknown) => cause,
+    )
+    await judge({ by: "client", error, work })
+  })
+}
+byClient.door = "client"
+
+function byCommand(stage: Stage, step: Step, _: boolean, judge: Judge): Promise<void> {
+  return stage.desk(step.who, step.device, async (desk) => {
+    const { args, input } = step.command(stage.cast)
+    await judge({ by: "command", ...(await desk.run(args, { input })) })
+  })
+}
+byCommand.door = "command"
+
+function byPage(stage: Stage, step: Step, refusalIsAwaited: boolean, judge: Judge): Promise<void> {
+  return stage.page(step.who, step.device, async (page, url) => {
+    const went = step.page(page, url, stage.cast, refusalIsAwaited)
+    went.catch(() => {})
+    await judge({ by: "page", page, went })
+  })
+}
+byPage.door = "page"
+
+async function expectSuccess(tried: Tried): Promise<void> {
+  if (tried.by === "client") expect(tried.error, "the client").toBeNull()
+  else if (tried.by === "command") expect(tried.code, `the command: ${tried.stderr}`).toBe(0)
+  else
+    await tried.went.catch(async (cause) => {
+      throw new Error(`the page: ${await textOf(tried.page)}`, { cause })
+    })
+}
+
+async function expectRefusal(attack: Attack, tried: Tried): Promise<void> {
+  const { code, step, says } = attack
+  const [advice] = errors[code][1].split(". ")
+  const reason = new RegExp(`${code}|${RegExp.escape(advice!)}${says ? `|${says.source}` : ""}`)
+  if (tried.by === "client") {
+    const { error, work } = tried
+    expect(error instanceof AppError ? error.code : error, "the client").toBe(code)
+    if (work !== null && work.session.log.refusal === null) expectHidden(step, listOf(work), "the client's list")
+  } else if (tried.by === "command") {
+    const { stdout, stderr } = tried
+    expect({ code: tried.code, stderr }, "the command").toEqual({
+      code: code.startsWith("TAMPERED") ? 3 : 1,
+      stderr: expect.stringMatching(reason),
+    })
+    expectHidden(step, stdout + stderr, "the terminal")
+  } else {
+    const { page } = tried
+    const shown = page.getByText(reason).first()
+    await Promise.race([shown.waitFor(), tried.went.then(() => shown.waitFor())]).catch(async (cause) => {
+      throw new Error(`the page does not say ${code}: ${await textOf(page)}`, { cause })
+    })
+    expectHidden(step, `${await textOf(page)}${await page.content()}`, "the page")
+  }
+}
+
+function expectHidden({ hidden }: Step, text: string, where: string): void {
+  if (hidden !== null && text.includes(hidden)) throw new Error(`${where} shows the patient: ${text}`)
+}
+
+function listOf(work: Workspace): string {
+  const query = { search: "", sort: "name", descending: false, archived: false, offset: 0, limit: 100 } as const
+  return JSON.stringify(new HomeList(work).page(query, true, "2026-11-23").rows)
+}
+
+function textOf(page: Page): Promise<string> {
+  return page.evaluate(() => `${document.title} ${document.documentElement.innerText}`)
+}

@@ -1,0 +1,162 @@
+import { cp, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Browser, BrowserContext, Page } from "playwright-core"
+import type { Surroundings } from "../../src/client/session.ts"
+import type { Workspace } from "../../src/client/workspace.ts"
+import { signIn } from "../browser/page.ts"
+import { launchChromium } from "../chromium.ts"
+import { Desk } from "../cli.ts"
+import type { Between } from "../practice.ts"
+import { assemble, type Cast, password, resume, type Username } from "./cast.ts"
+import { blank, type Door, openDoor } from "./door.ts"
+import { copyWorld, openWorld, type World } from "./world.ts"
+
+/** One practice whose server can be made to do anything, and honest clients of it: in this process, at a command line, in a browser.
+ * Each goes through a proxy of its own. Whatever is done to a copy of the practice is gone with it. */
+export interface Stage {
+  readonly cast: Cast
+  /** What is behind the doors: where the next step happens. */
+  world(): Promise<World & { remove(): Promise<void> }>
+  readonly doors: { readonly client: Door; readonly command: Door; readonly page: Door }
+  /** A client in this process. */
+  client<T>(username: Username, device: Device, use: (client: Client) => Promise<T>): Promise<T>
+  /** A command line. */
+  desk<T>(username: Username, device: Device, use: (desk: Desk) => Promise<T>): Promise<T>
+  /** A browser on an empty page at the practice's address, signed in where `device` is "same". */
+  page<T>(username: Username, device: Device, use: (page: Page, url: string) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+/** One that was there from the beginning, and remembers how it was; or one that has never seen this practice. */
+export type Device = "same" | "fresh"
+
+export interface Client {
+  readonly around: Surroundings
+  /** Stands up the session, opens the roster, pulls what is new, looks at every leaf. */
+  open(): Promise<Workspace>
+}
+
+/** @param browsers who has a browser that is signed in: each costs a second */
+export async function openStage(browsers: readonly Username[] = ["ben", "ada"]): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), "healthcrypt-stage-"))
+  const homes = join(folder, "homes")
+  const start = await openWorld(join(folder, "data"))
+  const cast = await assemble(start.url, homes)
+  const [client, command, door] = await Promise.all([openDoor(), openDoor(), openDoor()])
+  const browser = await launchChromium()
+  const remembered = new Map<Username, Remembered>()
+  door.open(start.url, null)
+  for (const username of browsers) remembered.set(username, await signInThrough(browser, door.url, username))
+  await start.close()
+  let copies = 0
+  const home = async (username: Username, device: Device) => {
+    const copy = join(folder, "copies", String(copies++))
+    if (device === "same") await cp(join(homes, username), copy, { recursive: true })
+    return copy
+  }
+  return {
+    cast,
+    world: () => copyWorld(start.folder),
+    doors: { client, command, page: door },
+    async client(username, device, use) {
+      const { around, open, close } = await resume(client.url, cast.signedIn[username], await home(username, device))
+      try {
+        return await use({ around, open })
+      } finally {
+        close()
+      }
+    },
+    async desk(username, device, use) {
+      const where = { server: command.url, username, password, home: await home(username, device) }
+      return use(new Desk(where))
+    },
+    async page(username, device, use) {
+      const known = remembered.get(username)
+      if (device === "same" && known === undefined) throw new Error(`${username} has no browser on this stage`)
+      const context = device === "same" ? known!.context : await browser.newContext({ locale: "en-GB" })
+      const page = context.pages()[0] ?? (await context.newPage())
+      context.setDefaultTimeout(30_000)
+      try {
+        await page.goto(door.url + blank)
+        if (device === "same") await restore(known!, page)
+        return await use(page, door.url)
+      } finally {
+        // The page's own work ends here, before what is behind the door goes.
+        if (device === "same") await page.goto(door.url + blank)
+        else await context.close()
+      }
+    },
+    async close() {
+      await browser.close()
+      await Promise.all([client.close(), command.close(), door.close()])
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Puts a world behind all doors, with an attack of each door's own. */
+export function openDoors(stage: Stage, world: World, between: () => Between | null): void {
+  for (const door of Object.values(stage.doors)) door.open(world.url, between())
+}
+
+/** A browser's memory of a practice, as it was before anything went wrong. */
+interface Remembered {
+  readonly context: BrowserContext
+  readonly cookies: Awaited<ReturnType<BrowserContext["cookies"]>>
+  readonly hints: [string, string][]
+  readonly sealed: [string, number[]][]
+}
+
+async function signInThrough(browser: Browser, url: string, username: Username): Promise<Remembered> {
+  const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1280, height: 800 } })
+  const page = await context.newPage()
+  const name = { ada: "Ada Byron", ben: "Ben Bova", cyd: "Cyd Carr", dee: "Dee Dorn", gus: "Gus Gray" }[username]
+  await signIn(page, url, username, name)
+  await page.getByText(/\d+ patients? · sorted/).waitFor()
+  // What was seen is stored a second later.
+  await page.waitForTimeout(1500)
+  await page.goto(url + blank)
+  const [hints, sealed] = await page.evaluate(async () => {
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open("healthcrypt", 1)
+      request.onsuccess = () => resolve(request.result)
+      request.onerror = () => reject(request.error)
+    })
+    const store = database.transaction("sealed").objectStore("sealed")
+    const wait = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve) => {
+        request.onsuccess = () => resolve(request.result)
+      })
+    const [keys, values] = await Promise.all([wait(store.getAllKeys()), wait(store.getAll())])
+    database.close()
+    const pairs = keys.map((key, i): [string, number[]] => [String(key), Array.from(values[i] as Uint8Array)])
+    return [Object.entries(localStorage) as [string, string][], pairs] as const
+  })
+  return { context, cookies: await context.cookies(), hints, sealed }
+}
+
+async function restore({ context, cookies, hints, sealed }: Remembered, page: Page): Promise<void> {
+  await context.clearCookies()
+  await context.addCookies(cookies)
+  await page.evaluate(
+    async ([words, pairs]) => {
+      localStorage.clear()
+      for (const [name, value] of words) localStorage.setItem(name, value)
+      const database = await new Promise<IDBDatabase>((resolve, reject) => {
+        const request = indexedDB.open("healthcrypt", 1)
+        request.onsuccess = () => resolve(request.result)
+        request.onerror = () => reject(request.error)
+      })
+      const transaction = database.transaction("sealed", "readwrite")
+      const store = transaction.objectStore("sealed")
+      store.clear()
+      for (const [key, bytes] of pairs) store.put(Uint8Array.from(bytes), key)
+      await new Promise((resolve) => {
+        transaction.oncomplete = resolve
+      })
+      database.close()
+    },
+    [hints, sealed] as const,
+  )
+}
