@@ -238,6 +238,57 @@ describe("log witness", () => {
     await server.close()
   })
 
+  it("tells a monitor that asks it of a fork, and of a log cut short, that the monitor itself never saw", async () => {
+    const server = await Operated.start()
+    await server.grow(300)
+    const { origin, key } = await server.sheet()
+    const witness = await start("asked", [], { HEALTHCRYPT_SERVER: server.url })
+    const look = (home: string, at = witness.url) =>
+      runCli(["log", "monitor", "--once", "--origin", origin, "--key", key, "--witness", `${witness.vkey}=${at}`], {
+        env: { HEALTHCRYPT_SERVER: server.url, HEALTHCRYPT_HOME: join(folder, home) },
+      })
+    expect(await look("asking")).toMatchObject({ code: 0, stderr: "" })
+    await server.grow(311)
+    expect(await look("asking")).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("11 new") })
+    expect(await look("asking too")).toMatchObject({ code: 0, stderr: "" })
+    const cosigned = await (await newest(witness, origin)).text()
+    expect(naiveNote(cosigned, origin, Buffer.from(key, "hex")).size).toBe(311)
+
+    let honest: Uint8Array[] = []
+    const found = async (home: string) => {
+      const { code, stderr } = await look(home)
+      const evidence = JSON.parse(await readFile(/^ {2}evidence {2}(.+)$/m.exec(stderr)![1]!, "utf8"))
+      return { code, tampered: evidence.code, witnessed: evidence.witnessed }
+    }
+    await server.rewrite((leaves) => {
+      honest = leaves
+      return leaves.slice(0, 305)
+    })
+    expect(await found("new 1")).toEqual({ code: 3, tampered: "TAMPERED_ROLLBACK", witnessed: cosigned })
+    const fork = honest.map((leaf, i) => (i < 200 ? leaf : leaf.map((byte) => byte ^ 0xff)))
+    await server.rewrite(() => fork)
+    expect(await found("new 2")).toEqual({ code: 3, tampered: "TAMPERED_FORK", witnessed: cosigned })
+    await server.grow(400)
+    expect(await found("new 3")).toEqual({ code: 3, tampered: "TAMPERED_FORK", witnessed: cosigned })
+    await server.rewrite(() => honest)
+    expect(await look("new 1")).toMatchObject({ code: 0, stderr: "" })
+
+    const other = await start("other", logArgs(new MadeLog()))
+    const useless = { code: 1, stdout: "" }
+    expect(await look("new 4", other.url)).toMatchObject({
+      ...useless,
+      stderr: expect.stringContaining("does not know"),
+    })
+    await witness.end("SIGTERM")
+    expect(await look("new 5")).toMatchObject({
+      ...useless,
+      stderr: expect.stringContaining("witness cannot be reached"),
+    })
+    expect(await look("new 6", "http://example.com")).toMatchObject(useless)
+    expect(await look("new 6", "nonsense")).toMatchObject({ code: 2 })
+    await server.close()
+  })
+
   it.each([
     [["--port", "x"], 2],
     [["--port", "70000"], 2],

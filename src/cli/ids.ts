@@ -11,3 +11,8 @@ export function wholeNumber(value: unknown, option: string): number | null {
   if (typeof value !== "string" || !/^\d{1,15}$/.test(value)) throw new UsageError(`${option} takes a whole number.`)
   return Number(value)
 }
+
+/** What was given to an option that may be repeated. */
+export function wordsOf(value: unknown): string[] {
+  return value === undefined ? [] : [value].flat().map(String)
+}

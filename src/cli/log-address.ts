@@ -5,7 +5,7 @@ import type { ClientStorage } from "../client/storage.ts"
 import type { Send } from "../client/transport.ts"
 import { UsageError } from "./ask.ts"
 import type { Io } from "./command.ts"
-import { connect } from "./http.ts"
+import { type Connection, connect } from "./http.ts"
 import { clean, printLine } from "./print.ts"
 import { fileStorage } from "./storage.ts"
 
@@ -25,7 +25,7 @@ export interface PublicLog {
 /** Runs work with the log of the server that HEALTHCRYPT_SERVER names. */
 export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise<T>): Promise<T> {
   const address = io.env.HEALTHCRYPT_SERVER || "http://localhost:5000"
-  const connection = connect(address, io.env.HEALTHCRYPT_CA || undefined, limits)
+  const connection = connectPublic(io, address)
   const { home, storage } = memoryOf(io)
   try {
     const { origin } = new URL(address)
@@ -33,6 +33,11 @@ export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise
   } finally {
     connection.close()
   }
+}
+
+/** A connection to somebody who is not trusted with more than a few answers of a bounded size. */
+export function connectPublic(io: Io, address: string): Connection {
+  return connect(address, io.env.HEALTHCRYPT_CA || undefined, limits)
 }
 
 /** What this machine remembers. */

@@ -1,4 +1,4 @@
-import { findingOf } from "../client/monitor.ts"
+import { findingOf } from "../client/log-findings.ts"
 import { AppError } from "../errors.ts"
 import type { Io } from "./command.ts"
 import { clean, printLine } from "./print.ts"

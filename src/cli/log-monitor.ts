@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises"
+import { type AskedWitness, parseWitness } from "../client/ask-witness.ts"
 import { rememberAddress } from "../client/log-target.ts"
-import { type Monitor, parseWitness, type Round, withMonitor } from "../client/monitor.ts"
+import { type Monitor, type Round, withMonitor } from "../client/monitor.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { wholeNumber } from "./ids.ts"
-import { expectLog, givenLog, logOptions, type PublicLog, withPublicLog } from "./log-address.ts"
+import { wholeNumber, wordsOf } from "./ids.ts"
+import { connectPublic, expectLog, givenLog, logOptions, type PublicLog, withPublicLog } from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
 import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
@@ -20,35 +21,61 @@ export const logMonitor: CliCommand = {
     { flags: "--once", description: "look once, then end" },
     { flags: "--interval <seconds>", description: "time between two looks", default: String(everySeconds) },
     { flags: "--all", description: "fetch every known leaf again at each look, not at the first alone" },
-    { flags: "--witness <vkey...>", description: "demand that these witnesses have cosigned" },
+    { flags: "--witness <vkey...>", description: "demand this witness's word; VKEY=URL: ask it there" },
   ],
   async run(io, options) {
     const given = givenLog(options)
     const seconds = wholeNumber(options.interval, "--interval")
     if (seconds === null || seconds < 1 || seconds > 86_400)
       throw new UsageError("--interval takes a number of seconds from 1 to 86400.")
-    const witnesses = (Array.isArray(options.witness) ? options.witness.map(String) : []).map(parseWitness)
+    const witnesses = wordsOf(options.witness).map(parseAsked)
     const once = options.once === true
     const ending = new AbortController()
     if (!once) nextSignal().then(() => ending.abort())
+    const asked = witnesses.map((witness) => reach(io, witness))
     return withPublicLog(io, async (log) => {
       const target = await patiently(io, ending.signal, once, seconds, () => expectLog(io, log, given))
       if (target === null) return 0
-      return withMonitor({ storage: log.storage, log: target.log, witnesses, now: Date.now }, (monitor) =>
-        follow(io, log, monitor, {
-          look: async (audit) => {
-            const round = await monitor.round(log.send, audit)
-            await rememberAddress(log.storage, log.address, target.log)
-            return round
-          },
-          all: options.all === true,
-          once,
-          seconds,
-          ending: ending.signal,
-        }),
+      return withMonitor(
+        { storage: log.storage, log: target.log, witnesses: asked.map(({ witness }) => witness), now: Date.now },
+        (monitor) =>
+          follow(io, log, monitor, {
+            look: async (audit) => {
+              const round = await monitor.round(log.send, audit)
+              await rememberAddress(log.storage, log.address, target.log)
+              return round
+            },
+            all: options.all === true,
+            once,
+            seconds,
+            ending: ending.signal,
+          }),
       )
+    }).finally(() => {
+      for (const { close } of asked) close()
     })
   },
+}
+
+interface NamedWitness {
+  readonly key: AskedWitness["key"]
+  readonly url: URL | null
+}
+
+/** VKEY or VKEY=URL. @throws UsageError, BAD_INPUT_FORMAT */
+function parseAsked(text: string): NamedWitness {
+  const cut = text.indexOf("=")
+  if (cut < 0) return { key: parseWitness(text), url: null }
+  const key = parseWitness(text.slice(0, cut))
+  if (!URL.canParse(text.slice(cut + 1))) throw new UsageError("--witness takes VKEY or VKEY=https://ADDRESS.")
+  return { key, url: new URL(text.slice(cut + 1)) }
+}
+
+/** Opens a connection to a witness that is asked. */
+function reach(io: Io, { key, url }: NamedWitness): { readonly witness: AskedWitness; close(): void } {
+  if (url === null) return { witness: { key, at: null }, close: () => {} }
+  const { send, close } = connectPublic(io, url.href)
+  return { witness: { key, at: { send, prefix: url.pathname.replace(/\/+$/, "") } }, close }
 }
 
 interface Following {

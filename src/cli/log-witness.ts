@@ -5,7 +5,7 @@ import { type Witness, withWitness } from "../client/witness.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
-import { wholeNumber } from "./ids.ts"
+import { wholeNumber, wordsOf } from "./ids.ts"
 import { expectLog, memoryOf, withPublicLog } from "./log-address.ts"
 import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
@@ -27,7 +27,7 @@ export const logWitness: CliCommand = {
     const witness = {
       storage: memoryOf(io).storage,
       name: typeof options.name === "string" ? options.name : null,
-      logs: (Array.isArray(options.log) ? options.log.map(String) : []).map(parseLog),
+      logs: wordsOf(options.log).map(parseLog),
       firstLog: () => withPublicLog(io, async (log) => (await expectLog(io, log, null)).log),
       now: Date.now,
     }

@@ -5,10 +5,11 @@ import { consistencyRanges, foldSubtrees, leafHash, nodeHash, subtrees } from ".
 import type { LogIdentity } from "./log.ts"
 import type { HttpRequest, HttpResponse } from "./transport.ts"
 
-/** A log with a key of its own whose leaves a test chooses, and which it may make lie. Nothing is kept of earlier states. */
+/** A log with a key of its own whose leaves a test chooses, and which it may make lie. */
 export class MadeLog {
   readonly origin: string
   readonly leaves: Uint8Array[] = []
+  readonly #nodes = new Map<string, Uint8Array>()
   readonly #key: KeyObject
   readonly logKey: Uint8Array
   /** Lines of witnesses. */
@@ -35,6 +36,13 @@ export class MadeLog {
   /** Adds leaves, each of which says its own index, or what `name` makes of it. */
   grow(count: number, name = (index: number) => `leaf ${index}`): this {
     for (let i = 0; i < count; i++) this.leaves.push(leafNamed(name(this.leaves.length)))
+    return this
+  }
+
+  /** Puts another leaf where one was. */
+  rewrite(index: number, leaf: Uint8Array): this {
+    this.leaves[index] = leaf
+    this.#nodes.clear()
     return this
   }
 
@@ -85,8 +93,14 @@ export class MadeLog {
   }
 
   #node(level: number, index: number): Uint8Array {
-    if (level === 0) return leafHash(this.leaves[index]!)
-    return nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1))
+    const known = this.#nodes.get(`${level}/${index}`)
+    if (known !== undefined) return known
+    const made =
+      level === 0
+        ? leafHash(this.leaves[index]!)
+        : nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1))
+    this.#nodes.set(`${level}/${index}`, made)
+    return made
   }
 }
 

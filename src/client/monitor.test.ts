@@ -67,7 +67,7 @@ describe("a monitor", () => {
     const log = new MadeLog().grow(600)
     await looks(storage, log)
     const signedAgain = log.fork()
-    signedAgain.leaves[17] = leafNamed("another")
+    signedAgain.rewrite(17, leafNamed("another"))
     expect(await looks(storage, log, signedAgain)).toMatchObject({ code: "TAMPERED_FORK" })
     signedAgain.grow(5)
     const found = await looks(storage, log, signedAgain, false)

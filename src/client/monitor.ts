@@ -1,7 +1,7 @@
 import { encodeBase64 } from "../encoding/base64.ts"
 import { equal, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
-import type { Checkpoint, TreeHead } from "../proof/checkpoint.ts"
+import { type Checkpoint, openNote, type TreeHead } from "../proof/checkpoint.ts"
 import { leafHash } from "../proof/merkle.ts"
 import { type AskedWitness, hearWitness } from "./ask-witness.ts"
 import type { LogIdentity } from "./log.ts"
@@ -16,6 +16,7 @@ import type { Send } from "./transport.ts"
 
 const leafBytes = 64
 const hashBytes = 32
+const followsAtOnce = 5
 
 export interface MonitorOptions {
   readonly storage: ClientStorage
@@ -67,10 +68,10 @@ class Monitor {
     if (this.#memory.size !== this.#memory.tree.size) this.#memory = await MonitorMemory.load(storage, log)
     this.#note = ""
     this.#note = await fetchCheckpoint(send)
-    return this.#follow(send, audit)
+    return this.#follow(send, audit, 0)
   }
 
-  async #follow(send: Send, audit: boolean): Promise<Round> {
+  async #follow(send: Send, audit: boolean, again: number): Promise<Round> {
     const memory = this.#memory
     const tree = await openCheckpoint(this.#note, this.#options.log)
     const before = memory.tree
@@ -88,7 +89,8 @@ class Monitor {
     for (const witness of this.#options.witnesses) {
       const heard = await this.#hear(send, witness, tree)
       // It has cosigned more than the checkpoint that was fetched before it was asked.
-      if (heard === null) return this.#follow(send, audit)
+      if (heard === null && again < followsAtOnce) return this.#follow(send, audit, again + 1)
+      if (heard === null) throw new AppError("UNAVAILABLE", "The log grows faster than its witness can be asked.")
       note += heard
     }
     if (tree.size !== before.size || note !== memory.note) await memory.keep({ size: tree.size, root: tree.root }, note)
@@ -101,7 +103,9 @@ class Monitor {
     const word = await hearWitness(send, witness, this.#note, tree, this.#memory.tree.size)
     if (word.kind === "cosigned") return word.lines
     const { log } = this.#options
-    const theirs = await openCheckpoint(word.note, log)
+    const theirs = await openNote(word.note, log.origin, log.logKey).catch((cause) => {
+      throw new AppError("UNAVAILABLE", `What ${witness.key.name} shows is no checkpoint of this log.`, { cause })
+    })
     if (theirs.size > tree.size) {
       const newest = await fetchCheckpoint(send)
       const found = await openCheckpoint(newest, log)
