@@ -1,0 +1,108 @@
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, it, vi } from "vitest"
+import { createPatient } from "../src/client/edits.ts"
+import { acceptInvitations } from "../src/client/invitations.ts"
+import { history } from "../src/client/record-views.ts"
+import { share } from "../src/client/sharing.ts"
+import type { Workspace } from "../src/client/workspace.ts"
+import type { RecordId } from "../src/encoding/ids.ts"
+import { runCli } from "./cli.ts"
+import { type Practice, password, startPractice } from "./practice.ts"
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
+
+const edits = 500
+const many = { progress: () => {}, signal: { aborted: false } }
+let practice: Practice
+let ada: Workspace
+let ben: Workspace
+let id: RecordId
+
+beforeAll(async () => {
+  practice = await startPractice()
+  for (const name of ["ada", "ben"]) await practice.register(name)
+  ada = await practice.open("ada")
+  ben = await practice.open("ben")
+  const { safetyNumber } = ada.session.people.view(await ada.session.people.find("ben"))
+  await ada.session.people.verify("ben", safetyNumber, "digits")
+  await ben.session.people.verify("ada", safetyNumber, "digits")
+  const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
+  id = (await createPatient(ada, patient)).id
+  await share(ada, [id], "ben", "writer", null, many)
+  await acceptInvitations(ben, [id], many)
+})
+afterAll(() => practice.close())
+
+function start(username: string, field: string) {
+  const home = join(practice.folder, "devices", `${username} at work`)
+  const script = join(import.meta.dirname, "writers.child.ts")
+  const child = spawn(process.execPath, [script, practice.server.url, home, username, id, field, String(edits)], {
+    env: { PATH: process.env.PATH ?? "", HEALTHCRYPT_PASSWORD: password },
+    stdio: ["pipe", "pipe", "pipe"],
+  })
+  let out = ""
+  let wrong = ""
+  child.stdout.on("data", (chunk) => (out += chunk))
+  child.stderr.on("data", (chunk) => (wrong += chunk))
+  const done = new Promise<number | null>((resolve) => child.once("close", resolve))
+  return {
+    ready: () => vi.waitFor(() => expect(out, wrong).toContain("ready"), 60_000),
+    go: () => child.stdin.write("go\n"),
+    async end() {
+      expect(await done, wrong).toBe(0)
+      return JSON.parse(out.trim().split("\n").at(-1)!) as {
+        merged: number
+        seq: number
+        resources: [string, string][]
+      }
+    },
+  }
+}
+
+it(`keeps ${edits} edits of each of two processes, on resources of their own`, async () => {
+  const before = (await ada.records.open(id)).head.seq
+  const writers = [start("ada", "lastName"), start("ben", "diagnosis")]
+  await Promise.all(writers.map((writer) => writer.ready()))
+  for (const writer of writers) writer.go()
+  const [first, second] = await Promise.all(writers.map((writer) => writer.end()))
+  // They were at it at the same time, or this shows nothing.
+  expect(first!.merged + second!.merged).toBeGreaterThan(0)
+
+  const record = await ada.records.open(id)
+  const seenByBen = await ben.records.open(id)
+  expect(record.head.seq).toBe(before + 2 * edits)
+  expect([...seenByBen.chart.resources].sort()).toEqual([...record.chart.resources].sort())
+  const texts = JSON.stringify([...record.chart.resources])
+  expect(texts).toContain(`ada ${edits}`)
+  expect(texts).toContain(`ben ${edits}`)
+  for (const work of [ada, ben]) {
+    const lines = (await history(work, id)).flatMap((item) => item.changes.map(({ after }) => after))
+    for (const name of ["ada", "ben"])
+      for (let n = 1; n <= edits; n++)
+        expect(
+          lines.filter((line) => line === `${name} ${n}`),
+          `${name} ${n}`,
+        ).toHaveLength(1)
+  }
+})
+
+it("lets one of two edits of the same resource win; the other exits 1 and changes nothing", async () => {
+  const env = (username: string) => ({
+    HEALTHCRYPT_SERVER: practice.server.url,
+    HEALTHCRYPT_USERNAME: username,
+    HEALTHCRYPT_PASSWORD: password,
+    HEALTHCRYPT_HOME: join(practice.folder, "devices", `${username} at the desk`),
+  })
+  const { seq } = (await ada.records.open(id)).head
+  const edit = (username: string, diagnosis: string) =>
+    runCli(["records", "edit", id, "--seq", String(seq)], { input: { diagnosis }, env: env(username) })
+  const [one, two] = await Promise.all([edit("ada", "Gout"), edit("ben", "Eczema")])
+  expect([one.code, two.code].sort()).toEqual([0, 1])
+  const loser = one.code === 1 ? one : two
+  expect(loser.stdout).toBe("")
+  const record = await ada.records.open(id)
+  expect(record.head.seq).toBe(seq + 1)
+  expect(JSON.stringify([...record.chart.resources])).toContain(one.code === 0 ? "Gout" : "Eczema")
+  expect(JSON.stringify([...record.chart.resources])).not.toContain(one.code === 0 ? "Eczema" : "Gout")
+})
