@@ -37,7 +37,7 @@ export const kindWords: Record<ActivityKind, string> = {
   recover: "Recovered the account",
   "end-session": "Ended a session",
   unlocks: "Changed a way to sign in",
-  keyring: "Saved keys and settings",
+  keyring: "Saved the account",
   other: "Other",
 }
 
