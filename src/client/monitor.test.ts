@@ -114,13 +114,24 @@ describe("a monitor", () => {
     const storage = memoryStorage()
     const log = new MadeLog().grow(300)
     await looks(storage, log)
-    const fork = log.fork(200).grow(150, (i) => `fork ${i}`)
+    const fork = log.fork(256).grow(150, (i) => `fork ${i}`)
     fork.lie = (path, honest) => {
       if (!path.startsWith("/log/tile/entries/001")) return honest
       const old = Buffer.concat(log.leaves.slice(256).flatMap((leaf) => [Buffer.of(0, 64), leaf]))
       return { ...honest, body: new Uint8Array(Buffer.concat([old, honest.body.subarray(old.length)])) }
     }
     expect(await looks(storage, log, fork)).toMatchObject({ code: "TAMPERED_FORK" })
+  })
+
+  it("forgets what a refused look has brought", async () => {
+    const log = new MadeLog().grow(600)
+    const flip = (body: Uint8Array) => body.with(100, 1 ^ body[100]!)
+    await withMonitor({ storage: memoryStorage(), log: log.log, witnesses: [], now }, async (monitor) => {
+      log.lie = (path, honest) => (path.includes("entries/001") ? { ...honest, body: flip(honest.body) } : honest)
+      await expect(monitor.round(log.send, false)).rejects.toMatchObject({ code: "TAMPERED_LOG" })
+      log.lie = (_, honest) => honest
+      expect(await monitor.round(log.send, false)).toMatchObject({ before: 0, tree: log.tree() })
+    })
   })
 
   it("refuses a tag twice, however far apart", async () => {

@@ -4,7 +4,7 @@ import { parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCheckpoint, encodeNote, openNote } from "./checkpoint.ts"
 import { cosignatureMessage, signCosignature, verifyCosignature } from "./cosignature.ts"
 import { emptyRoot } from "./merkle.ts"
-import { noteTypes, parseVkey, signaturesUnder, splitNote } from "./note.ts"
+import { noteTypes, parseVkey, signatureLine, signaturesUnder, splitNote } from "./note.ts"
 import { verifyEd25519 } from "./signature.ts"
 
 /** A checkpoint of a running log with five witnesses' lines, and the public keys of the log and of one of them. Source: published by
@@ -90,6 +90,10 @@ describe("a cosignature", () => {
     expect(await verifyCosignature({ ...witness, type: noteTypes.text }, plain)).toBeNull()
     expect(await verifyCosignature(witness, "")).toBeNull()
     expect(await verifyCosignature(witness, `${plain}AAAA\n`)).toBeNull()
+    for (const length of [1, 7, 8, 64, 71, 73]) {
+      const short = signatureLine(witness, new Uint8Array(length).fill(1))
+      expect(await verifyCosignature(witness, `${text}\n${short}`), `${length} bytes`).toBeNull()
+    }
     for (const time of [0, -1, 1.5, 2 ** 53, Number.NaN])
       await expect(signCosignature(witness, text, time, signIt)).rejects.toThrow(RangeError)
     await expect(signCosignature(witness, text, 1, () => utf8("short"))).rejects.toThrow(RangeError)
