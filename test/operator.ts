@@ -45,16 +45,8 @@ export class Operated {
   }
 
   /** Makes the log one of other leaves, hashes and signs it, as if it had always been so. @param sign false: changes leaves alone */
-  async rewrite(change: (leaves: Uint8Array[]) => readonly Uint8Array[], sign = true): Promise<void> {
-    const secret = await readFile(join(this.folder, "secrets/log-key"), "utf8")
-    await this.stopped(() => {
-      const database = new DatabaseSync(join(this.folder, "healthcrypt.db"))
-      database.exec("pragma synchronous = off; begin")
-      writeLeaves(database, change(readLeaves(database)))
-      if (sign) signTree(database, parseBase64url(secret.split("\n")[1]!))
-      database.exec("commit")
-      database.close()
-    })
+  rewrite(change: (leaves: Uint8Array[]) => readonly Uint8Array[], sign = true): Promise<void> {
+    return this.stopped(() => rewriteLog(this.folder, change, sign))
   }
 
   /** Runs SQL on the database. */
@@ -80,6 +72,21 @@ export class Operated {
     await this.#server.close()
     await removeFolder(this.folder)
   }
+}
+
+/** What {@link Operated.rewrite} does. @param folder of a server that does not run */
+export async function rewriteLog(
+  folder: string,
+  change: (leaves: Uint8Array[]) => readonly Uint8Array[],
+  sign = true,
+): Promise<void> {
+  const secret = await readFile(join(folder, "secrets/log-key"), "utf8")
+  const database = new DatabaseSync(join(folder, "healthcrypt.db"))
+  database.exec("pragma synchronous = off; begin")
+  writeLeaves(database, change(readLeaves(database)))
+  if (sign) signTree(database, parseBase64url(secret.split("\n")[1]!))
+  database.exec("commit")
+  database.close()
 }
 
 function run(folder: string, port: number): Promise<RunningServer> {
@@ -117,7 +124,8 @@ function writeLeaves(database: DatabaseSync, leaves: readonly Uint8Array[]): voi
   database.prepare("delete from leaf where idx >= ?").run(leaves.length)
 }
 
-function signTree(database: DatabaseSync, seed: Uint8Array): void {
+/** Makes the log what its leaves say, hashed and signed. @param seed of the log key, 32 B */
+export function signTree(database: DatabaseSync, seed: Uint8Array): void {
   const frontier = new Frontier()
   const nodes: MerkleNode[] = readLeaves(database).flatMap((leaf) => frontier.append(leafHash(leaf)))
   database.exec("delete from node")

@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { connect } from "../../src/cli/http.ts"
 import { fileStorage } from "../../src/cli/storage.ts"
-import { register } from "../../src/client/account.ts"
+import { register, renewWords } from "../../src/client/account.ts"
 import { createPatient, savePatient } from "../../src/client/edits.ts"
 import { acceptInvitations } from "../../src/client/invitations.ts"
 import { Session, type Surroundings } from "../../src/client/session.ts"
@@ -15,7 +15,8 @@ import { currentSession, practice as practiceSchema } from "../../src/protocol/a
 import { paths } from "../../src/protocol/paths.ts"
 import { asSecretKey, type PhysicianKey } from "../../src/vault/keys.ts"
 
-/** ada, ben and cyd have verified each other; ada and gus too. Nobody has verified dee. */
+/** ada, ben and cyd have verified each other; ada and gus too. Nobody has verified dee. ben has renewed his recovery words last of all:
+ * his devices know of it, his keyring does not yet. */
 export const usernames = ["ada", "ben", "cyd", "dee", "gus"] as const
 export type Username = (typeof usernames)[number]
 
@@ -27,6 +28,7 @@ export const patients = {
   other: "Ramsbottom",
   own: "Szczepanek",
   invited: "Throckmorton",
+  strange: "Uttoxeter",
 } as const
 export type RecordName = keyof typeof patients
 
@@ -36,7 +38,8 @@ export type RecordName = keyof typeof patients
  *   6 ben writes · 7 ada writes
  * - `other`, ada's: 0 open · 1 ben joins as writer · 2 ada writes
  * - `own`, ben's: 0 open · 1 ben writes
- * - `invited`, ada's: 0 open · 1 ben is invited as writer, and has not answered */
+ * - `invited`, ada's: 0 open · 1 ben is invited as writer, and has not answered
+ * - `strange`, dee's: 0 open · 1 ben is invited as reader, and has not answered */
 export interface Cast {
   readonly ids: Readonly<Record<Username, PhysicianId>>
   readonly records: Readonly<Record<RecordName, RecordId>>
@@ -73,7 +76,8 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
     works[username] = workspaceOf(session)
     await works[username].roster.sync()
   }
-  const { ada, ben, cyd, gus } = works
+  const { ada, ben, cyd, dee, gus } = works
+  await renewWords(cyd.session, password)
   for (const [a, b] of [
     [ada, ben],
     [ada, cyd],
@@ -98,6 +102,10 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
   await diagnose(ben, "own", own, "Sciatica")
   const invited = await newPatient(ada, "invited")
   await share(ada, [invited], "ben", "writer", null, many)
+  await renewWords(ben.session, password)
+  await meet(dee, ben)
+  const strange = await newPatient(dee, "strange")
+  await share(dee, [strange], "ben", "reader", null, many)
   const ids = {} as Record<Username, PhysicianId>
   const signedIn = {} as Record<Username, SignedIn>
   for (const username of usernames) {
@@ -109,7 +117,7 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
     signedIn[username] = { bearer: session.around.transport.bearer!, key: session.key }
   }
   connection.close()
-  return { ids, records: { shared, other, own, invited }, signedIn }
+  return { ids, records: { shared, other, own, invited, strange }, signedIn }
 }
 
 /** A client of one of the cast on their session that goes on, with the roster open, up to date and looked through.

@@ -16,8 +16,10 @@ import { copyWorld, openWorld, type World } from "./world.ts"
  * Each goes through a proxy of its own. Whatever is done to a copy of the practice is gone with it. */
 export interface Stage {
   readonly cast: Cast
-  /** What is behind the doors: where the next step happens. */
-  world(): Promise<World & { remove(): Promise<void> }>
+  /** Does something in a copy of the practice, which ends with it. */
+  inWorld(work: (world: World) => Promise<void>): Promise<void>
+  /** A copy of the practice that whoever asks ends. */
+  fork(): Promise<{ readonly world: World; remove(): Promise<void> }>
   readonly doors: { readonly client: Door; readonly command: Door; readonly page: Door }
   /** A client in this process. */
   client<T>(username: Username, device: Device, use: (client: Client) => Promise<T>): Promise<T>
@@ -49,6 +51,14 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
   door.open(start.url, null)
   for (const username of browsers) remembered.set(username, await signInThrough(browser, door.url, username))
   await start.close()
+  const fork = async () => {
+    const world = await openWorld(await copyWorld(start.folder))
+    const remove = async () => {
+      await world.close()
+      await rm(world.folder, { recursive: true, force: true })
+    }
+    return { world, remove }
+  }
   let copies = 0
   const home = async (username: Username, device: Device) => {
     const copy = join(folder, "copies", String(copies++))
@@ -57,7 +67,15 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
   }
   return {
     cast,
-    world: () => copyWorld(start.folder),
+    fork,
+    async inWorld(work) {
+      const { world, remove } = await fork()
+      try {
+        await work(world)
+      } finally {
+        await remove()
+      }
+    },
     doors: { client, command, page: door },
     async client(username, device, use) {
       const { around, open, close } = await resume(client.url, cast.signedIn[username], await home(username, device))

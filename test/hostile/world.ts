@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from "node:fs/promises"
+import { cp, mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
@@ -9,6 +9,7 @@ import { addSecurityHeaders, builtPage, demandPage, servePage } from "../../src/
 import { openSecrets } from "../../src/server/secrets.ts"
 import { openStore } from "../../src/server/store/sqlite.ts"
 import type { Store } from "../../src/server/store/store.ts"
+import { rewriteLog, signTree } from "../operator.ts"
 
 /** A real server with its built page, and all that whoever runs it has in hand: the store behind its checks, the database, the key
  * that signs the log. */
@@ -21,6 +22,11 @@ export interface World {
   readonly logSeed: Uint8Array
   /** Runs one statement on the database, beside the running server. */
   sql<Row = Record<string, unknown>>(text: string, ...values: SQLInputValue[]): Row[]
+  /** Changes the database while the server does not run, and makes the log whatever its leaves say then, hashed and signed as if it had
+   * always been so. The server is at another address afterwards. */
+  rewrite(change: (database: DatabaseSync) => void): Promise<void>
+  /** The same with the leaves alone, 64 B each. @param sign false: leaves are changed, and what is made of them is not */
+  rewriteLog(change: (leaves: Uint8Array[]) => readonly Uint8Array[], sign?: boolean): Promise<void>
   /** Lets go of the folder, which stays. */
   close(): Promise<void>
 }
@@ -28,6 +34,55 @@ export interface World {
 /** Opens a data folder as a server would. @param folder made where there is none */
 export async function openWorld(folder: string): Promise<World> {
   demandPage(builtPage)
+  let running = await run(folder)
+  const open = () => new DatabaseSync(join(folder, "healthcrypt.db"), { timeout: 10_000 })
+  return {
+    folder,
+    get url() {
+      return running.url
+    },
+    get store() {
+      return running.store
+    },
+    get logSeed() {
+      return running.logSeed
+    },
+    sql(text, ...values) {
+      const database = open()
+      try {
+        return database.prepare(text).all(...values) as never
+      } finally {
+        database.close()
+      }
+    },
+    async rewrite(change) {
+      await running.close()
+      const database = open()
+      database.exec("pragma synchronous = off; begin")
+      change(database)
+      signTree(database, running.logSeed)
+      database.exec("commit")
+      database.close()
+      running = await run(folder)
+    },
+    async rewriteLog(change, sign = true) {
+      await running.close()
+      await rewriteLog(folder, change, sign)
+      running = await run(folder)
+    },
+    close: () => running.close(),
+  }
+}
+
+/** The same practice once more: what happens in one of the two, the other never learns.
+ * @param folder of a world that is closed. @returns its folder */
+export async function copyWorld(folder: string): Promise<string> {
+  const copy = await mkdtemp(join(tmpdir(), "healthcrypt-world-"))
+  await cp(folder, copy, { recursive: true, preserveTimestamps: true, filter: (path) => !path.endsWith("lock.db") })
+  return copy
+}
+
+async function run(folder: string) {
   const claimed = await claimDataFolder(folder)
   const secrets = await openSecrets(claimed)
   const now = () => Date.now()
@@ -39,38 +94,14 @@ export async function openWorld(folder: string): Promise<World> {
   await secrets.settle()
   const url = await app.listen({ host: "127.0.0.1", port: 0, listenTextResolver: () => "listening" })
   return {
-    folder,
     url,
     store,
     logSeed: secrets.logSeed,
-    sql(text, ...values) {
-      const database = new DatabaseSync(claimed.database, { timeout: 10_000 })
-      try {
-        return database.prepare(text).all(...values) as never
-      } finally {
-        database.close()
-      }
-    },
     async close() {
       app.server.closeAllConnections()
       await app.close()
       await store.close()
-      await claimed.release()
-    },
-  }
-}
-
-/** The same practice once more: what happens in one of the two, the other never learns.
- * @param folder of a world that is closed */
-export async function copyWorld(folder: string): Promise<World & { remove(): Promise<void> }> {
-  const copy = await mkdtemp(join(tmpdir(), "healthcrypt-world-"))
-  await cp(folder, copy, { recursive: true, preserveTimestamps: true, filter: (path) => !path.endsWith("lock.db") })
-  const world = await openWorld(copy)
-  return {
-    ...world,
-    async remove() {
-      await world.close()
-      await rm(copy, { recursive: true, force: true })
+      claimed.release()
     },
   }
 }

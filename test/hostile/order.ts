@@ -1,0 +1,153 @@
+import type { Attack } from "./attack.ts"
+import { inclusionOf } from "./forge.ts"
+import { entriesOf, rewriting, type WireAnswer } from "./rewriting.ts"
+import { home, record } from "./steps.ts"
+
+const feed = /^\/api\/changes\?since=\d{1,9}&/
+const reading = /\/entries\?/
+
+/** Entries that are left out, repeated, or in another order, while one record is read and in what is new. */
+export const order: readonly Attack[] = [
+  {
+    name: "an older version of a record passes for the newest, with a true proof of its leaf",
+    code: "TAMPERED_ROLLBACK",
+    step: record("shared"),
+    between: ({ world }) =>
+      rewriting(reading, (answer) => {
+        const entries = entriesOf(answer)
+        entries.pop()
+        answer.inclusion = inclusionOf(world, entries.at(-1)!.leaf.index, answer.log!.checkpoint)
+      })(),
+  },
+  {
+    name: "an older version of a record passes for the newest, with the proof of the newest",
+    code: "TAMPERED_LOG",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      entriesOf(answer).pop()
+    }),
+  },
+  {
+    name: "a record has no entries at all",
+    code: "TAMPERED_CHAIN",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      answer.entries = []
+    }),
+  },
+  {
+    name: "a record promises more entries, and none come",
+    code: "TAMPERED_CHAIN",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      answer.entries = []
+      answer.more = true
+    }),
+  },
+  {
+    name: "an entry is missing in the middle",
+    code: "TAMPERED_CHAIN",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      entriesOf(answer).splice(3, 1)
+    }),
+  },
+  {
+    name: "an entry comes twice",
+    code: "TAMPERED_CHAIN",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      entriesOf(answer).splice(3, 0, entriesOf(answer)[3]!)
+    }),
+  },
+  {
+    name: "two entries change places",
+    code: "TAMPERED_CHAIN",
+    step: record("shared"),
+    between: rewriting(reading, (answer) => {
+      const entries = entriesOf(answer)
+      ;[entries[6], entries[7]] = [entries[7]!, entries[6]!]
+    }),
+  },
+  {
+    name: "a record goes on with an entry of another",
+    code: "TAMPERED_CHAIN",
+    step: record("own"),
+    between: ({ cast, world }) =>
+      rewriting(new RegExp(`${cast.records.own}/entries`), (answer) => {
+        const [strange] = world.sql<Record<"statement" | "signature", Uint8Array>>(
+          "select statement, signature from entry where record = ? and seq = 2",
+          cast.records.other,
+        )
+        const [first] = entriesOf(answer)
+        const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url")
+        entriesOf(answer)[1] = { ...first!, statement: text(strange!.statement), signature: text(strange!.signature) }
+      })(),
+  },
+  {
+    name: "what is new lacks an entry in the middle of a record",
+    code: "TAMPERED_CHAIN",
+    step: home("shared"),
+    between: ({ cast }) => rewriting(feed, (answer) => drop(answer, cast.records.shared, 3))(),
+  },
+  {
+    name: "what is new lacks a record's newest entry, whose leaf stands in the log",
+    code: "TAMPERED_ROLLBACK",
+    step: home("shared", { device: "fresh" }),
+    between: ({ cast }) => rewriting(feed, (answer) => drop(answer, cast.records.shared, 7))(),
+  },
+  {
+    name: "what is new lacks a record that this device has seen",
+    code: "TAMPERED_ROLLBACK",
+    step: home("own"),
+    between: ({ cast }) =>
+      rewriting(feed, (answer) => {
+        answer.entries = entriesOf(answer).filter((entry) => entry.record !== cast.records.own)
+      })(),
+  },
+  {
+    name: "what is new holds an entry twice",
+    code: "TAMPERED_LOG",
+    step: home("shared"),
+    between: rewriting(feed, (answer) => {
+      entriesOf(answer).push(entriesOf(answer)[0]!)
+    }),
+  },
+  {
+    name: "what is new comes in another order",
+    code: "TAMPERED_LOG",
+    step: home("shared"),
+    between: rewriting(feed, (answer) => {
+      entriesOf(answer).reverse()
+    }),
+  },
+  {
+    name: "two entries in what is new change places, leaves and all",
+    code: "TAMPERED_CHAIN",
+    step: home("shared"),
+    between: ({ cast }) =>
+      rewriting(feed, (answer) => {
+        const places = entriesOf(answer).flatMap(({ record: id }, i) => (id === cast.records.shared ? [i] : []))
+        const [a, b] = [places.at(-2)!, places.at(-1)!]
+        const entries = entriesOf(answer)
+        const [one, two] = [entries[a]!, entries[b]!]
+        entries[a] = { ...two, leaf: one.leaf }
+        entries[b] = { ...one, leaf: two.leaf }
+      })(),
+  },
+  {
+    name: "a leaf in what is new says another time than was logged",
+    code: "TAMPERED_LOG",
+    step: home("shared"),
+    between: ({ cast }) =>
+      rewriting(feed, (answer) => {
+        for (const { record: id, leaf } of entriesOf(answer)) if (id === cast.records.shared) leaf.time -= 86_400_000
+      })(),
+  },
+]
+
+/** Leaves out entry `seq` of a record that is read from its first entry on. */
+function drop(answer: WireAnswer, record: string, seq: number): void {
+  let at = -1
+  answer.entries = entriesOf(answer).filter((entry) => entry.record !== record || ++at !== seq)
+}
