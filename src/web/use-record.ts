@@ -14,7 +14,7 @@ export type RecordState =
   | { readonly state: "gone"; readonly id: RecordId }
 
 /** Calls back when the worker has heard that a record changed. */
-export function useRecordChange(id: RecordId | null, onChange: () => void): void {
+function useRecordChange(id: RecordId | null, onChange: () => void): void {
   const { recordChanged } = useApp()
   useEffect(() => {
     const listener = (changed: string) => {

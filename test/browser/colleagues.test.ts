@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { BrowserContext, Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { addPatient, type Clinic, confirmWords, openClinic, signUp } from "./page.ts"
+import { share } from "../../src/client/sharing.ts"
+import { openClient } from "../client.ts"
+import { addPatient, type Clinic, confirmWords, openClinic, password, signUp } from "./page.ts"
 
 interface Visitor {
   readonly page: Page
@@ -17,15 +22,15 @@ describe("colleagues", () => {
 
   beforeAll(async () => {
     clinic = await openClinic()
-    const join = async (username: string, name: string): Promise<Visitor> => {
+    const register = async (username: string, name: string): Promise<Visitor> => {
       const visitor = await clinic.visitor()
       await confirmWords(visitor.page, await signUp(visitor.page, clinic.url, username, name))
       await visitor.page.getByText("No patients yet").waitFor()
       return visitor
     }
-    ada = await join("ada", "Ada Byron")
-    beta = await join("beta", "Beta Gamma")
-    gamma = await join("gamma", "Grete Hermann")
+    ada = await register("ada", "Ada Byron")
+    beta = await register("beta", "Beta Gamma")
+    gamma = await register("gamma", "Grete Hermann")
     await addPatient(ada.page, "Brent", "Beer", "12.3.1961", "Hypertension")
     record = ada.page.url()
   })
@@ -207,18 +212,50 @@ describe("colleagues", () => {
     await page.getByText("Nothing in this period and of this kind.").waitFor()
   })
 
+  it("passes ownership on, and lets an owner leave who is not the last", async () => {
+    await tab(ada.page, "Sharing").click()
+    await ada.page.getByText("You are its only owner").waitFor()
+    await ada.page.getByRole("button", { name: "Change gamma" }).click()
+    await ada.page.getByRole("dialog").getByLabel("Role").selectOption("owner")
+    await button(ada.page, "Save").click()
+    await ada.page.getByText("What gamma may do is changed.").waitFor()
+    await link(gamma.page, "Edit").waitFor()
+    await button(ada.page, "Leave…").click()
+    await button(ada.page, "Leave").click()
+    await ada.page.getByRole("heading", { name: "You can no longer read this record" }).waitFor()
+    await link(gamma.page, "Edit").click()
+    await gamma.page.getByLabel("Diagnosis").fill("Written after everybody left")
+    await button(gamma.page, "Save").click()
+    await gamma.page.getByText("Written after everybody left").waitFor()
+  })
+
+  it("says so when a physician's time in a record is over", async () => {
+    const home = await mkdtemp(join(tmpdir(), "healthcrypt-program-"))
+    const program = await openClient(clinic.url, home, "ada", password)
+    const zimmer = [...program.roster.rows.values()].find(({ lastName }) => lastName === "Zimmer")
+    const many = { progress: () => {}, signal: { aborted: false } }
+    await share(program, zimmer ? [zimmer.id] : [], "gamma", "reader", Date.now() + 6000, many)
+    program.close()
+    await rm(home, { recursive: true, force: true })
+    await link(gamma.page, "Patients").click()
+    await gamma.page.getByRole("link", { name: "Zimmer, Zoe" }).click()
+    await gamma.page.getByRole("heading", { name: "Zoe Zimmer" }).waitFor()
+    await gamma.page.getByRole("heading", { name: "You can no longer read this record" }).waitFor()
+  })
+
   it("ends another session from the account's activity", async () => {
     const other = await clinic.visitor()
     await other.page.goto(`${clinic.url}/login`)
     await other.page.getByLabel("Username").fill("ada")
-    await other.page.getByLabel("Password", { exact: true }).fill("correct horse battery staple")
+    await other.page.getByLabel("Password", { exact: true }).fill(password)
     await button(other.page, "Sign in").click()
     await other.page.getByRole("heading", { name: "Welcome, Ada Byron" }).waitFor()
     const { page } = ada
     await page.getByRole("navigation", { name: "Main" }).getByText("Activity").click()
-    await page.getByRole("button", { name: /^End session/ }).click()
+    const session = page.getByRole("listitem").filter({ hasText: "Browser" }).getByRole("button")
+    await session.click()
+    await session.waitFor({ state: "detached" })
     await page.getByText("this one").waitFor()
-    await page.waitForFunction(() => !document.body.innerText.includes("End session"))
     await link(other.page, "Settings").click()
     await other.page.goto(`${clinic.url}/settings`)
     await other.page.getByRole("button", { name: /Sign in|Unlock/ }).waitFor()

@@ -112,5 +112,5 @@ function earlier(one: string, other: string): string {
 function sentence(shown: number, filtered: boolean, more: boolean, loading: boolean): string {
   if (shown === 0) return loading ? "Reading…" : filtered ? "Nothing in this period and of this kind." : "Nothing yet."
   const lines = count(shown, "line")
-  return more ? `${lines} so far; older ones are not loaded yet.` : `${lines}.`
+  return more ? `${lines} so far; older ones are not loaded yet, and not in the file.` : `${lines}.`
 }

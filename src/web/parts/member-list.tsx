@@ -2,24 +2,27 @@ import { Button } from "@mantine/core"
 import { Link } from "@tanstack/react-router"
 import type { MemberView } from "../../client/views.ts"
 import { showDay } from "../dates.ts"
+import type { RecordId } from "../record-id.ts"
+import { emptyShare } from "../share-draft.ts"
 import { Hidden } from "./hidden.tsx"
 import classes from "./member-list.module.css"
 import { ColleagueName } from "./verified-mark.tsx"
 
 interface MemberListProps {
+  id: RecordId
   members: readonly MemberView[]
   mayChange: boolean
   onAsk: (what: "change" | "remove", member: MemberView) => void
 }
 
-export function MemberList({ members, mayChange, onAsk }: MemberListProps) {
+export function MemberList({ id, members, mayChange, onAsk }: MemberListProps) {
   return (
     <ul className={classes.members}>
       {members.map((member) => (
         <li key={member.colleague.physician} className={classes.member}>
           <div className={classes.who}>
             <ColleagueName colleague={member.colleague} you={member.you} />
-            {!member.you && <Verify member={member} />}
+            {!member.you && <Verify id={id} member={member} />}
             <Until member={member} />
           </div>
           <span className={classes.role}>{member.role}</span>
@@ -49,11 +52,16 @@ function Until({ member: { until } }: { member: MemberView }) {
   )
 }
 
-function Verify({ member: { colleague } }: { member: MemberView }) {
+function Verify({ id, member: { colleague } }: { id: RecordId; member: MemberView }) {
   const { username, state } = colleague
   if (state === "verified") return null
   return (
-    <Link to="/colleagues/$username" params={{ username }} className={classes.verify}>
+    <Link
+      to="/colleagues/$username"
+      params={{ username }}
+      state={{ back: { to: "/records/$id/sharing", id, draft: emptyShare } }}
+      className={classes.verify}
+    >
       {state === "changed" ? "Compare again" : "Verify"}
       <Hidden> {username}</Hidden>
     </Link>

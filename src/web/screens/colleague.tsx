@@ -36,8 +36,8 @@ export function ColleagueScreen() {
   }
   return (
     <>
-      <Heading tab="Colleague">Nobody here has this username</Heading>
-      <p className={classes.lead}>Ask your colleague for it; it must be exact.</p>
+      <Heading tab="Colleague">There is no colleague to show</Heading>
+      <p className={classes.lead}>{error.message}</p>
       <p>
         <Link to="/colleagues">Go to your colleagues</Link>
       </p>

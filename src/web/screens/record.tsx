@@ -1,4 +1,5 @@
 import { Outlet, useParams, useRouterState } from "@tanstack/react-router"
+import { useEffect } from "react"
 import type { RecordView } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
@@ -11,10 +12,13 @@ import { RecordGate } from "../parts/record-gate.tsx"
 import { type RecordTab, RecordTabs } from "../parts/record-tabs.tsx"
 import { ResourceGroup } from "../parts/resource-group.tsx"
 import { RecordProvider, useOpenRecord } from "../record-context.ts"
-import { asRecordId } from "../record-id.ts"
+import { asRecordId, type RecordId } from "../record-id.ts"
 import { useAnswer } from "../use-answer.ts"
 import { useRecord } from "../use-record.ts"
 import classes from "./record.module.css"
+
+const longestTimerMs = 2 ** 31 - 1
+const clockSlackMs = 1_000
 
 /** What stays while the tabs change: whose record it is, and the way to the others. */
 export function RecordScreen() {
@@ -26,6 +30,7 @@ export function RecordScreen() {
   const tab = tabAt(path)
   return (
     <RecordProvider value={{ record, reload }}>
+      {record.role !== "owner" && <EndOfTime key={record.head} id={record.id} onEnd={reload} />}
       <IdentityStrip record={record} tab={tab === "Overview" ? "Record" : tab}>
         <RecordTabs id={record.id} current={tab} />
       </IdentityStrip>
@@ -103,6 +108,19 @@ function Overview({ record, children }: { record: RecordView; children: React.Re
       </div>
     </>
   )
+}
+
+/** Asks again when the physician's own time in a record is over: nobody else says so. */
+function EndOfTime({ id, onEnd }: { id: RecordId; onEnd: () => void }) {
+  const { api } = useApp()
+  const { value } = useAnswer(id, () => api.sharing(id))
+  const until = value?.members.find(({ you }) => you)?.until ?? null
+  useEffect(() => {
+    if (until === null) return
+    const timer = setTimeout(onEnd, Math.min(longestTimerMs, Math.max(0, until - Date.now()) + clockSlackMs))
+    return () => clearTimeout(timer)
+  }, [until, onEnd])
+  return null
 }
 
 /** Why there is nothing to edit here, and who could change that. */

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core"
 import { Link, useRouterState } from "@tanstack/react-router"
-import { useState } from "react"
+import { useEffect, useState } from "react"
 import type { MemberView, Role, SharingView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
@@ -29,6 +29,11 @@ export function SharingTab() {
     setSeen(head)
     reload()
   }
+  // What does not check is told by the record's own page.
+  const tampered = error?.is("TAMPERED") === true
+  useEffect(() => {
+    if (tampered) reloadRecord()
+  }, [tampered, reloadRecord])
   if (!sharing) return error ? <RetryNotice error={error} onRetry={reload} /> : <Skeleton lines={3} />
   const changed = () => {
     reload()
@@ -75,7 +80,12 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
       )}
       <section>
         <h2>Who can read this record</h2>
-        <MemberList members={members} mayChange={mayShare} onAsk={(what, member) => setQuestion({ what, member })} />
+        <MemberList
+          id={id}
+          members={members}
+          mayChange={mayShare}
+          onAsk={(what, member) => setQuestion({ what, member })}
+        />
         {done && <Notice live>{done}</Notice>}
       </section>
       {mayShare ? (
