@@ -216,7 +216,7 @@ describe("log monitor", () => {
 })
 
 describe("log prove", () => {
-  it("proves an entry of a record, and the physician's own identity", async () => {
+  it("proves an entry of a record, and the physician's own identity", { timeout: 240_000 }, async () => {
     const ada = desk(server.url, folder, "ada")
     await ada.register("Ada", "Byron")
     const id = await ada.add({ firstName: "A", lastName: "B", birthDate: "1990-01-01", diagnosis: "Hypertension" })
