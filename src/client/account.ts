@@ -320,8 +320,7 @@ async function replaceUnlocks(
   )
   const about = { subject: physician, actor: physician, stream: "identity", type: "identity" } as const
   session.log.checkReceipt(answer, { ...about, number: follows.seq, statementHash: sha256(statement) }, tree)
-  session.identity = await verifyIdentity(identity, signed)
-  session.pins.addIdentity(follows.seq, statement)
+  session.takeIdentity(await verifyIdentity(identity, signed))
   await session.pins.save().catch(() => {})
   return words
 }

@@ -207,9 +207,13 @@ export class People {
     const before = this.#chains.get(physician)?.at(-1)
     if (before !== undefined && !goesOn(chain, before)) throw new AppError("TAMPERED_ROLLBACK")
     const pinned = this.pinned(physician)
-    if (pinned !== undefined && !goesOn(chain, pinned.identity)) throw new AppError("TAMPERED_IDENTITY")
+    const { identity: mine } = this.#session
+    const known = physician === mine.physician ? mine : pinned?.identity
+    if (known !== undefined && !goesOn(chain, known)) throw new AppError("TAMPERED_IDENTITY")
     this.#chains.set(physician, chain)
     const newest = chain.at(-1)!
+    if (physician === mine.physician && newest.seq > mine.seq && equal(newest.fingerprint, mine.fingerprint))
+      this.#session.takeIdentity(newest)
     if (pinned?.state !== "verified" || equal(pinned.fingerprint, newest.fingerprint)) return
     // Signed by the key before, so truly theirs: but what was compared is no longer what they use.
     await this.#session.updateKeyring((keyring) => ({

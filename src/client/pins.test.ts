@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { sha256 } from "#sha256"
 import { utf8 } from "../encoding/bytes.ts"
 import { idFromBytes, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
 import { newSecretKey } from "../vault/keys.ts"
@@ -21,7 +22,7 @@ describe("pins", () => {
     const pins = await load(storage)
     expect(pins.tree.size).toBe(0)
     pins.moveTree(tree(5))
-    pins.addIdentity(2, utf8("identity 2"))
+    pins.addIdentity({ seq: 2, hash: sha256(utf8("identity 2")) })
     pins.keyring = 7
     pins.heads.set(record, { seq: 3, hash: hash(9), leaf: 7 })
     await pins.save()
@@ -63,7 +64,7 @@ describe("pins", () => {
     one.keyring = 3
     one.heads.set(record, { seq: 4, hash: hash(4), leaf: 7 })
     other.moveTree(tree(9))
-    other.addIdentity(1, utf8("identity 1"))
+    other.addIdentity({ seq: 1, hash: sha256(utf8("identity 1")) })
     other.heads.set(record, { seq: 2, hash: hash(2), leaf: 7 })
     other.heads.set(second, { seq: 0, hash: hash(0), leaf: 7 })
     await one.save()

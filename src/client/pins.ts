@@ -95,9 +95,9 @@ export class Pins {
     this.#identity = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
   }
 
-  /** The identity that follows was just signed by this client and stored. */
-  addIdentity(seq: number, statement: Uint8Array): void {
-    this.#identity = { seq, hash: statementHash(statement) }
+  /** An identity that was verified to follow the one that is remembered. */
+  addIdentity({ seq, hash }: PinnedHead): void {
+    this.#identity = { seq, hash }
   }
 
   /** Forgets a record that the physician left or was removed from, by an entry that was verified. */

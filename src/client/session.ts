@@ -229,6 +229,12 @@ export class Session {
     this.log.checkReceipt(receipt, leaf, tree)
   }
 
+  /** The physician's own next identity, verified, which this device or another has signed. */
+  takeIdentity(identity: Identity): void {
+    this.identity = identity
+    this.pins.addIdentity(identity)
+  }
+
   /** The server gave a fresh session to the same physician. */
   moveTo(session: AccountReply["session"]): void {
     this.id = session.id
