@@ -36,12 +36,14 @@ export async function withSession<T>(io: Io, work: (session: Session) => Promise
   })
 }
 
-/** The same with the roster open and up to date. */
+/** The same with the roster open and up to date, and every leaf of the log looked at: what is withheld is refused before anything is
+ * printed. */
 export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>): Promise<T> {
   return withSession(io, async (session) => {
     const workspace = workspaceOf(session)
     await workspace.roster.load()
     await workspace.roster.sync()
+    await workspace.roster.looked()
     const result = await work(workspace)
     await workspace.roster.fold()
     await workspace.roster.looked()

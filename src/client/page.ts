@@ -60,6 +60,8 @@ export class Page {
   #ears: AbortController | null = null
   #hearing = false
   #invitations = 0
+  /** The roster's version that the page was last told of here. */
+  #shown = -1
 
   constructor(env: PageEnv) {
     this.#env = env
@@ -173,12 +175,21 @@ export class Page {
       await this.#meet(work)
       await this.countInvitations()
       await work.roster.fold()
-      await work.roster.looked()
+      await this.#looked(work)
       this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)
       throw error
     }
+  }
+
+  /** Waits until every leaf was looked at, and shows what that found: entries that are withheld. */
+  async #looked(work: SignedIn): Promise<void> {
+    const { roster } = work
+    await roster.looked()
+    if (roster.version === this.#shown || this.#work !== work) return
+    for (const id of roster.owed.keys()) this.emit({ type: "record", id })
+    this.#emitRoster(work)
   }
 
   /** Hears of changes as they happen. */
@@ -307,7 +318,7 @@ export class Page {
       await work.roster.fold()
     }
     await this.countInvitations()
-    await work.roster.looked()
+    await this.#looked(work)
     this.#rememberSoon(work)
   }
 
@@ -342,6 +353,7 @@ export class Page {
   }
 
   #emitRoster(work: SignedIn): void {
+    this.#shown = work.roster.version
     const opened = work.roster.rows.size
     this.emit({ type: "roster", opened, total: opened, complete: work.complete })
   }

@@ -62,6 +62,16 @@ export class Records {
    * @throws NOT_ALLOWED, TAMPERED_* (then nothing of the record may be shown) */
   async open(id: RecordId): Promise<OpenRecord> {
     await this.#demandMine(id)
+    try {
+      return await this.#open(id)
+    } catch (error) {
+      const { refused } = this.#roster
+      const ofThisRecord = error instanceof AppError && error.is("TAMPERED") && this.#session.log.refusal === null
+      throw ofThisRecord && !refused.has(id) ? this.#refuse(id, error, -1, new Uint8Array(0)) : error
+    }
+  }
+
+  async #open(id: RecordId): Promise<OpenRecord> {
     let record: OpenRecord | null = this.#kept.get(id) ?? null
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1

@@ -1,7 +1,10 @@
-import type { Attack } from "./attack.ts"
+import type { Between } from "../practice.ts"
+import type { Attack, Scene } from "./attack.ts"
+import type { RecordName } from "./cast.ts"
 import { inclusionOf } from "./forge.ts"
 import { entriesOf, rewriting, type WireAnswer } from "./rewriting.ts"
 import { home, record } from "./steps.ts"
+import type { World } from "./world.ts"
 
 const feed = /^\/api\/changes\?since=\d{1,9}&/
 const reading = /\/entries\?/
@@ -12,12 +15,7 @@ export const order: readonly Attack[] = [
     name: "an older version of a record passes for the newest, with a true proof of its leaf",
     code: "TAMPERED_ROLLBACK",
     step: record("shared"),
-    between: ({ world }) =>
-      rewriting(reading, (answer) => {
-        const entries = entriesOf(answer)
-        entries.pop()
-        answer.inclusion = inclusionOf(world, entries.at(-1)!.leaf.index, answer.log!.checkpoint)
-      })(),
+    between: ({ world }) => rewriting(reading, (answer) => cutOff(world, answer, 7))(),
   },
   {
     name: "an older version of a record passes for the newest, with the proof of the newest",
@@ -91,10 +89,10 @@ export const order: readonly Attack[] = [
     between: ({ cast }) => rewriting(feed, (answer) => drop(answer, cast.records.shared, 3))(),
   },
   {
-    name: "what is new lacks a record's newest entry, whose leaf stands in the log",
+    name: "a record's newest entry is withheld everywhere, and its leaf stands in the log",
     code: "TAMPERED_ROLLBACK",
     step: home("shared", { device: "fresh" }),
-    between: ({ cast }) => rewriting(feed, (answer) => drop(answer, cast.records.shared, 7))(),
+    between: (scene) => withhold(scene, "shared", 7),
   },
   {
     name: "what is new lacks a record that this device has seen",
@@ -128,7 +126,8 @@ export const order: readonly Attack[] = [
     between: ({ cast }) =>
       rewriting(feed, (answer) => {
         const places = entriesOf(answer).flatMap(({ record: id }, i) => (id === cast.records.shared ? [i] : []))
-        const [a, b] = [places.at(-2)!, places.at(-1)!]
+        const [a, b] = places.slice(-2)
+        if (a === undefined || b === undefined) return
         const entries = entriesOf(answer)
         const [one, two] = [entries[a]!, entries[b]!]
         entries[a] = { ...two, leaf: one.leaf }
@@ -145,6 +144,20 @@ export const order: readonly Attack[] = [
       })(),
   },
 ]
+
+/** Shows a record as it was before entry `seq`, in what is new and when it is read, with a true proof of the leaf before. */
+export function withhold({ cast, world }: Scene, name: RecordName, seq: number): Between {
+  const id = cast.records[name]
+  const ofFeed = rewriting(feed, (answer) => drop(answer, id, seq))()
+  const ofRecord = rewriting(new RegExp(`${id}/entries`), (answer) => cutOff(world, answer, seq))()
+  return (request, send) => ofFeed(request, (passed) => ofRecord(passed, send))
+}
+
+function cutOff(world: World, answer: WireAnswer, seq: number): void {
+  answer.entries = entriesOf(answer).slice(0, seq)
+  const last = answer.entries.at(-1)
+  if (last) answer.inclusion = inclusionOf(world, last.leaf.index, answer.log!.checkpoint)
+}
 
 /** Leaves out entry `seq` of a record that is read from its first entry on. */
 function drop(answer: WireAnswer, record: string, seq: number): void {
