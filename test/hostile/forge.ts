@@ -1,7 +1,7 @@
 import { sha256 } from "#sha256"
 import type { Workspace } from "../../src/client/workspace.ts"
 import { encodeBody } from "../../src/clinical/body.ts"
-import { encodeSummary, type Summary } from "../../src/clinical/summary.ts"
+import { encodeSummary } from "../../src/clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../../src/encoding/base64.ts"
 import { compare } from "../../src/encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../../src/encoding/cbor.ts"
@@ -15,7 +15,7 @@ import { entryPlace, selfGrantPlace, summaryPlace } from "../../src/vault/places
 import { seal } from "../../src/vault/seal.ts"
 import { importSigner, type Signer } from "../../src/vault/signer.ts"
 import type { Scene } from "./attack.ts"
-import type { RecordName, Username } from "./cast.ts"
+import { patients, type RecordName, type Username } from "./cast.ts"
 import type { World } from "./world.ts"
 
 /** A statement that says something else, encoded as it should be. @param statement base64url */
@@ -39,9 +39,8 @@ interface Parts {
   readonly selfGrant?: Uint8Array
 }
 
-type Said = Partial<EntryStatement> & Pick<EntryStatement, "author">
-
-const nobody: Summary = { firstName: "", lastName: "", birthDate: "", diagnoses: [], patient: "", archived: false }
+/** What an entry says other than an honest `write` would. */
+export type Said = Partial<EntryStatement> & Pick<EntryStatement, "author">
 
 /** Puts an entry on top of a record past every check of the server's: stored and in the log, whoever signed it, whatever it says.
  * What is not said is what an honest `write` would say. */
@@ -62,7 +61,7 @@ export async function plantEntry(
     : undefined
   const summary =
     written || say.keyCommit !== undefined
-      ? await seal(key, summaryPlace(record, epoch, seq), encodeSummary(nobody))
+      ? await seal(key, summaryPlace(record, epoch, seq), encodeSummary(summaryOf(name)))
       : undefined
   const entry: EntryStatement = {
     v: 1,
@@ -95,6 +94,15 @@ export async function plantEntry(
   const signed = { statement, signature: await signer.sign("entry", statement) }
   await world.store.append({ entry, head, before, signed, body, summary, selfGrant, grants, since: 0 })
 }
+
+const summaryOf = (name: RecordName) => ({
+  firstName: "Pat",
+  lastName: patients[name],
+  birthDate: "",
+  diagnoses: [],
+  patient: "",
+  archived: false,
+})
 
 /** How a malicious owner's grant differs from an honest one. */
 export interface GrantLie {
@@ -129,9 +137,11 @@ export async function plantEpoch(
   owner: Workspace,
   name: RecordName,
   {
+    signer = owner.session.signer,
     members,
     keysFor = (_, honest) => honest,
   }: {
+    readonly signer?: Signer
     readonly members?: (before: readonly Member[]) => readonly Member[]
     readonly keysFor?: (
       member: Member,
@@ -152,7 +162,7 @@ export async function plantEpoch(
       .filter(({ physician }) => physician !== owner.session.physician)
       .map((member) => grantOf(scene, owner, name, member, {}, keysFor(member, new Map([[epoch, key]]), held))),
   )
-  const { physician, signer, key: own } = owner.session
+  const { physician, key: own } = owner.session
   const selfGrant = await seal(own, selfGrantPlace(physician, record, epoch), key, { exact: true })
   const say: Said = { kind: "members", author: physician, epoch, members: [...list] }
   const keyCommit = await commitTo(key, record, epoch)
@@ -170,7 +180,7 @@ async function grantOf(
 ): Promise<Grant> {
   const { identity, people } = owner.session
   const before = (await world.store.chainHead(cast.records[name]))!
-  const recipient = (await people.keysOf(physician, fingerprint))!
+  const recipient = (await people.keysOf(physician, fingerprint)) ?? (await people.refresh(physician))
   const honest: GrantPlace = {
     record: cast.records[name],
     granter: identity.physician,
