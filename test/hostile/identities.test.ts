@@ -1,0 +1,4 @@
+import { describeAttacks } from "./attack.ts"
+import { identities } from "./identities.ts"
+
+describeAttacks("identities", identities)
