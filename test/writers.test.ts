@@ -12,7 +12,7 @@ import { type Practice, password, startPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
-const edits = 500
+const edits = Number(process.env.EDITS ?? 500)
 const many = { progress: () => {}, signal: { aborted: false } }
 let practice: Practice
 let ada: Workspace
@@ -48,7 +48,7 @@ function start(username: string, field: string) {
   const done = new Promise<number | null>((resolve) => child.once("close", resolve))
   return {
     ready: () => vi.waitFor(() => expect(out, wrong).toContain("ready"), 60_000),
-    go: () => child.stdin.write("go\n"),
+    go: () => child.stdin.end("go\n"),
     async end() {
       expect(await done, wrong).toBe(0)
       return JSON.parse(out.trim().split("\n").at(-1)!) as {
