@@ -143,6 +143,7 @@ export const identities: readonly Attack[] = [
   {
     name: "a colleague's keys have truly changed, and a record is to be given to them",
     code: "NOT_ALLOWED_CHANGED_KEY",
+    says: /The keys of gus have changed since you verified them/,
     step: withGus,
     plant: (scene) => changeKeys(scene, "gus"),
   },

@@ -1,0 +1,4 @@
+import { accounts } from "./accounts.ts"
+import { describeAttacks } from "./attack.ts"
+
+describeAttacks("accounts", accounts)
