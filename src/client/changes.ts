@@ -159,7 +159,9 @@ class Pull {
     }
     const heads = Array.from(this.#then).filter(([record, then]) => this.#wasMine(record, then))
     const accepted = new Map(Array.from(this.#accepted, ([record, times]) => [record, times.at(-1)!.from]))
-    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), accepted, granted: this.#granted }
+    // Nothing that a refused record brought is stored under one's own key.
+    const granted = this.#granted.filter(({ record }) => !this.#refused.has(record))
+    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), accepted, granted }
   }
 
   async #record(record: RecordId, changes: readonly Change[], seen: TreeHead[]): Promise<void> {

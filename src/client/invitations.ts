@@ -7,7 +7,9 @@ import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
 import { readInvitations } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
+import type { RecordKey } from "../vault/keys.ts"
 import { leaveRecord } from "./members.ts"
+import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import { doMany, endsAll, type Many } from "./sharing.ts"
 import type { Invitation, ManyReport } from "./views.ts"
@@ -43,8 +45,9 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     refused.push({ id, code: error.code, message: error.message })
   }
   tick()
+  await roster.sync()
   for (let at = 0; at < ids.length && !many.signal.aborted; at += acceptAtOnce) {
-    const taken: { walk: Walk; id: RecordId }[] = []
+    const taken: { id: RecordId; row: RosterRow; keys: readonly RecordKey[] }[] = []
     for (const id of ids.slice(at, at + acceptAtOnce)) {
       if (many.signal.aborted) break
       if (roster.rows.has(id)) {
@@ -53,17 +56,15 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
         continue
       }
       try {
-        taken.push({ id, walk: await demandGood(work, id) })
+        const walk = await demandGood(work, id)
+        taken.push({ id, row: await rowOfWalk(session, walk), keys: walk.keys })
       } catch (error) {
         refuse(id, error)
       }
       many.progress({ done: done + refused.length + taken.length, total: ids.length })
     }
     if (taken.length === 0) continue
-    const rows = await Promise.all(
-      taken.map(async ({ walk }) => ({ row: await rowOfWalk(session, walk), keys: walk.keys })),
-    )
-    const stored = await roster.accept(rows)
+    const stored = await roster.accept(taken)
     await roster.sync()
     for (const { id } of taken)
       if (stored.has(id)) done++

@@ -1,11 +1,16 @@
 import { join } from "node:path"
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { connect } from "../../src/cli/http.ts"
+import { fileStorage } from "../../src/cli/storage.ts"
 import { HomeList } from "../../src/client/home.ts"
+import type { Surroundings } from "../../src/client/session.ts"
+import { Transport } from "../../src/client/transport.ts"
 import type { Workspace } from "../../src/client/workspace.ts"
+import type { RecordId } from "../../src/encoding/ids.ts"
 import { AppError, type ErrorCode, errors } from "../../src/errors.ts"
 import type { Between } from "../practice.ts"
-import { type Cast, resume, type Username } from "./cast.ts"
+import { type Cast, type RecordName, resume, type Username } from "./cast.ts"
 import { openDoors, openStage, type Stage } from "./stage.ts"
 import type { Step } from "./steps.ts"
 import type { World } from "./world.ts"
@@ -19,6 +24,10 @@ export interface Scene {
   accomplice(username: Username, there?: World): Promise<Workspace>
   /** The same practice from the same beginning: a fork. */
   fork(): Promise<World>
+  /** What somebody needs who has never been here. */
+  newcomer(): Surroundings
+  /** From here on the step is about this record. */
+  rename(name: RecordName, id: RecordId): void
 }
 
 /** What is done beside, or in the place of, what an honest server does. */
@@ -40,7 +49,7 @@ export interface Attack extends Deed {
   readonly honest?: Deed
 }
 
-const standing = "nothing is wrong"
+const nothing: Deed = {}
 /** Three programs share two cores with whatever else runs. */
 const longestMs = 180_000
 /** For who looks into one case: HOSTILE_WAYS=client,command leaves the browser out. */
@@ -51,24 +60,24 @@ const onlyWays = process.env.HOSTILE_WAYS?.split(",")
 export function describeAttacks(title: string, attacks: readonly Attack[], browsers?: readonly Username[]): void {
   describe(title, () => {
     let stage: Stage
-    const controls = new Map<string, Promise<void>>()
+    /** What went on without a refusal, by the deed that was done, and the step. */
+    const controls = new Map<Deed, Map<string, Promise<void>>>()
     beforeAll(async () => {
       stage = await openStage(browsers)
     })
     afterAll(() => stage?.close())
 
-    const control = (attack: Attack): Promise<void> => {
-      const { step, honest = {} } = attack
-      const key = `${step.name}: ${attack.honest === undefined ? standing : attack.name}`
-      const known = controls.get(key) ?? play(stage, step, honest, expectSuccess)
-      controls.set(key, known)
+    const control = ({ step, honest = nothing }: Attack): Promise<void> => {
+      const ofDeed = controls.get(honest) ?? new Map<string, Promise<void>>()
+      const known = ofDeed.get(step.name) ?? play(stage, step, honest, false, expectSuccess)
+      controls.set(honest, ofDeed.set(step.name, known))
       return known
     }
 
     for (const attack of attacks)
       it(attack.name, { timeout: longestMs }, async () => {
         await control(attack)
-        await play(stage, attack.step, attack, (tried) => expectRefusal(attack, tried))
+        await play(stage, attack.step, attack, true, (tried) => expectRefusal(attack, tried))
       })
   })
 }
@@ -79,58 +88,80 @@ type Tried =
   | { readonly by: "command"; readonly code: number | null; readonly stdout: string; readonly stderr: string }
   | { readonly by: "page"; readonly page: Page; readonly went: Promise<void> }
 
-/** Does a step in all three ways while a deed is done, in a world, or worlds, that end with it. */
-async function play(
-  stage: Stage,
-  step: Step,
-  deed: Deed,
-  judge: (tried: Tried) => Promise<void> | void,
-): Promise<void> {
-  const all = [byClient, byCommand, byPage] as const
-  const ways = all.filter(({ door }) => onlyWays === undefined || onlyWays.includes(door))
-  const shares = step.changes ? ways.map((way) => [way]) : [ways]
-  const refusalIsAwaited = judge !== expectSuccess
-  for (const share of shares)
-    await stage.inWorld(async (world) => {
-      const closing: (() => Promise<void> | void)[] = []
-      const scene: Scene = {
-        cast: stage.cast,
-        world,
-        async accomplice(username, there = world) {
-          const home = join(there.folder, "accomplices", username)
-          const { open, close } = await resume(there.url, stage.cast.signedIn[username], home)
-          closing.push(close)
-          return open()
-        },
-        async fork() {
-          const { world: other, remove } = await stage.fork()
-          closing.push(remove)
-          return other
-        },
-      }
-      await deed.plant?.(scene)
-      openDoors(stage, world, () => deed.between?.(scene) ?? null)
-      const done = await Promise.allSettled(share.map((way) => way(stage, step, refusalIsAwaited, judge)))
-      for (const close of closing) await close()
-      for (const { door } of share) {
-        const { faults, struck } = stage.doors[door]
-        expect(faults, "the attack itself").toEqual([])
-        if (deed.between !== undefined) expect(struck, `what the ${door} was told`).toBeGreaterThan(0)
-      }
-      for (const one of done) if (one.status === "rejected") throw one.reason
-    })
-}
-
 type Judge = (tried: Tried) => Promise<void> | void
 
-function byClient(stage: Stage, step: Step, _: boolean, judge: Judge): Promise<void> {
+/** A step on its way. */
+interface Run {
+  readonly stage: Stage
+  readonly step: Step
+  readonly cast: Cast
+  readonly refusalIsAwaited: boolean
+  readonly judge: Judge
+}
+
+/** Does a step in all three ways while a deed is done, in a world, or worlds, that end with it. */
+async function play(stage: Stage, step: Step, deed: Deed, refusalIsAwaited: boolean, judge: Judge): Promise<void> {
+  const all = [byClient, byCommand, byPage] as const
+  const ways = all.filter(({ door }) => onlyWays === undefined || onlyWays.includes(door))
+  for (const share of step.changes ? ways.map((way) => [way]) : [ways])
+    await stage.inWorld((world) =>
+      inScene(stage, world, async (scene) => {
+        await deed.plant?.(scene)
+        openDoors(stage, world, () => deed.between?.(scene) ?? null)
+        const run = { stage, step, cast: scene.cast, refusalIsAwaited, judge }
+        const done = await Promise.allSettled(share.map((way) => way(run)))
+        for (const { door } of share) {
+          const { faults, struck } = stage.doors[door]
+          expect(faults, "the attack itself").toEqual([])
+          if (deed.between !== undefined) expect(struck, `what the ${door} was told`).toBeGreaterThan(0)
+        }
+        for (const one of done) if (one.status === "rejected") throw one.reason
+      }),
+    )
+}
+
+/** Lets go of all that a scene has called in. */
+async function inScene(stage: Stage, world: World, work: (scene: Scene) => Promise<void>): Promise<void> {
+  const closing: (() => Promise<void> | void)[] = []
+  const records = { ...stage.cast.records }
+  try {
+    await work({
+      cast: { ...stage.cast, records },
+      world,
+      async accomplice(username, there = world) {
+        const home = join(there.folder, "accomplices", username)
+        const { open, close } = await resume(there.url, stage.cast.signedIn[username], home)
+        closing.push(close)
+        return open()
+      },
+      async fork() {
+        const { world: other, remove } = await stage.fork()
+        closing.push(remove)
+        return other
+      },
+      newcomer() {
+        const { send, close } = connect(world.url, undefined)
+        closing.push(close)
+        const storage = fileStorage(join(world.folder, "newcomer"))
+        return { transport: new Transport(send), storage, carrier: "bearer", now: Date.now }
+      },
+      rename(name, id) {
+        records[name] = id
+      },
+    })
+  } finally {
+    for (const close of closing) await close()
+  }
+}
+
+function byClient({ stage, step, cast, judge }: Run): Promise<void> {
   return stage.client(step.who, step.device, async ({ around, open }) => {
     let work: Workspace | null = null
     const opening = async () => {
       work = await open()
       return work
     }
-    const error = await step.client({ around, open: opening }, stage.cast).then(
+    const error = await step.client({ around, open: opening }, cast).then(
       () => null,
       (cause: unknown) => cause,
     )
@@ -139,17 +170,17 @@ function byClient(stage: Stage, step: Step, _: boolean, judge: Judge): Promise<v
 }
 byClient.door = "client" as const
 
-function byCommand(stage: Stage, step: Step, _: boolean, judge: Judge): Promise<void> {
+function byCommand({ stage, step, cast, judge }: Run): Promise<void> {
   return stage.desk(step.who, step.device, async (desk) => {
-    const { args, input } = step.command(stage.cast)
+    const { args, input } = step.command(cast)
     await judge({ by: "command", ...(await desk.run(args, { input })) })
   })
 }
 byCommand.door = "command" as const
 
-function byPage(stage: Stage, step: Step, refusalIsAwaited: boolean, judge: Judge): Promise<void> {
+function byPage({ stage, step, cast, refusalIsAwaited, judge }: Run): Promise<void> {
   return stage.page(step.who, step.device, async (page, url) => {
-    const went = step.page(page, url, stage.cast, refusalIsAwaited)
+    const went = step.page(page, url, cast, refusalIsAwaited)
     went.catch(() => {})
     await judge({ by: "page", page, went })
   })

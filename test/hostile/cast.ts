@@ -163,7 +163,8 @@ async function diagnose(work: Workspace, name: RecordName, id: RecordId, diagnos
   if (!saved.saved) throw new Error("not saved")
 }
 
-async function meet(a: Workspace, b: Workspace): Promise<void> {
+/** `a` compares the number with `b` and verifies them. */
+export async function meet(a: Workspace, b: Workspace): Promise<void> {
   const { safetyNumber } = b.session.people.view(await b.session.people.find(a.session.username))
   await a.session.people.verify(b.session.username, safetyNumber, "digits")
 }

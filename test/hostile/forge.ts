@@ -169,8 +169,8 @@ export async function plantEpoch(
   await plantEntry(scene, name, { ...say, keyCommit }, { signer, key, grants, selfGrant })
 }
 
-/** A grant to somebody, well made, for the record's next entry. */
-async function grantOf(
+/** A grant to somebody, well made, for the record's next entry. @param place what is other about it */
+export async function grantOf(
   { world, cast }: Scene,
   owner: Workspace,
   name: RecordName,
