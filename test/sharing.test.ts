@@ -150,6 +150,73 @@ describe("sharing a record", () => {
     }
   })
 
+  it("is understood by a device that was away while it was accepted elsewhere, taken away and given again", async () => {
+    const [kay, lou] = (await physicians("kay", "lou")) as [Workspace, Workspace]
+    await meet(kay, lou)
+    await createPatient(lou, { ...brady, lastName: "Own" })
+    await lou.roster.fold(true)
+    const { id } = await createPatient(kay, brady)
+    await edit(kay, id, "Asthma")
+    await give(kay, lou, id, "reader")
+    await lou.session.pins.save()
+    const away = await practice.open("lou", "lou's second")
+    expect(home(away).matching).toBe(2)
+    await away.session.pins.save()
+    await unshare(kay, id, lou.session.physician)
+    for (const device of ["lou", "lou's second", "lou's third"]) {
+      const later = await practice.open("lou", device)
+      expect([home(later).matching, later.roster.refused.size], device).toEqual([1, 0])
+      await later.roster.looked()
+      await later.session.pins.save()
+    }
+    // Invited again and not accepted yet, it stays away; nothing was folded in between.
+    await share(kay, [id], "lou", "writer", null, many)
+    for (const device of ["lou", "lou's second", "lou's fourth"]) {
+      const later = await practice.open("lou", device)
+      expect([home(later).matching, later.roster.refused.size], device).toEqual([1, 0])
+      await later.roster.looked()
+    }
+    const again = await practice.open("lou", "lou's second")
+    expect(await acceptInvitations(again, [id], many)).toMatchObject({ done: 1, refused: [] })
+    for (const device of ["lou", "lou's second", "lou's fifth"]) {
+      const later = await practice.open("lou", device)
+      expect([home(later).matching, later.roster.refused.size], device).toEqual([2, 0])
+      await later.roster.looked()
+      if (device === "lou's second") await later.roster.fold(true)
+    }
+    // A roster that was lost is rebuilt from the feed, all of it.
+    const stripped = await practice.open("lou", "lou's sixth", async (request, send) =>
+      request.path.startsWith("/api/segments") ? { status: 200, body: new Uint8Array(0) } : send(request),
+    )
+    expect([home(stripped).matching, stripped.roster.refused.size]).toEqual([2, 0])
+  })
+
+  it("ends by itself on the day that was set, on every device, and can be given more time", async () => {
+    const [mia, ned] = (await physicians("mia", "ned")) as [Workspace, Workspace]
+    await meet(mia, ned)
+    const { id } = await createPatient(mia, brady)
+    const soon = Date.now() + 4_000
+    await share(mia, [id], "ned", "reader", soon, many)
+    await acceptInvitations(ned, [id], many)
+    expect(home(ned).matching).toBe(1)
+    await ned.session.pins.save()
+    await new Promise((resolve) => setTimeout(resolve, soon - Date.now() + 200))
+    await edit(mia, id, "Gout")
+    expect((await mia.records.open(id)).head).toMatchObject({ epoch: 1 })
+    await expect(ned.records.open(id)).rejects.toEqual(refused("NOT_ALLOWED"))
+    for (const device of ["ned", "ned's second"]) {
+      const later = await practice.open("ned", device)
+      expect([home(later).matching, later.roster.refused.size], device).toEqual([0, 0])
+      await later.roster.looked()
+    }
+    await give(mia, ned, id, "reader")
+    for (const device of ["ned", "ned's third"]) {
+      const later = await practice.open("ned", device)
+      expect([home(later).matching, later.roster.refused.size], device).toEqual([1, 0])
+      expect(await diagnosis(later, id)).toBe("Gout")
+    }
+  })
+
   it("is declined by leaving, and nothing of the patient was shown", async () => {
     const [fay, gus] = (await physicians("fay", "gus")) as [Workspace, Workspace]
     await meet(fay, gus)

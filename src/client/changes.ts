@@ -12,7 +12,7 @@ import { readChanges } from "../protocol/records.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { demandTaken, knownEntry, rowOfWalk, startWalk, takeStep, type Walk, walkRecord } from "./walk.ts"
+import { demandTaken, knownEntry, rowOfWalk, startWalk, takeStep, type Walk, walkOn, walkRecord } from "./walk.ts"
 
 type Reply = z.output<typeof readChanges.reply>
 type Change = Reply["entries"][number]
@@ -189,10 +189,25 @@ class Pull {
    * a walk from its first entry to its head. `null` where a row is already what was accepted. */
   async #begin(record: RecordId, changes: readonly Change[]): Promise<Walk | null> {
     const row = this.#known(record)
-    if (row !== undefined) return changes.length === 0 ? null : startWalk(this.#session, record, row)
-    const first = changes[0]
-    const whole = first !== undefined && parseEntry(first.statement).seq === 0
-    return whole ? startWalk(this.#session, record, undefined) : walkRecord(this.#session, record)
+    const [first] = changes
+    try {
+      if (first === undefined) return row === undefined ? await this.#walkAccepted(record) : null
+      // What came to pass before this stretch, of a record that was accepted elsewhere or given back, is caught up on.
+      const walk = await startWalk(this.#session, record, row)
+      await walkOn(this.#session, walk, parseEntry(first.statement).seq)
+      return walk
+    } catch (error) {
+      if (error instanceof AppError && error.code === "NOT_ALLOWED" && row === undefined) return null
+      throw error
+    }
+  }
+
+  /** A record that was accepted, of which nothing is known here. What came of it since may be that it was left again. */
+  async #walkAccepted(record: RecordId): Promise<Walk> {
+    const walk = await walkRecord(this.#session, record)
+    const stale = this.#accepted.get(record)?.every(({ leaf }) => leaf < (walk.memberSince ?? 0))
+    if (stale && !walk.taken.has(walk.memberEpoch)) walk.memberSince = null
+    return walk
   }
 
   #remember(walk: Walk): void {

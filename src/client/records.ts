@@ -65,6 +65,8 @@ export class Records {
     try {
       return await this.#open(id)
     } catch (error) {
+      // Taken away since it was last looked at: what was known of it goes.
+      if (error instanceof AppError && error.code === "NOT_ALLOWED") await this.#roster.sync()
       const { refused } = this.#roster
       const ofThisRecord = error instanceof AppError && error.is("TAMPERED") && this.#session.log.refusal === null
       throw ofThisRecord && !refused.has(id) ? this.#refuse(id, error, -1, new Uint8Array(0)) : error

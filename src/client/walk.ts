@@ -143,14 +143,21 @@ export function memberOf(session: Session, head: Pick<ChainHead, "members">): Me
   return mine
 }
 
-/** Walks a whole record from its first entry, without bodies, and proves its head to be in the log.
- * @returns the walk, and what the physician was granted on the way: nothing of it is taken into the roster here.
- * @throws NOT_ALLOWED, TAMPERED_* */
+/** Walks a whole record from its first entry, without bodies, and proves its head to be in the log. Nothing of it is taken into the
+ * roster here. @throws NOT_ALLOWED, TAMPERED_* */
 export async function walkRecord(session: Session, record: RecordId): Promise<Walk> {
   const walk = await startWalk(session, record, undefined)
+  await walkOn(session, walk, Number.MAX_SAFE_INTEGER)
+  return walk
+}
+
+/** Takes a walk on, without bodies, through all entries with a seq below `to`. */
+export async function walkOn(session: Session, walk: Walk, to: number): Promise<void> {
+  const { record } = walk
   const seen: TreeHead[] = []
   for (let more = true; more; ) {
     const from: number = walk.head === null ? 0 : walk.head.seq + 1
+    if (from >= to) break
     const { answer, tree } = await session.log.exchange(
       (pinned) =>
         session.around.transport.call("GET", entriesPath(record), {
@@ -164,11 +171,12 @@ export async function walkRecord(session: Session, record: RecordId): Promise<Wa
     if (last === undefined) throw new AppError("TAMPERED_CHAIN")
     for (const stored of answer.entries) {
       if (stored.leaf.index >= tree.size) throw new AppError("TAMPERED_LOG")
-      const { epoch } = parseEntry(stored.statement)
+      const { epoch, seq } = parseEntry(stored.statement)
+      if (seq >= to) break
       seen.push((await takeStep(session, walk, stored, grantOf(answer.selfGrants, epoch))).seen)
     }
     more = answer.more
-    if (!more) {
+    if (!more && last.leaf.index === walk.head?.leaf) {
       const { hash, seq } = walk.head!
       const { author } = parseEntry(last.statement)
       const leaf = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
@@ -176,7 +184,6 @@ export async function walkRecord(session: Session, record: RecordId): Promise<Wa
     }
   }
   await session.proveSeen(seen)
-  return walk
 }
 
 /** Demands that the physician took the record, and was not only named in it: a record that appears without an invitation accepted is

@@ -25,7 +25,10 @@ export const appendEntry = {
     body: bodyToken.optional(),
     summary: summaryToken.optional(),
     selfGrant: selfGrantToken.optional(),
-    grants: z.array(z.strictObject({ recipient: id<"physician">(), grant: grantToken })).max(256).optional(),
+    grants: z
+      .array(z.strictObject({ recipient: id<"physician">(), grant: grantToken }))
+      .max(256)
+      .optional(),
     since,
   }),
   reply: receipt,
@@ -42,7 +45,8 @@ const storedEntry = z.object({
 })
 
 /** A stretch of a record's chain, from `from` on, cut at about 8 MiB; `more` says that the head is not reached. Who is invited may
- * read it too. `bodies=0` leaves the bodies out: what is needed to verify the chain, and to open the newest summary. */
+ * read it too. `bodies=0` leaves the bodies out: what is needed to verify the chain, and to open the newest summary. So much, up to
+ * the end of their membership, a former member may read again: it is how they verify that it has ended. */
 export const readEntries = {
   params: z.object({ record: id<"record">() }),
   query: z.object({ from: countText, since: countText, bodies: z.enum(["0", "1"]).default("1") }),
@@ -96,7 +100,10 @@ export const putSelfGrants = {
       .array(
         z.strictObject({
           record: id<"record">(),
-          selfGrants: z.array(z.strictObject({ epoch: count, token: selfGrantToken })).min(1).max(4096),
+          selfGrants: z
+            .array(z.strictObject({ epoch: count, token: selfGrantToken }))
+            .min(1)
+            .max(4096),
         }),
       )
       .min(1)
@@ -111,9 +118,7 @@ export const putSelfGrants = {
 export const readInvitations = {
   query: z.object({ since: countText, limit: countText }),
   reply: z.object({
-    invitations: z.array(
-      z.object({ record: id<"record">(), statement, signature, leaf: leafInfo, grant: grantToken }),
-    ),
+    invitations: z.array(z.object({ record: id<"record">(), statement, signature, leaf: leafInfo, grant: grantToken })),
     next: count,
     more: z.boolean(),
   }),

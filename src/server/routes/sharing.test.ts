@@ -206,6 +206,10 @@ describe("whoever was removed", () => {
   test("sees that, and nothing after it", async () => {
     expect((await changes(bob)).entries).toHaveLength(4)
     expect(await entries(bob)).toBe("NOT_ALLOWED")
+    // How they verify that it has ended: the chain up to there, and no body.
+    const chain = (await entries(bob, "&bodies=0")).entries
+    expect(chain).toHaveLength(4)
+    expect(chain.every((entry: { body?: Uint8Array }) => entry.body === undefined)).toBe(true)
     expect(await codeOf(bob, await draftEntry(bob, record, head, seen()))).toBe("NOT_ALLOWED")
     const act = await server.client.send("POST", actsPath(record), { act: "read" }, headersOf(bob))
     expect(act.json().code).toBe("NOT_ALLOWED")
@@ -217,14 +221,15 @@ describe("whoever was removed", () => {
     await change(ada, withMember(memberOf(bob, "reader")))
     await write(ada)
     expect([await invited(bob), (await changes(bob)).entries.length]).toEqual([true, 4])
-    expect((await changes(bob)).accepted).toEqual([])
+    // Each time that they accepted is told, for whoever rebuilds what was theirs when.
+    expect((await changes(bob)).accepted).toHaveLength(1)
     await change(bob, without(bob), { leave: true })
     expect([await invited(bob), (await changes(bob)).entries.length]).toEqual([false, 4])
     await change(ada, withMember(memberOf(bob, "reader")), { raise: true })
     const leaf = seen().size
     expect(await accept(bob, [1, 2])).toEqual([record])
     const feed = await changes(bob)
-    expect([feed.accepted, feed.entries.length]).toEqual([[{ record, leaf }], 9])
+    expect([feed.accepted.length, feed.accepted[1], feed.entries.length]).toEqual([2, { record, leaf }, 9])
   })
 })
 
@@ -372,15 +377,19 @@ test("until its date a membership counts, and not a moment longer", async () => 
   await change(ada, withMember(memberOf(cyd, "reader", until)))
   await write(bob)
   expect([(await changes(bob)).entries.length, await invited(cyd)]).toEqual([4, true])
-  server.clock.time = until
+  server.clock.time = until + 1
+  await write(ada)
+  // What they were shown before stays in the feed and in the chain; nothing that came after does.
   const late = await changes(bob)
-  expect([late.entries, late.accepted]).toEqual([[], []])
+  expect([late.entries.length, late.accepted.length]).toEqual([4, 1])
+  expect((await entries(bob, "&bodies=0")).entries).toHaveLength(4)
+  expect(await entries(cyd, "&bodies=0")).toBe("NOT_ALLOWED")
   expect([await invited(cyd), await accept(cyd, [0]), await entries(bob)]).toEqual([false, [], "NOT_ALLOWED"])
   expect(await codeOf(bob, await draftEntry(bob, record, head, seen()))).toBe("NOT_ALLOWED")
   const act = await server.client.send("POST", actsPath(record), { act: "read" }, headersOf(bob))
   expect(act.json().code).toBe("NOT_ALLOWED")
   await change(ada, withMember(memberOf(bob, "writer")))
-  expect((await changes(bob)).entries).toHaveLength(5)
+  expect((await changes(bob)).entries).toHaveLength(6)
   await write(bob)
 })
 

@@ -1,6 +1,6 @@
 import { sql } from "kysely"
 import { concat } from "../../encoding/bytes.ts"
-import type { PhysicianId } from "../../encoding/ids.ts"
+import type { PhysicianId, RecordId } from "../../encoding/ids.ts"
 import { subtrees } from "../../proof/merkle.ts"
 import { leavesAtMost } from "../../protocol/records.ts"
 import type { Db } from "./connection.ts"
@@ -70,7 +70,7 @@ async function cut(db: Db, scope: Scope, stretch: Stretch, limit: number): Promi
 }
 
 /** The cross join keeps SQLite on the index of leaves: it reads them in order and stops at the limit. Who was removed sees their
- * removal and what was before it. */
+ * removal and what was before it; who had a day until which they belonged, what was before its end. */
 function mine(db: Db, { physician, size, time }: Scope, { from, to }: Stretch) {
   return db
     .selectFrom("entry")
@@ -78,7 +78,13 @@ function mine(db: Db, { physician, size, time }: Scope, { from, to }: Stretch) {
     .whereRef("member.record", "=", "entry.record")
     .where("member.physician", "=", physician)
     .where((e) => e.or([e("member.accepted", "<", size), e("member.removed", ">=", e.ref("entry.leaf"))]))
-    .where((e) => e.or([e("member.until", "is", null), e("member.until", ">", time)]))
+    .where((e) =>
+      e.or([
+        e("member.until", "is", null),
+        e("member.until", ">", time),
+        sql<boolean>`(select time from leaf where idx = entry.leaf) <= member.until`,
+      ]),
+    )
     .where("entry.leaf", ">=", from)
     .where("entry.leaf", "<", to)
     .orderBy("entry.leaf")
@@ -126,23 +132,20 @@ async function entriesIn(db: Db, scope: Scope, stretch: Stretch): Promise<Change
   })
 }
 
-/** Who opened a record was never invited to it. */
-async function acceptedIn(
-  db: Db,
-  { physician, time }: Scope,
-  { from, to }: Stretch,
-): Promise<ChangesReply["accepted"]> {
+/** Every time that the physician accepted a record, whatever became of it: what they have accepted at which moment follows from it.
+ * The type stands there as text, so that the index of such leaves is used. */
+async function acceptedIn(db: Db, { physician }: Scope, { from, to }: Stretch): Promise<ChangesReply["accepted"]> {
   if (from === to) return []
-  return db
-    .selectFrom("member")
-    .select((e) => ["record", e.ref("accepted").$notNull().as("leaf")])
-    .where("physician", "=", physician)
-    .where("accepted", ">=", from)
-    .where("accepted", "<", to)
-    .where("invited", ">", 0)
-    .where((e) => e.or([e("until", "is", null), e("until", ">", time)]))
-    .orderBy("accepted")
+  const rows = await db
+    .selectFrom("leaf")
+    .select(["subject", "idx"])
+    .where("actor", "=", physician)
+    .where("type", "=", sql.lit("accept" as const))
+    .where("idx", ">=", from)
+    .where("idx", "<", to)
+    .orderBy("idx")
     .execute()
+  return rows.map(({ subject, idx }) => ({ record: subject as RecordId, leaf: idx }))
 }
 
 async function leafDataIn(db: Db, { from, to }: Stretch): Promise<Uint8Array> {

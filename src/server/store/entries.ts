@@ -9,9 +9,9 @@ import type { Batch } from "./group-commit.ts"
 import { leafAt, noStatement } from "./log-rows.ts"
 import { membershipWriter } from "./memberships.ts"
 import { prepare } from "./prepared.ts"
-import { readStretch } from "./reading.ts"
+import { type Reach, readStretch } from "./reading.ts"
 import type { EntryRow, RecordRow } from "./schema.ts"
-import type { EntryStore, VerifiedEntry } from "./store.ts"
+import type { EntryStore, ReadStretch, VerifiedEntry } from "./store.ts"
 
 export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntryStore, "readChanges"> {
   const heads = new ChainHeads(reader)
@@ -38,7 +38,7 @@ export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntrySt
     async readEntries(physician, stretch) {
       const state = tree.state
       const read = await reader.transaction().execute(async (db) => ({
-        ...(await readStretch(db, physician, stretch, state.size)),
+        ...(await readStretch(db, physician, stretch, await reachOf(db, physician, stretch, state.size))),
         selfGrants: await selfGrantsOf(db, physician, stretch.record),
       }))
       const head = read.entries.at(-1)
@@ -59,6 +59,27 @@ export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntrySt
         })
       }),
   }
+}
+
+/** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end.
+ * @throws NOT_ALLOWED for who never belonged, and for the contents of a record that one belongs to no more */
+async function reachOf(
+  db: Db,
+  physician: PhysicianId,
+  { record, bodies, now }: ReadStretch,
+  size: number,
+): Promise<Reach> {
+  const mine = await db
+    .selectFrom("member")
+    .select(["role", "until", "accepted", "removed"])
+    .where("record", "=", record)
+    .where("physician", "=", physician)
+    .executeTakeFirst()
+  if (mine === undefined) throw new AppError("NOT_ALLOWED")
+  const { role, until, accepted, removed } = mine
+  if (role !== null && (until === null || until > now)) return { size, time: null }
+  if (bodies || (accepted === null && removed === null)) throw new AppError("NOT_ALLOWED")
+  return removed === null ? { size, time: until } : { size: Math.min(size, removed + 1), time: null }
 }
 
 type NewHead = RecordRow & { before: Uint8Array }

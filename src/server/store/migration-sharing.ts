@@ -36,6 +36,13 @@ export function sharing({ bytes, whole, keyed }: ColumnTypes): Migration {
     await db.schema.createIndex("member_accepted").on("member").columns(["physician", "accepted"]).execute()
 
     await db.schema
+      .createIndex("leaf_accept")
+      .on("leaf")
+      .columns(["actor", "idx"])
+      .where(sql.ref("type"), "=", sql.lit("accept"))
+      .execute()
+
+    await db.schema
       .alterTable("session")
       .addColumn("carrier", "text", (c) => c.notNull().defaultTo("bearer"))
       .execute()

@@ -7,13 +7,21 @@ import type { EntriesReply, ReadStretch } from "./store.ts"
 const replyBytes = 8 * 1024 * 1024
 const entriesAtMost = 2000
 
+/** How far somebody may read. */
+export interface Reach {
+  /** Leaves below this. */
+  readonly size: number
+  /** Nothing after this moment, milliseconds since 1970; null for no end. */
+  readonly time: number | null
+}
+
 /** A chain from `from` on, under the first `size` leaves, cut at about 8 MiB, with what it granted the physician. Bodies that are not
  * wanted are not read. */
 export async function readStretch(
   db: Db,
   physician: PhysicianId,
   { record, from, bodies }: ReadStretch,
-  size: number,
+  reach: Reach,
 ): Promise<Pick<EntriesReply, "entries" | "more">> {
   const tokens = bodies
     ? sql`coalesce(length(summary), 0) + coalesce(length(body), 0)`
@@ -23,7 +31,10 @@ export async function readStretch(
     .select(["seq", sql<number>`length(statement) + ${tokens}`.as("bytes")])
     .where("record", "=", record)
     .where("seq", ">=", from)
-    .where("leaf", "<", size)
+    .where("leaf", "<", reach.size)
+    .$if(reach.time !== null, (q) =>
+      q.where(sql<boolean>`(select time from leaf where idx = entry.leaf) <= ${reach.time}`),
+    )
     .orderBy("seq")
     .limit(entriesAtMost + 1)
     .execute()

@@ -50,7 +50,7 @@ describe.each(databases)("store on $name", ({ open }) => {
     expect(results.map((result) => result.status).sort()).toEqual(["fulfilled", "rejected"])
     await expect(at.store.append({ ...late, before })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
     await expect(at.store.append({ ...late, before: null })).rejects.toMatchObject({ code: "CONFLICT_HEAD" })
-    const stretch = { record, from: 0, bodies: true, since: 0 }
+    const stretch = { record, from: 0, bodies: true, since: 0, now: 0 }
     expect((await at.store.readEntries(ada.physician, stretch)).entries).toHaveLength(2)
   })
 
@@ -215,7 +215,7 @@ describe.each(databases)("store on $name", ({ open }) => {
     let chain = await append(at, ada, record, null, undefined, 3_000_000)
     for (let i = 0; i < 4; i++) chain = await append(at, ada, record, chain, at.store.treeHead(), 3_000_000)
     const readEntries = (from: number, since = 0) =>
-      at.store.readEntries(ada.physician, { record, from, bodies: true, since })
+      at.store.readEntries(ada.physician, { record, from, bodies: true, since, now: 0 })
     const first = await readEntries(0)
     expect([first.entries.length, first.more, first.inclusion]).toEqual([2, true, []])
     expect(first.selfGrants).toHaveLength(1)

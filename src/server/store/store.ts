@@ -159,6 +159,8 @@ export interface ReadStretch {
   readonly bodies: boolean
   /** The tree that the client has pinned. */
   readonly since: number
+  /** Milliseconds since 1970. */
+  readonly now: number
 }
 
 export interface EntryStore {
