@@ -1,0 +1,4 @@
+import { describeAttacks } from "./attack.ts"
+import { log } from "./log.ts"
+
+describeAttacks("the log", log)
