@@ -7,7 +7,7 @@ import { parseUtf8 } from "../../src/encoding/bytes.ts"
 import { encodeFrame } from "../../src/encoding/frame.ts"
 import type { PhysicianId, RecordId } from "../../src/encoding/ids.ts"
 import { type ChainHead, checkToken, extendChain } from "../../src/proof/chain.ts"
-import { type EntryStatement, encodeEntry } from "../../src/proof/entry.ts"
+import { type EntryStatement, encodeEntry, type Member } from "../../src/proof/entry.ts"
 import { fingerprintOf } from "../../src/proof/identity.ts"
 import { statementHash } from "../../src/proof/statement.ts"
 import { encrypt } from "../../src/vault/fernet.ts"
@@ -92,12 +92,47 @@ async function makeBoth() {
   return { first, second, fingerprint }
 }
 
+/** The third entry shares the record, the fourth takes it back under a new key. */
+async function makeMembers(prev: Uint8Array, fingerprint: Uint8Array, chart: Chart) {
+  const recipient = example("recipient") as PhysicianId
+  const ada: Member = { physician: author, fingerprint, role: "owner" }
+  const bea: Member = { physician: recipient, fingerprint: bytes("recipient print"), role: "writer" }
+  const next = async (prefix: string, before: Uint8Array, more: Pick<EntryStatement, "seq" | "epoch" | "members">) => {
+    const seen = { size: Number(example(`${prefix}seen size`)), root: bytes(`${prefix}seen root`) }
+    const time = Date.parse(example(`${prefix}time`))
+    const base = { v: 1, suite: "F1", record, prev: before, kind: "members", author, time, seen } as const
+    const statement = encodeEntry({ ...base, ...more })
+    const onPage = {
+      [`${prefix}statement`]: hex(statement),
+      [`${prefix}statement hash`]: hex(statementHash(statement)),
+      [`${prefix}signature`]: hex(await signer.sign("entry", statement)),
+    }
+    return { hash: statementHash(statement), onPage }
+  }
+  const grants = [{ recipient, hash: bytes("3 grant hash") }]
+  const third = await next("3 ", prev, { seq: 2, epoch: 0, members: [ada, bea], ...{ grants } })
+  const fresh = asSecretKey<"record">(bytes("4 record key"))
+  const iv = { now: Date.parse(example("4 time")), iv: bytes("summary iv") }
+  const place = summaryPlace(record, 1, 3)
+  const token = await encrypt(await deriveKey(fresh, place), encodeFrame(encodeSummary(summaryOf(chart))), iv)
+  const keyCommit = await commitTo(fresh, record, 1)
+  const summary = { hash: sha256(token), size: token.length }
+  const fourth = await next("4 ", third.hash, { seq: 3, epoch: 1, members: [ada], ...{ keyCommit, summary } })
+  const sealed = {
+    "4 key commitment": hex(keyCommit),
+    "4 summary hash": hex(summary.hash),
+    "4 summary size": summary.size,
+  }
+  return { ...third.onPage, ...fourth.onPage, ...sealed }
+}
+
 describe("docs/formats/entry.md", () => {
-  it("is these two entries, byte for byte", async () => {
+  it("is these four entries, byte for byte", async () => {
     const { first, second, fingerprint } = await makeBoth()
+    const members = await makeMembers(statementHash(second.statement), fingerprint, second.chart)
     const commit = await commitTo(key, record, 0)
     const keys = { "sign key": hex(signer.publicKey), fingerprint: hex(fingerprint), "key commitment": hex(commit) }
-    expectOnPage(example, { ...keys, ...first.onPage, ...second.onPage })
+    expectOnPage(example, { ...keys, ...first.onPage, ...second.onPage, ...members })
   })
 
   it("verifies as a chain, from the page's bytes alone", async () => {
@@ -106,13 +141,17 @@ describe("docs/formats/entry.md", () => {
     for (const [prefix, leaf] of [
       ["", 4],
       ["2 ", 5],
+      ["3 ", 6],
+      ["4 ", 7],
     ] as const) {
       const signed = { statement: bytes(`${prefix}statement`), signature: bytes(`${prefix}signature`) }
       head = (await extendChain(head, record, signed, leaf, () => keys)).head
       expect(hex(head.hash)).toBe(example(`${prefix}statement hash`))
     }
-    expect(head).toMatchObject({ seq: 1, epoch: 0, leaf: 5, members: [{ physician: author, role: "owner" }] })
+    expect(head).toMatchObject({ seq: 3, epoch: 1, leaf: 7, members: [{ physician: author, role: "owner" }] })
+    expect(head!.members).toHaveLength(1)
     expect(hex(head!.commits.get(0)!)).toBe(example("key commitment"))
+    expect(hex(head!.commits.get(1)!)).toBe(example("4 key commitment"))
   })
 
   it("opens to what was written", async () => {

@@ -5,6 +5,7 @@ import { concat } from "../../src/encoding/bytes.ts"
 import { encodeFrame } from "../../src/encoding/frame.ts"
 import type { PhysicianId } from "../../src/encoding/ids.ts"
 import { encodeIdentity, fingerprintOf, verifyIdentity } from "../../src/proof/identity.ts"
+import { safetyNumber } from "../../src/proof/safety-number.ts"
 import { statementHash } from "../../src/proof/statement.ts"
 import { encodeToken, encrypt, parseToken } from "../../src/vault/fernet.ts"
 import { asSecretKey, deriveKey, deriveUnlockKey } from "../../src/vault/keys.ts"
@@ -115,5 +116,27 @@ describe("docs/formats/identity.md", () => {
     const keys = Buffer.concat([field(Buffer.from(bytes("sign key"))), field(Buffer.from(sealKey))])
     const print = Buffer.concat([Buffer.from("healthcrypt/v1/fingerprint\0"), id, keys])
     expect(createHash("sha256").update(print).digest("hex")).toBe(example("fingerprint"))
+  })
+})
+
+describe("docs/formats/identity.md, a safety number", () => {
+  it("is this one, whichever of the two computes it", () => {
+    const mine = { physician, fingerprint: bytes("fingerprint") }
+    const theirs = { physician: example("colleague") as PhysicianId, fingerprint: bytes("colleague's print") }
+    expect(safetyNumber(mine, theirs)).toBe(safetyNumber(theirs, mine))
+    expectOnPage(example, { "safety number": safetyNumber(mine, theirs) })
+  })
+
+  it("comes out of a second implementation, written from the page alone", () => {
+    const digits = (id: string, print: string) => {
+      const fingerprint = bytes(print)
+      let hash = Buffer.concat([Buffer.alloc(2), fingerprint, Buffer.from(example(id), "base64url")])
+      for (let i = 0; i < 5200; i++) hash = createHash("sha512").update(hash).update(fingerprint).digest()
+      const groups = [0, 5, 10, 15, 20, 25].map((at) => hash.readUIntBE(at, 5) % 100_000)
+      return groups.map((group) => String(group).padStart(5, "0")).join("")
+    }
+    const [mine, theirs] = [digits("physician", "fingerprint"), digits("colleague", "colleague's print")]
+    expectOnPage(example, { digits: mine, "colleague's digits": theirs })
+    expect(BigInt(mine) < BigInt(theirs) ? mine + theirs : theirs + mine).toBe(example("safety number"))
   })
 })

@@ -9,6 +9,7 @@ import { cosignatureMessage, signCosignature, verifyCosignature } from "../../sr
 import { leafData } from "../../src/proof/leaf.ts"
 import { Frontier, leafHash, verifyConsistency, verifyInclusion } from "../../src/proof/merkle.ts"
 import { encodeVkey, noteTypes, parseVkey } from "../../src/proof/note.ts"
+import { verifyStretch } from "../../src/proof/stretch.ts"
 import { logSigner } from "../../src/server/log.ts"
 import { workedExample } from "./worked-example.ts"
 
@@ -185,5 +186,40 @@ describe("docs/formats/log.md, a cosignature", () => {
     expect(`\u2014 ${example("witness name")} ${base64}`).toBe(example("cosignature"))
     const origin = sha256(Buffer.from(example("note, line 1")))
     expect(`/${hex(origin)}/checkpoint`).toBe(example("checkpoint path"))
+  })
+})
+
+describe("docs/formats/log.md, a stretch of leaves", () => {
+  const data = (i: number) => (i === 3 ? bytes("leaf data") : new Uint8Array(64).fill(i))
+  const hashes = (name: string) => (example(name).match(/.{64}/g) ?? []).map((hash) => Buffer.from(hash, "hex"))
+  const stretch = () => ({
+    from: Number(example("stretch from")),
+    to: Number(example("stretch to")),
+    data: new Uint8Array(Buffer.concat([data(1), data(2)])),
+    left: hashes("stretch left"),
+    right: hashes("stretch right"),
+  })
+  const tree = () => ({ size: 5, root: bytes("root") })
+
+  it("is this tree's, and tells the root of an earlier one", () => {
+    const roots = verifyStretch(stretch(), tree(), new Set([3]))
+    expect(hex(roots.get(3)!)).toBe(example("root of 3"))
+  })
+
+  it("leads to both roots in a second implementation, written from the page alone", () => {
+    const leaf = (i: number) => sha256(Buffer.of(0), data(i))
+    const node = (left: Uint8Array, right: Uint8Array) => sha256(Buffer.of(1), left, right)
+    const [first] = hashes("stretch left")
+    const [fourth, fifth] = hashes("stretch right")
+    const two = node(first!, leaf(1))
+    expect(hex(node(two, leaf(2)))).toBe(example("root of 3"))
+    expect(hex(node(node(two, node(leaf(2), fourth!)), fifth!))).toBe(example("root"))
+  })
+
+  it.each(["data", "left", "right"] as const)("with other %s is refused", (part) => {
+    const given = stretch()
+    const [first] = [given[part]].flat()
+    first![0]! ^= 1
+    expect(() => verifyStretch(given, tree())).toThrow(expect.objectContaining({ code: "TAMPERED_LOG" }))
   })
 })

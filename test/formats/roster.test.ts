@@ -90,7 +90,18 @@ describe("docs/formats/roster.md, a keyring", () => {
         complete: Number(example("seen size")),
         digest: bytes("digest"),
       },
-      colleagues: [],
+      colleagues: [
+        {
+          physician: example("colleague") as PhysicianId,
+          username: example("colleague's username"),
+          name: example("colleague's name"),
+          fingerprint: bytes("colleague's print"),
+          identity: { seq: 0, hash: bytes("colleague's identity") },
+          state: "verified",
+          time: Date.parse(example("time")),
+          how: "digits",
+        },
+      ],
       settings: { idleMinutes: 15, wordsConfirmed: true },
     }
   }
@@ -114,6 +125,13 @@ describe("docs/formats/roster.md, a keyring", () => {
     expect(hex(sha256(token))).toBe(example("keyring token hash"))
     expect(await openKeyring(key, physician, Number(example("keyring number")), token)).toEqual(keyring())
   })
+
+  it("without colleagues, as version 0.1 wrote it, opens to one that has none", async () => {
+    const { colleagues, ...before } = keyring()
+    expect(colleagues).toHaveLength(1)
+    const opened = await openKeyring(key, physician, 1, await sealed(place(), encodeCbor(before)))
+    expect(opened).toEqual({ ...before, colleagues: [] })
+  })
 })
 
 describe("docs/formats/roster.md, pins", () => {
@@ -127,7 +145,7 @@ describe("docs/formats/roster.md, pins", () => {
       others: [],
       identity: { seq: 0, hash: bytes("head") },
       keyring: 1,
-      heads: [[example("record"), 0, bytes("head")]],
+      heads: [[example("record"), 0, bytes("head"), Number(example("leaf"))]],
     })
     const token = await sealed(place(), content)
     expectOnPage(example, { pins: hex(content), "pins context": hex(place()), "pins token": encodeToken(token) })
@@ -142,7 +160,7 @@ describe("docs/formats/roster.md, pins", () => {
     const pins = await Pins.load(readOnly(stored), key, practice, physician)
     expect(pins.tree).toEqual(tree())
     expect(pins.keyring).toBe(1)
-    expect([...pins.heads]).toEqual([[example("record"), { seq: 0, hash: bytes("head") }]])
+    expect([...pins.heads]).toEqual([[example("record"), { seq: 0, hash: bytes("head"), leaf: 4 }]])
   })
 })
 
