@@ -108,9 +108,14 @@ export function accept(name: RecordName, from: Username = "ada", { who = "ben", 
       if (work.roster.rows.get(records[name])?.lastName !== patients[name]) throw new Error("not in the list")
     },
     command: ({ records }) => ({ args: ["shares", "accept", records[name]] }),
-    async page(page, url) {
+    async page(page, url, { records }) {
       await enter(page, url, "/invitations", who, device)
-      await page.getByRole("button", { name: `Accept from ${from}` }).click()
+      const button = page.getByRole("button", { name: new RegExp(`^Accept.* from ${from}$`) })
+      await button.waitFor()
+      // Where the same colleague gives more than one.
+      const tick = page.getByLabel(`Record ${records[name].slice(0, 6)}`)
+      if ((await tick.count()) > 0) await tick.check()
+      await button.click()
       await page.getByText("1 record accepted.").waitFor()
       await page.getByRole("link", { name: "Go to your patients" }).click()
       await page.getByRole("link", { name: patients[name] }).waitFor()
