@@ -42,7 +42,10 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
   const tick = () => many.progress({ done: done + refused.length, total: ids.length })
   const refuse = (id: RecordId, error: unknown) => {
     if (!(error instanceof AppError) || endsAll(work, error)) throw error
-    refused.push({ id, code: error.code, message: error.message })
+    // A server that sends as a chain what is none was tampered with like any other.
+    const found = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
+    if (found.is("TAMPERED")) roster.refusedInvitations.set(id, { code: found.code, seq: -1, statement: "" })
+    refused.push({ id, code: found.code, message: found.message })
   }
   tick()
   await roster.sync()
@@ -63,12 +66,14 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
       }
       many.progress({ done: done + refused.length + taken.length, total: ids.length })
     }
-    if (taken.length === 0) continue
-    const stored = await roster.accept(taken)
+    if (taken.length > 0) await roster.accept(taken)
     await roster.sync()
-    for (const { id } of taken)
-      if (stored.has(id)) done++
-      else refuse(id, new AppError("NOT_ALLOWED"))
+    for (const { id } of taken) {
+      if (roster.rows.has(id)) done++
+      else if (roster.refused.has(id)) refuse(id, new AppError(roster.refused.get(id)!.code))
+      // Somebody changed the record's key, or took the invitation back, between reading it and accepting it.
+      else refuse(id, new AppError("CONFLICT_HEAD", "The record changed at this moment. Accept it again."))
+    }
     tick()
   }
   await roster.fold()
@@ -143,12 +148,18 @@ async function viewInvitation(work: Workspace, given: Given, entry: EntryStateme
   const problem = await problemOf(work, given, entry)
   return {
     id: given.record,
-    from: session.people.colleague(entry?.author ?? session.physician),
+    from: entry === null ? nobody(given.record) : session.people.colleague(entry.author),
     role: mine?.role ?? "reader",
     until: mine?.until ?? null,
     time: entry?.time ?? given.leaf.time,
     problem: problem === null ? null : { code: problem.code, message: problem.message },
   }
+}
+
+/** The sender of what names none. */
+function nobody(id: RecordId): Invitation["from"] {
+  const physician = id as string as PhysicianId
+  return { physician, username: "", name: "", state: "unverified", verified: null }
 }
 
 /** Why an invitation cannot be accepted, as far as it can be told without its chain. */

@@ -260,7 +260,8 @@ export class Page {
 
   tampered(id: RecordId | null): TamperedView | null {
     if (id === null || this.#work === null) return this.#tampered
-    const refusal = this.#work.roster.refused.get(id)
+    const { refused, refusedInvitations } = this.#work.roster
+    const refusal = refused.get(id) ?? refusedInvitations.get(id)
     return refusal === undefined ? null : viewTampered(refusal.code, id, refusal, this.now)
   }
 

@@ -38,6 +38,8 @@ export class Roster {
   readonly rows = new Map<RecordId, RosterRow>()
   /** Records whose chain was refused: shown as tampered, nothing else of them. */
   readonly refused = new Map<RecordId, Refusal>()
+  /** Invitations that were found to be false when they were accepted. */
+  readonly refusedInvitations = new Map<RecordId, Refusal>()
   /** Entries that the log holds and that the server did not show: nothing of their records counts that does not reach as far. */
   readonly owed = new Map<RecordId, number>()
   /** Grows with every change of a row. */
@@ -205,13 +207,13 @@ export class Roster {
     for (const record of pulled.gone) this.drop(record)
     for (const [record, { error, statement }] of pulled.refused) this.refuse(record, error, -1, statement)
     this.#complete = Math.max(this.#complete, pulled.complete)
-    this.#dropEnded()
+    const ended = this.#dropEnded()
     this.#checkPins()
     this.#looking = this.#look()
     this.#looking.catch(() => {})
     // Until they are stored, the grants themselves open as well.
     await this.#putSelfGrants(pulled.granted).catch(() => {})
-    return [...pulled.rows.map((row) => row.id), ...pulled.gone, ...pulled.refused.keys()]
+    return [...pulled.rows.map((row) => row.id), ...pulled.gone, ...ended, ...pulled.refused.keys()]
   }
 
   async #look(): Promise<void> {
@@ -250,14 +252,18 @@ export class Roster {
   }
 
   /** A membership that was given until a day ends by itself, without an entry. */
-  #dropEnded(): void {
+  #dropEnded(): RecordId[] {
+    const ended: RecordId[] = []
     const session = this.#session
     const now = session.around.now()
     for (const row of this.rows.values()) {
       if (!row.chain.includes('"until"')) continue
       const mine = membersOf(row)?.find(({ physician }) => physician === session.physician)
-      if (mine?.until !== undefined && mine.until <= now) this.drop(row.id)
+      if (mine?.until === undefined || mine.until > now) continue
+      this.drop(row.id)
+      ended.push(row.id)
     }
+    return ended
   }
 
   /** What this device saw before must still be there, unless another device of the physician, which saw at least as much, let it go. */

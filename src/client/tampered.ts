@@ -11,6 +11,10 @@ const words: Partial<Record<ErrorCode, readonly [expected: string, found: string
   TAMPERED_SIGNATURE: ["Every entry carries its author's signature.", "A signature that does not match the entry."],
   TAMPERED_TOKEN: ["Content exactly as its author signed it.", "Content that was changed, cut or exchanged."],
   TAMPERED_KEY: ["The key that the record has promised from the start.", "Another key."],
+  TAMPERED_GRANT: [
+    "Keys that the sender signed for you, and a record that you have accepted.",
+    "Keys that nobody signed for this place, or a record that you never accepted.",
+  ],
   TAMPERED_IDENTITY: [
     "Identities that go on from those that were seen before, as their owners signed them.",
     "One that does not.",
