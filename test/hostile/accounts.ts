@@ -175,7 +175,11 @@ export const stretching = { memory: 65_536, iterations: 3, parallelism: 4 }
 
 /** Registers ben's password once more, as somebody could who knows it.
  * @param ksf what stands in the server's identifier */
-export async function putRecord({ world, cast }: Scene, argon2id: typeof stretching, ksf: number): Promise<void> {
+export async function putRecord(
+  { world, cast }: Pick<Scene, "world" | "cast">,
+  argon2id: typeof stretching,
+  ksf: number,
+): Promise<void> {
   const { clientRegistrationState, registrationRequest } = opaqueClient.startRegistration({ password })
   const serverSetup = (await readFile(join(world.folder, "secrets/opaque-setup"), "utf8")).split("\n")[1]!
   const asked = { serverSetup, userIdentifier: "ben", registrationRequest }

@@ -47,7 +47,11 @@ export async function signIdentity(said: IdentityStatement, ...signers: readonly
 }
 
 /** Puts a statement at the end of a physician's identities, with its leaf, past every check of the server's. */
-export async function plantIdentity({ world }: Scene, physician: PhysicianId, signed: Signed): Promise<void> {
+export async function plantIdentity(
+  { world }: Pick<Scene, "world">,
+  physician: PhysicianId,
+  signed: Signed,
+): Promise<void> {
   const { seq } = parseIdentity(signed.statement)
   const session = newId<"session">() as SessionId
   await world.store.replaceUnlocks({ physician, identity: signed, seq, session, since: 0 })
@@ -63,7 +67,7 @@ export async function plantFirstIdentity(scene: Scene, physician: PhysicianId, s
 }
 
 /** A physician changes their keys as they should: signed by the new key and by the one before. */
-export async function changeKeys(scene: Scene, username: Username): Promise<void> {
+export async function changeKeys(scene: Pick<Scene, "world" | "accomplice">, username: Username): Promise<void> {
   const { session } = await scene.accomplice(username)
   const { signer, statement } = await freshKeys()
   const signed = await nextIdentity(session.identity, statement, signer, session.signer)
