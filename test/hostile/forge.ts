@@ -92,7 +92,17 @@ export async function plantEntry(
     seen: new Map(before.seen).set(author, entry.seen),
   }
   const signed = { statement, signature: await signer.sign("entry", statement) }
-  await world.store.append({ entry, head, before, signed, body, summary, selfGrant, grants, since: 0 })
+  await world.store.append({
+    entry: { ...entry, record },
+    head,
+    before,
+    signed,
+    body,
+    summary,
+    selfGrant,
+    grants,
+    since: 0,
+  })
 }
 
 const summaryOf = (name: RecordName) => ({

@@ -1,6 +1,6 @@
 import { encodeBase64url, parseBase64url } from "../../src/encoding/base64.ts"
 import { concat } from "../../src/encoding/bytes.ts"
-import { idBytes } from "../../src/encoding/ids.ts"
+import { idBytes, type RecordId } from "../../src/encoding/ids.ts"
 import type { ErrorCode } from "../../src/errors.ts"
 import type { EntryStatement } from "../../src/proof/entry.ts"
 import { emptyRoot } from "../../src/proof/merkle.ts"
@@ -83,6 +83,7 @@ export const statements: readonly Attack[] = [
       await plantEntry(scene, "shared", { author: scene.cast.ids.ada }, { signer: session.signer })
     },
   },
+  lie("what belongs to another record", "TAMPERED_CHAIN", ({ other }) => ({ record: other })),
   lie("a seq that skips one", "TAMPERED_CHAIN", ({ seq }) => ({ seq: seq + 2 })),
   lie("a prev that is another entry", "TAMPERED_CHAIN", () => ({ prev: emptyRoot })),
   lie("an epoch that is over", "TAMPERED_CHAIN", () => ({ epoch: 0 })),
@@ -107,6 +108,8 @@ function said(what: string, code: ErrorCode, change: (fields: Fields, scene: Sce
 }
 
 interface Standing {
+  /** Another record than the one that is written in. */
+  readonly other: RecordId
   readonly seq: number
   readonly epoch: number
   readonly leaf: number
@@ -128,7 +131,13 @@ async function signAsAda(scene: Scene, say?: (standing: Standing) => Partial<Ent
   const { session, records } = await scene.accomplice("ada")
   const { keys, head } = await records.open(scene.cast.records.shared)
   const { size, root } = scene.world.store.treeHead()
-  const standing = { seq: head.seq, epoch: head.epoch, leaf: head.leaf, seen: { size, root } }
+  const standing = {
+    other: scene.cast.records.other,
+    seq: head.seq,
+    epoch: head.epoch,
+    leaf: head.leaf,
+    seen: { size, root },
+  }
   const parts = { signer: session.signer, key: keys[head.epoch]! }
   await plantEntry(scene, "shared", { author: session.physician, ...say?.(standing) }, parts)
 }
