@@ -7,6 +7,7 @@ import { logLines } from "./log.ts"
 import { machine } from "./machine.ts"
 import { saves } from "./saves.ts"
 import { memoryLine, startLine } from "./server.ts"
+import { shareLines } from "./share.ts"
 import { openStage, type Stage } from "./stage.ts"
 
 type Wanted = (name: string) => boolean
@@ -32,6 +33,7 @@ const groups: readonly Group[] = [
         [1, 16].filter((clients) => wanted(`saves-${clients}`)),
       ),
   },
+  { names: ["share-1000", "accept-1000"], run: shareLines },
   { names: ["log-100000"], run: logLines },
   { names: ["start"], run: (stage) => startLine(stage, 10_000) },
   { names: ["fernet-300", "fernet-4096", "fernet-16384", "fernet-1048576"], run: fernetLines },

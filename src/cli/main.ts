@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { clean } from "./print.ts"
-import { endWithParent, hideSqliteNotice } from "./process.ts"
+import { endWithParent, hideExperimentNotices } from "./process.ts"
 
 /** First word of a command line → the commands that begin with it. Only what is asked for is loaded. */
 const commands: Readonly<Record<string, () => Promise<readonly CliCommand[]>>> = {
@@ -53,7 +53,7 @@ const io: Io = {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0)
 })
-hideSqliteNotice()
+hideExperimentNotices()
 endWithParent()
 process.exitCode = await main(process.argv.slice(2))
 

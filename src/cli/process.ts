@@ -1,9 +1,11 @@
-/** Keeps Node's own notice that node:sqlite is experimental off standard error. Every other warning is shown as before. */
-export function hideSqliteNotice(): void {
+/** Keeps Node's own notices that node:sqlite and the ML-KEM of its WebCrypto are experimental off standard error. Every other warning
+ * is shown as before. */
+export function hideExperimentNotices(): void {
   const listeners = process.listeners("warning")
   process.removeAllListeners("warning")
   process.on("warning", (warning) => {
-    if (warning.name === "ExperimentalWarning" && warning.message.startsWith("SQLite ")) return
+    const known = warning.message.startsWith("SQLite ") || warning.message.includes(" Web Crypto API ")
+    if (warning.name === "ExperimentalWarning" && known) return
     for (const listener of listeners) listener(warning)
   })
 }

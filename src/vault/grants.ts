@@ -1,5 +1,5 @@
-import { KEM_MLKEM768_X25519 } from "@panva/hpke-noble"
 import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, type Key } from "hpke"
+import { xwing } from "#xwing"
 import { concat } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { context } from "../encoding/context.ts"
@@ -36,7 +36,7 @@ const encBytes = 1120
 const maxPlainBytes = 60_000
 const maxNameLength = 500
 
-const suite = new CipherSuite(KEM_MLKEM768_X25519, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
+const suite = new CipherSuite(xwing, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
 
 /** Somebody's X-Wing public key, ready to seal to. */
 export type RecipientKey = Key

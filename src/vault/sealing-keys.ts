@@ -1,5 +1,5 @@
-import { KEM_MLKEM768_X25519 } from "@panva/hpke-noble"
 import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256 } from "hpke"
+import { xwing } from "#xwing"
 
 /** An X-Wing key pair: what others will seal grants to. Both parts are kept: no call leads from the seed to the public key. */
 export interface SealingKeys {
@@ -11,7 +11,7 @@ export interface SealingKeys {
 
 /** Fresh X-Wing keys (KEM 0x647a). Source: draft-connolly-cfrg-xwing-kem */
 export async function newSealingKeys(): Promise<SealingKeys> {
-  const suite = new CipherSuite(KEM_MLKEM768_X25519, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
+  const suite = new CipherSuite(xwing, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
   const pair = await suite.GenerateKeyPair(true)
   return {
     seed: await suite.SerializePrivateKey(pair.privateKey),

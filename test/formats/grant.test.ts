@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
-import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256, KEM_MLKEM768_X25519 } from "hpke"
+import * as javascript from "@panva/hpke-noble"
+import * as platform from "hpke"
 import { beforeAll, describe, expect, it } from "vitest"
 import { sha256 } from "#sha256"
 import { encodeCbor } from "../../src/encoding/cbor.ts"
@@ -59,8 +60,11 @@ describe("docs/formats/grant.md", () => {
     await checkCommit(keys.get(0)!, place().record, 0, fromHex(ofEntry("key commitment")))
   })
 
-  it("opens with another X-Wing, the platform's, and with the page's own info and aad", async () => {
-    const suite = new CipherSuite(KEM_MLKEM768_X25519, KDF_HKDF_SHA256, AEAD_AES_256_GCM)
+  it.each([
+    ["the platform's", platform.KEM_MLKEM768_X25519],
+    ["a JavaScript", javascript.KEM_MLKEM768_X25519],
+  ])("opens with %s X-Wing, and with the page's own info and aad", async (_, kem) => {
+    const suite = new platform.CipherSuite(kem, platform.KDF_HKDF_SHA256, platform.AEAD_AES_256_GCM)
     const key = await suite.DeserializePrivateKey(bytes("seal seed"), false)
     const grant = bytes("grant")
     const bound = { info: bytes("info"), aad: bytes("aad") }

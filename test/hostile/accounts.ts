@@ -9,6 +9,7 @@ import { type Keyring, sealKeyring } from "../../src/vault/keyring.ts"
 import type { Attack, Scene } from "./attack.ts"
 import { password } from "./cast.ts"
 import { strangersKey } from "./forge.ts"
+import { feed, packed } from "./log-forge.ts"
 import { rewriting } from "./rewriting.ts"
 import { home, signIn } from "./steps.ts"
 
@@ -20,7 +21,6 @@ interface WirePractice {
 }
 
 const practice = /^\/api\/practice$/
-const feed = /^\/api\/changes\?since=\d{1,9}&/
 const fresh = signIn("ben", "fresh")
 
 /** What only the physician can have made, or chosen, at another time or place. */
@@ -163,11 +163,6 @@ async function putKeyring(
   const number = session.keyringNumber + by
   const token = await sealKeyring(session.key, session.physician, number, change(session.keyring))
   world.sql("update physician set keyring_number = ?, keyring = ? where id = ?", number, token, cast.ids.ben)
-}
-
-/** ben's records lie packed, and his keyring says which. */
-async function packed({ accomplice }: Scene): Promise<void> {
-  await (await accomplice("ben")).roster.fold(true)
 }
 
 /** Design 10: 64 MiB, three passes, four lanes. */

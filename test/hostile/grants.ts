@@ -6,7 +6,7 @@ import { workspaceOf } from "../../src/client/workspace.ts"
 import { newSecretKey, type RecordKey } from "../../src/vault/keys.ts"
 import type { Attack, Deed, Scene } from "./attack.ts"
 import { fieldsOf, many, meet, password } from "./cast.ts"
-import { type GrantLie, grantOf, memberOf, plantEpoch, plantInvitation } from "./forge.ts"
+import { type GrantLie, grantOf, memberOf, plantEntry, plantEpoch, plantInvitation } from "./forge.ts"
 import { entriesOf, rewriting } from "./rewriting.ts"
 import { accept, home } from "./steps.ts"
 
@@ -115,6 +115,24 @@ export const grants: readonly Attack[] = [
         cast.records.own,
       )
     },
+  },
+  {
+    name: "a record to which one is invited passes for accepted, with what is no self-grant beside a later entry",
+    code: "CANNOT_OPEN",
+    step: home("invited"),
+    honest: acceptedByBen,
+    plant: async (scene) => {
+      const { cast } = scene
+      const { records, session } = await scene.accomplice("ada")
+      const { keys } = await records.open(cast.records.invited)
+      await plantEntry(scene, "invited", { author: cast.ids.ada }, { signer: session.signer, key: keys[0]! })
+      passForAccepted(scene, "invited")
+    },
+    between: ({ cast }) =>
+      rewriting(/^\/api\/changes/, (answer) => {
+        const last = entriesOf(answer).findLast((entry) => entry.record === cast.records.invited)
+        if (last) last.selfGrant = Buffer.alloc(140, 7).toString("base64url")
+      })(),
   },
   {
     name: "a record that one was removed from passes for accepted again, with the self-grants of the first time",

@@ -1,4 +1,4 @@
 import { describeAttacks } from "./attack.ts"
 import { identities } from "./identities.ts"
 
-describeAttacks("identities", identities)
+describeAttacks("identities", identities, ["ben", "ada", "dee"])

@@ -125,7 +125,7 @@ export const identities: readonly Attack[] = [
   {
     name: "a colleague's identities begin in the middle",
     code: "TAMPERED_IDENTITY",
-    step: find("ben", { who: "ada" }),
+    step: find("ben", { who: "dee" }),
     between: ({ cast }) =>
       rewriting<WireIdentity>(pathOf(cast.ids.ben, "ben"), (answer) => {
         answer.identity.shift()

@@ -95,6 +95,24 @@ export const order: readonly Attack[] = [
     between: (scene) => withhold(scene, "shared", 7),
   },
   {
+    name: "a record's newest entry is withheld, and the record passes for accepted after it",
+    code: "TAMPERED_ROLLBACK",
+    step: home("shared", { device: "fresh" }),
+    between: (scene) => {
+      const withholding = withhold(scene, "shared", 7)
+      // In two answers, of which the second says that everything before it was not owed.
+      return async (request, send) => {
+        const [, since] = /^\/api\/changes\?since=(\d{1,9})&/.exec(request.path) ?? []
+        if (since === undefined) return withholding(request, send)
+        const { size } = scene.world.store.treeHead()
+        return rewriting(feed, (answer) => {
+          if (Number(since) === 0) cutFeed(scene, answer, size - 1)
+          else answer.accepted = [{ record: scene.cast.records.shared, leaf: size - 1 }]
+        })()(request, (passed) => withholding(passed, send))
+      }
+    },
+  },
+  {
     name: "what is new lacks a record that this device has seen",
     code: "TAMPERED_ROLLBACK",
     step: home("own"),
