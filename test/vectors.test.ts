@@ -25,6 +25,8 @@ const files: readonly {
   { path: "wycheproof/hkdf_sha256_test.json", suite: "hkdf", counts: [83, 3] },
   { path: "wycheproof/ed25519_test.json", suite: "ed25519", counts: [88, 63] },
   // its 128-bit group: 72 of the 216
+  // github.com/dconnolly/draft-connolly-cfrg-xwing-kem at 9b6ce9e: 3 cases, each taken five ways
+  { path: "xwing/test-vectors.json", suite: "xwing", counts: [6, 9] },
   { path: "wycheproof/aes_cbc_pkcs5_test.json", suite: "aesCbc", counts: [24, 48] },
 ]
 

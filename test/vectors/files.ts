@@ -29,6 +29,14 @@ export interface PublicKeyCase {
   readonly result: "valid" | "invalid"
 }
 
+export interface XwingCase {
+  readonly seed: string
+  readonly ss: string
+  readonly sk: string
+  readonly pk: string
+  readonly ct: string
+}
+
 export interface InclusionCase {
   readonly desc: string
   readonly leafIdx: number

@@ -1,11 +1,21 @@
 import { decryptCbc, encryptCbc, importCipherKey, importMacKey, mac, verifyMac } from "#engine"
+import { xwing } from "#xwing"
 import { parseBase64 } from "../../src/encoding/base64.ts"
 import { concat, equal, parseUtf8, utf8 } from "../../src/encoding/bytes.ts"
 import { AppError } from "../../src/errors.ts"
 import { verifyInclusion } from "../../src/proof/merkle.ts"
 import { checkPublicKey, verifyEd25519 } from "../../src/proof/signature.ts"
 import { decrypt, encodeToken, encrypt, importKey, parseKey, parseToken } from "../../src/vault/fernet.ts"
-import type { CbcFile, FernetCase, HkdfFile, HmacFile, InclusionCase, PublicKeyCase, SignatureFile } from "./files.ts"
+import type {
+  CbcFile,
+  FernetCase,
+  HkdfFile,
+  HmacFile,
+  InclusionCase,
+  PublicKeyCase,
+  SignatureFile,
+  XwingCase,
+} from "./files.ts"
 
 /** What one case demands and what this engine did. */
 export interface Outcome {
@@ -86,6 +96,31 @@ export const suites = {
       await encryptCbc(key, hex(item.iv), message, again)
       return equal(again, ciphertext)
     })
+  },
+
+  /** X-Wing as grants use it: what was encapsulated comes out; of a ciphertext or a seed that is another, something else. And what is
+   * encapsulated to the public key comes out with the seed. */
+  async xwing(cases: readonly XwingCase[]): Promise<Outcome[]> {
+    const kem = xwing()
+    const secretOf = async (ct: Bytes, sk: Bytes, pk: Bytes) =>
+      kem.Decap(ct, await kem.DeserializePrivateKey(sk, false), await kem.DeserializePublicKey(pk))
+    const flipped = (bytes: Bytes, at: number) => bytes.with(at, bytes[at]! ^ 1)
+    const outcomes = await Promise.all(
+      cases.map(async (item, i) => {
+        const [ss, sk, pk, ct] = [hex(item.ss), hex(item.sk), hex(item.pk), hex(item.ct)]
+        const is = async (...parts: Parameters<typeof secretOf>) => equal(await secretOf(...parts), ss)
+        const { enc, shared_secret } = await kem.Encap(await kem.DeserializePublicKey(pk))
+        const back = await secretOf(new Uint8Array(enc), sk, pk)
+        return [
+          outcome(`decapsulates ${i}`, true, equal(hex(item.seed), sk) && (await is(ct, sk, pk))),
+          outcome(`round trip ${i}`, true, ct.length === enc.length && equal(back, new Uint8Array(shared_secret))),
+          outcome(`ML-KEM ciphertext flipped ${i}`, false, await is(flipped(ct, 7), sk, pk)),
+          outcome(`X25519 key flipped ${i}`, false, await is(flipped(ct, 1119), sk, pk)),
+          outcome(`seed flipped ${i}`, false, await is(ct, flipped(sk, 3), pk)),
+        ]
+      }),
+    )
+    return outcomes.flat()
   },
 
   async inclusion(cases: readonly InclusionCase[]): Promise<Outcome[]> {
