@@ -46,7 +46,7 @@ export class Roster {
   version = 0
   #complete = 0
   /** Rows that are packed and were dropped since. */
-  #dropped = 0
+  readonly #dropped = new Set<RecordId>()
   #segments = new Map<SegmentId, RecordId[]>()
   #strays: SegmentId[] = []
   #loose = new Set<RecordId>()
@@ -95,7 +95,8 @@ export class Roster {
     this.#session.pins.drop(record)
     this.refused.delete(record)
     this.#loose.delete(record)
-    if (this.rows.delete(record)) this.#dropped++
+    this.rows.delete(record)
+    for (const packed of this.#segments.values()) if (packed.includes(record)) this.#dropped.add(record)
     this.version++
   }
 
@@ -122,10 +123,11 @@ export class Roster {
    * compare-and-swap decides, and the loser's segments are dropped. Nothing is folded while a record is refused: what the server
    * has not shown yet must be asked for again. */
   async fold(force = false): Promise<void> {
-    const changed = () => this.#loose.size + this.#dropped
     const lag = () => this.#complete - this.#session.keyring.roster.complete
     const due = () =>
-      this.refused.size === 0 && (force ? changed() > 0 : changed() >= foldAt || lag() >= foldAfterLeaves)
+      this.refused.size === 0 &&
+      // What is no longer theirs does not stay packed.
+      (this.#dropped.size > 0 || this.#loose.size >= (force ? 1 : foldAt) || lag() >= foldAfterLeaves)
     if (due()) await this.#inTurn(async () => (due() ? this.#fold() : undefined))
   }
 
@@ -145,7 +147,7 @@ export class Roster {
     this.rows.clear()
     this.#segments.clear()
     this.#loose.clear()
-    this.#dropped = 0
+    this.#dropped.clear()
     this.#complete = opened === null ? 0 : complete
     this.#rebuilding = opened === null ? { complete, digest } : null
     for (const { id, rows } of opened ?? []) {
@@ -191,15 +193,16 @@ export class Roster {
   async #pull(background: boolean): Promise<RecordId[]> {
     const asOf = this.#rebuilding?.complete ?? 0
     const known = (record: RecordId) => this.rows.get(record) ?? this.#accepting.get(record)
+    const mine = (record: RecordId) => this.rows.has(record)
     const look = (from: number, data: Uint8Array, explained: ReadonlySet<number>) =>
       this.#watch.add({ from, data, explained })
-    const pulled = await pullChanges(this.#session, this.#complete, known, { background, asOf, look })
+    const pulled = await pullChanges(this.#session, this.#complete, known, { background, asOf, mine, look })
     if (this.#rebuilding !== null && pulled.refused.size === 0) {
       if (!equal(digestHeads(pulled.heads), this.#rebuilding.digest))
         throw this.#session.log.refuse("TAMPERED_ROLLBACK")
       this.#rebuilding = null
     }
-    for (const [record, from] of pulled.accepted) this.#watch.accepted(record, from)
+    for (const [record, from] of pulled.excused) this.#watch.excuse(record, from)
     for (const row of pulled.rows) {
       this.take(row)
       this.#accepting.delete(row.id)
@@ -328,7 +331,7 @@ export class Roster {
       for (const row of part.rows) if (this.rows.get(row.id) === row) this.#loose.delete(row.id)
     }
     this.#strays = []
-    this.#dropped = 0
+    this.#dropped.clear()
     await drop(gone)
     await session.pins.save((record, seq) => !this.#loose.has(record) && seq <= (this.rows.get(record)?.seq ?? -1))
   }
@@ -344,11 +347,16 @@ export class Roster {
   #plan(base: Segments): { kept: Segments; rows: RosterRow[] } {
     const packed = base.reduce((sum, segment) => sum + segment.records, 0)
     const rebuilt = base.some((segment) => !this.#segments.has(segment.id))
-    // A packed row that was dropped goes with its segment.
-    if (rebuilt || this.#dropped > 0 || packed + this.#loose.size > this.rows.size * 1.5 + segmentRows)
+    if (rebuilt || packed + this.#loose.size > this.rows.size * 1.5 + segmentRows)
       return { kept: [], rows: [...this.rows.values()] }
-    const kept = [...base]
     const ids = new Set(this.#loose)
+    const kept: Segments = []
+    for (const segment of base) {
+      const rows = this.#segments.get(segment.id) ?? []
+      // A packed row that was dropped goes with its segment; the others of it are packed again.
+      if (rows.some((id) => this.#dropped.has(id))) for (const id of rows) ids.add(id)
+      else kept.push(segment)
+    }
     for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
       if (last.records + ids.size > segmentRows) break
       for (const id of this.#segments.get(last.id) ?? []) ids.add(id)
