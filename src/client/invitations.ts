@@ -96,9 +96,9 @@ export function declineInvitations(work: Workspace, ids: readonly RecordId[], ma
   })
 }
 
-/** How many invitations wait, up to a page of them. */
+/** How many invitations wait. */
 export async function countInvitations(work: Workspace): Promise<number> {
-  return (await fetchPage(work, 0)).invitations.length
+  return (await fetchPage(work, 0, 0)).waiting
 }
 
 /** Everything that accepting demands: the chain, my own keys and role in its list, the granter verified by me and truly theirs, and
@@ -124,9 +124,9 @@ async function fetchInvitations(work: Workspace): Promise<Given[]> {
   return all
 }
 
-function fetchPage({ session }: Workspace, since: number) {
+function fetchPage({ session }: Workspace, since: number, limit = pageSize) {
   return session.around.transport.call("GET", paths.invitations, {
-    query: { since, limit: pageSize },
+    query: { since, limit },
     reply: readInvitations.reply,
     background: true,
   })

@@ -119,6 +119,8 @@ export const readInvitations = {
   query: z.object({ since: countText, limit: countText }),
   reply: z.object({
     invitations: z.array(z.object({ record: id<"record">(), statement, signature, leaf: leafInfo, grant: grantToken })),
+    /** How many wait altogether. */
+    waiting: count,
     next: count,
     more: z.boolean(),
   }),

@@ -9,8 +9,15 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
     async invitations(physician, since, limit) {
       const { size } = tree.state
       const atMost = Math.min(limit, invitationsAtMost)
-      const rows = await reader
+      const waiting = reader
         .selectFrom("member")
+        .where("member.physician", "=", physician)
+        .where("member.accepted", "is", null)
+        .where("member.role", "is not", null)
+        .where((e) => e.or([e("member.until", "is", null), e("member.until", ">", now())]))
+      const { count } = await waiting.select((e) => e.fn.countAll<number>().as("count")).executeTakeFirstOrThrow()
+      if (count === 0) return { invitations: [], waiting: 0, next: size, more: false }
+      const rows = await waiting
         .innerJoin("entry", (join) =>
           join.onRef("entry.record", "=", "member.record").onRef("entry.seq", "=", "member.invited"),
         )
@@ -22,10 +29,6 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
         )
         .innerJoin("leaf", "leaf.idx", "entry.leaf")
         .select(["entry.record", "statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
-        .where("member.physician", "=", physician)
-        .where("member.accepted", "is", null)
-        .where("member.role", "is not", null)
-        .where((e) => e.or([e("member.until", "is", null), e("member.until", ">", now())]))
         .where("entry.leaf", ">=", since)
         .where("entry.leaf", "<", size)
         .orderBy("entry.leaf")
@@ -40,6 +43,7 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
           leaf: { index: idx, time, salt },
           grant,
         })),
+        waiting: Number(count),
         next: more ? rows[atMost]!.idx : size,
         more,
       }
