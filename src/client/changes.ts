@@ -32,8 +32,9 @@ export interface Pulled {
   readonly refused: ReadonlyMap<RecordId, { readonly error: AppError; readonly statement: Uint8Array }>
   /** The heads as they stood before leaf `asOf`, where that was asked for. */
   readonly heads: ReadonlyMap<RecordId, PinnedHead>
-  /** Records that were accepted in this stretch, with the leaf from which the answer began that said so. */
-  readonly accepted: ReadonlyMap<RecordId, number>
+  /** Records that were not the physician's before an answer said that they accepted them, with the leaf from which that answer began:
+   * no entry before it was owed. */
+  readonly excused: ReadonlyMap<RecordId, number>
   /** Keys that were granted and that have no self-grant yet. */
   readonly granted: readonly { readonly record: RecordId; readonly epoch: number; readonly key: RecordKey }[]
 }
@@ -42,6 +43,8 @@ export interface PullOptions {
   readonly background: boolean
   /** Where the heads are wanted as they stood at an earlier leaf. */
   readonly asOf: number
+  /** Whether a record is one of the physician's already. */
+  readonly mine: (record: RecordId) => boolean
   /** Told of every stretch of the log, and which of its leaves speak of entries that came along. */
   readonly look: (from: number, data: Uint8Array, explained: ReadonlySet<number>) => void
 }
@@ -63,7 +66,7 @@ export async function pullChanges(
   known: (record: RecordId) => RosterRow | undefined,
   options: PullOptions,
 ): Promise<Pulled> {
-  const pull = new Pull(session, known, options.asOf)
+  const pull = new Pull(session, known, options)
   let complete = since
   for (let more = true; more; ) {
     const from = complete
@@ -99,20 +102,23 @@ class Pull {
   readonly #session: Session
   readonly #known: (record: RecordId) => RosterRow | undefined
   readonly #asOf: number
+  readonly #mine: PullOptions["mine"]
   readonly #walks = new Map<RecordId, Walk>()
   readonly #refused = new Map<RecordId, { error: AppError; statement: Uint8Array }>()
   readonly #then = new Map<RecordId, HeadThen>()
-  readonly #accepted = new Map<RecordId, { readonly from: number; readonly leaf: number }[]>()
+  readonly #accepted = new Map<RecordId, { readonly leaf: number }[]>()
+  readonly #excused = new Map<RecordId, number>()
   /** Records that the physician was out of for a while before leaf `asOf`. */
   readonly #left = new Set<RecordId>()
   /** What the changes of one page say. */
   readonly #entries = new Map<Change, EntryStatement>()
   readonly #granted: { record: RecordId; epoch: number; key: RecordKey }[] = []
 
-  constructor(session: Session, known: (record: RecordId) => RosterRow | undefined, asOf: number) {
+  constructor(session: Session, known: (record: RecordId) => RosterRow | undefined, options: PullOptions) {
     this.#session = session
     this.#known = known
-    this.#asOf = asOf
+    this.#asOf = options.asOf
+    this.#mine = options.mine
   }
 
   async page(answer: Reply, from: number, tree: TreeHead, look: PullOptions["look"]): Promise<void> {
@@ -120,7 +126,9 @@ class Pull {
     const stretch: Stretch = { from, to: Math.max(answer.next, from), ...answer.leaves }
     const groups = Map.groupBy(answer.entries, (change) => change.record)
     for (const { record, leaf } of answer.accepted) {
-      this.#accepted.set(record, [...(this.#accepted.get(record) ?? []), { from, leaf }])
+      this.#accepted.set(record, [...(this.#accepted.get(record) ?? []), { leaf }])
+      const walk = this.#walks.get(record)
+      if (walk === undefined ? !this.#mine(record) : walk.memberSince === null) this.#excused.set(record, from)
       if (!groups.has(record)) groups.set(record, [])
     }
     const seen: TreeHead[] = []
@@ -158,10 +166,9 @@ class Pull {
       if (expected !== undefined && !this.#refused.has(record) && walk?.moved !== true) rows.push(expected)
     }
     const heads = Array.from(this.#then).filter(([record, then]) => this.#wasMine(record, then))
-    const accepted = new Map(Array.from(this.#accepted, ([record, times]) => [record, times.at(-1)!.from]))
     // Nothing that a refused record brought is stored under one's own key.
     const granted = this.#granted.filter(({ record }) => !this.#refused.has(record))
-    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), accepted, granted }
+    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), excused: this.#excused, granted }
   }
 
   async #record(record: RecordId, changes: readonly Change[], seen: TreeHead[]): Promise<void> {

@@ -38,7 +38,7 @@ export class LeafWatch {
   readonly #seen = new Map<number, number>()
   /** How many numbers of each subject's stream have their tags made. */
   readonly #made = new Map<string, number>()
-  /** Records that were accepted in this session: leaves before say nothing that this client was owed. */
+  /** Records that became the physician's in this session: leaves before say nothing that this client was owed. */
   readonly #since = new Map<RecordId, number>()
   #waiting: Look[] = []
 
@@ -51,8 +51,9 @@ export class LeafWatch {
     if (look.data.length > 0) this.#waiting.push(look)
   }
 
-  /** A record was accepted: the server owes its entries from the answer on that said so, which began at this leaf. */
-  accepted(record: RecordId, from: number): void {
+  /** A record was none of the physician's before: the server owes its entries from the answer on that said that they accepted it, which
+   * began at this leaf. */
+  excuse(record: RecordId, from: number): void {
     this.#since.set(record, from)
   }
 

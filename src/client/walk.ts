@@ -119,10 +119,11 @@ export async function takeStep(
     walk.invitedBy = granter ?? null
   }
   if (before === null) walk.own = entry.author === session.physician
-  if (selfGrant !== undefined) walk.taken.add(entry.epoch)
-  const brings = selfGrant !== undefined || (mine !== null && stored.grant !== undefined)
-  if (brings && (walk.keys[entry.epoch] === undefined || stored.grant !== undefined))
+  const takes = selfGrant !== undefined && !walk.taken.has(entry.epoch)
+  if (takes || (selfGrant === undefined && mine !== null && stored.grant !== undefined))
     for (const [epoch, key] of await keysFrom(session, before, link, stored, selfGrant)) walk.keys[epoch] = key
+  // Only a self-grant that opens, to the key that was promised, says that the physician took it.
+  if (takes) walk.taken.add(entry.epoch)
   if (mine !== null || stored.summary !== undefined) {
     checkToken(entry.summary, stored.summary)
     if (stored.summary !== undefined) walk.unopened = { entry, token: stored.summary }

@@ -1,16 +1,25 @@
+import { sha256 } from "#sha256"
 import { unshare } from "../../src/client/sharing.ts"
 import { encodeBase64url } from "../../src/encoding/base64.ts"
 import { concat } from "../../src/encoding/bytes.ts"
 import type { PhysicianId } from "../../src/encoding/ids.ts"
 import type { EntryStatement, Member, Role } from "../../src/proof/entry.ts"
-import { leafTag } from "../../src/proof/leaf.ts"
+import { leafData, leafTag } from "../../src/proof/leaf.ts"
 import type { Signer } from "../../src/vault/signer.ts"
 import type { Attack, Deed, Scene } from "./attack.ts"
 import type { RecordName, Username } from "./cast.ts"
 import { memberOf, plantEntry, plantEpoch, type Said, sorted, strangersKey } from "./forge.ts"
 import { withhold } from "./order.ts"
-import { entriesOf, rewriting, type WireEntry } from "./rewriting.ts"
+import { entriesOf, rewriting, type WireAnswer, type WireEntry } from "./rewriting.ts"
 import { home, type Step } from "./steps.ts"
+
+/** Ben's roster is packed: what is new begins where it ends. */
+const packed: Deed = {
+  plant: async (scene) => {
+    const { roster } = await scene.accomplice("ben")
+    await roster.fold(true)
+  },
+}
 
 /** Who may do what: entries that are well made, truly signed and truly logged, by somebody who may not, or that say what must not be. */
 export const members: readonly Attack[] = [
@@ -123,6 +132,28 @@ export const members: readonly Attack[] = [
     honest: { plant: raise },
   },
   {
+    name: "an old entry has a second leaf in the log, and comes with it once more",
+    code: "TAMPERED_LOG",
+    step: home("shared"),
+    honest: packed,
+    plant: async (scene) => {
+      await packed.plant?.(scene)
+      await logAgain(scene, "shared", 3, leafData(await secondLeaf(scene)))
+    },
+    between: (scene) => {
+      const second = secondLeaf(scene)
+      return rewriting<WireAnswer & { next: number }>(/^\/api\/changes\?since=(\d{1,9})&/, async (answer) => {
+        const { time, salt, statement, signature, index } = await second
+        const leaf = { index, time, salt: encodeBase64url(salt) }
+        const record = scene.cast.records.shared
+        if (answer.leaves!.data === "" || answer.next <= index) return
+        answer.entries = [...entriesOf(answer), { record, statement, signature, leaf }].sort(
+          (a, b) => a.leaf.index - b.leaf.index,
+        )
+      })()
+    },
+  },
+  {
     name: "that somebody was removed is withheld",
     code: "TAMPERED_ROLLBACK",
     step: home("shared"),
@@ -195,7 +226,37 @@ async function raisedElsewhere(scene: Scene): Promise<Partial<WireEntry>> {
 }
 
 /** Another leaf for an entry that has one already. */
-function logAgain({ cast, world }: Scene, name: RecordName, seq: number): Promise<void> {
-  const tag = leafTag(cast.records[name], "entry", seq)
-  return world.rewriteLog((leaves) => [...leaves, concat(tag, new Uint8Array(32).fill(7))])
+function logAgain(
+  { cast, world }: Scene,
+  name: RecordName,
+  seq: number,
+  data = concat(leafTag(cast.records[name], "entry", seq), new Uint8Array(32).fill(7)),
+): Promise<void> {
+  return world.rewriteLog((leaves) => [...leaves, data])
+}
+
+/** What a second leaf for ben's first entry in `shared` would say. It is the next after all that stands in the log without it. */
+async function secondLeaf({ cast, world }: Scene) {
+  const record = cast.records.shared
+  const [entry] = world.sql<Record<"statement" | "signature", Uint8Array>>(
+    "select statement, signature from entry where record = ? and seq = 3",
+    record,
+  )
+  const [last] = world.sql<{ index: number }>(
+    `select coalesce(max(idx), -1) + 1 as "index" from leaf where actor <> 'nobody'`,
+  )
+  const statement = new Uint8Array(entry!.statement)
+  return {
+    subject: record,
+    stream: "entry",
+    type: "entry",
+    number: 3,
+    time: 1_700_000_000_000,
+    actor: cast.ids.ben,
+    salt: new Uint8Array(16),
+    statementHash: sha256(statement),
+    statement: encodeBase64url(statement),
+    signature: encodeBase64url(entry!.signature),
+    index: last!.index,
+  } as const
 }

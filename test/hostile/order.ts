@@ -1,3 +1,4 @@
+import { leafHash } from "../../src/proof/merkle.ts"
 import type { Between } from "../practice.ts"
 import type { Attack, Scene } from "./attack.ts"
 import type { RecordName } from "./cast.ts"
@@ -100,16 +101,19 @@ export const order: readonly Attack[] = [
     step: home("shared", { device: "fresh" }),
     between: (scene) => {
       const withholding = withhold(scene, "shared", 7)
-      // In two answers, of which the second says that everything before it was not owed.
-      return async (request, send) => {
-        const [, since] = /^\/api\/changes\?since=(\d{1,9})&/.exec(request.path) ?? []
-        if (since === undefined) return withholding(request, send)
-        const { size } = scene.world.store.treeHead()
-        return rewriting(feed, (answer) => {
-          if (Number(since) === 0) cutFeed(scene, answer, size - 1)
-          else answer.accepted = [{ record: scene.cast.records.shared, leaf: size - 1 }]
-        })()(request, (passed) => withholding(passed, send))
-      }
+      // In two answers, of which the second says of everything before that it was not owed.
+      const inTwo = rewriting<FeedAnswer>(feed, (answer) => {
+        const last = answer.next - 1
+        if (answer.leaves.data.length < 128) answer.accepted = [{ record: scene.cast.records.shared, leaf: last }]
+        else {
+          const leaves = Buffer.from(answer.leaves.data, "base64url")
+          answer.entries = entriesOf(answer).filter(({ leaf }) => leaf.index < last)
+          const right = Buffer.from(leafHash(leaves.subarray(-64))).toString("base64url")
+          answer.leaves = { ...answer.leaves, data: leaves.subarray(0, -64).toString("base64url"), right }
+          Object.assign(answer, { next: last, more: true })
+        }
+      })()
+      return (request, send) => inTwo(request, (passed) => withholding(passed, send))
     },
   },
   {
@@ -162,6 +166,8 @@ export const order: readonly Attack[] = [
       })(),
   },
 ]
+
+type FeedAnswer = WireAnswer & Required<Pick<WireAnswer, "leaves" | "next">>
 
 /** Shows a record as it was before entry `seq`, in what is new and when it is read, with a true proof of the leaf before. */
 export function withhold({ cast, world }: Scene, name: RecordName, seq: number): Between {
