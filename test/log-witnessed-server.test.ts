@@ -43,7 +43,7 @@ it("serve has its checkpoints cosigned by log witness, and a monitor that demand
   await ada.register("Ada", "Byron")
   await first.stop()
   const [vkey, url] = await startWitness(`${origin}=${Buffer.from(logKey!, "base64url").toString("hex")}`)
-  const args = ["--witness", `${vkey}@${url}`]
+  const args = ["--witness", `${vkey}=${url}`]
   const server = await serve({ dataDir: first.dataDir, port: first.port, args })
   const cosigned = async () => {
     const note = await (await fetch(`${server.url}/log/checkpoint`)).text()

@@ -21,7 +21,7 @@ export const serve: CliCommand = {
     { flags: "--tls-cert <file>", description: "a certificate of yours: PEM, the whole chain" },
     { flags: "--tls-key <file>", description: "its private key: PEM" },
     { flags: "--behind-proxy", description: "a proxy in front speaks TLS to the world and sets X-Forwarded-For" },
-    { flags: "--witness <vkey@url...>", description: "have the log's checkpoints cosigned by this witness" },
+    { flags: "--witness <vkey=url...>", description: "have the log's checkpoints cosigned by this witness" },
     { flags: "--log-level <level>", description: "silent, error, warn, info or debug", default: "info" },
   ],
   async run(io, options) {
@@ -73,6 +73,6 @@ function witnessesOf({ witness }: Options): WitnessAddress[] {
   return witness.map((text: unknown) => {
     const address = parseWitness(String(text))
     if (address !== null) return address
-    throw new UsageError("--witness takes a witness's vkey, @ and its address: name+0123abcd+BASE64@https://….")
+    throw new UsageError("--witness takes a witness's vkey, = and its address: name+0123abcd+BASE64=https://….")
   })
 }

@@ -6,6 +6,7 @@ import { type EntryStatement, parseEntry } from "../proof/entry.ts"
 import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
 import { readInvitations } from "../protocol/records.ts"
+import { openGrant } from "../vault/grants.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import { leaveRecord } from "./members.ts"
@@ -29,6 +30,7 @@ export async function listInvitations(work: Workspace): Promise<Invitation[]> {
   const given = await fetchInvitations(work)
   const read = given.map((one) => ({ one, entry: readEntry(one) }))
   await session.people.meet(read.flatMap(({ entry }) => (entry === null ? [] : [entry.author])))
+  await Promise.all(newestOfEach(read).map(([one, entry]) => hearName(work, one, entry)))
   return Promise.all(read.map(({ one, entry }) => viewInvitation(work, one, entry)))
 }
 
@@ -77,6 +79,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     tick()
   }
   await roster.fold()
+  if (session.people.hasNews) await session.updateKeyring((keyring) => keyring)
   return { done, already, refused, cancelled: many.signal.aborted && done + refused.length < ids.length }
 }
 
@@ -153,6 +156,33 @@ async function viewInvitation(work: Workspace, given: Given, entry: EntryStateme
     until: mine?.until ?? null,
     time: entry?.time ?? given.leaf.time,
     problem: problem === null ? null : { code: problem.code, message: problem.message },
+  }
+}
+
+/** Of each sender the newest that can be read. */
+function newestOfEach(read: readonly { one: Given; entry: EntryStatement | null }[]): [Given, EntryStatement][] {
+  const newest = new Map<PhysicianId, [Given, EntryStatement]>()
+  for (const { one, entry } of read) if (entry !== null) newest.set(entry.author, [one, entry])
+  return [...newest.values()]
+}
+
+/** What the sender calls themself stands in the grant, beside the keys. It is a claim; without a grant that opens there is none. */
+async function hearName({ session }: Workspace, { grant, record }: Given, entry: EntryStatement): Promise<void> {
+  try {
+    const mine = memberOf(session, { members: entry.members ?? [] })
+    if (mine === null) return
+    const place = {
+      record,
+      granter: entry.author,
+      granterFingerprint: (await session.people.refresh(entry.author)).fingerprint,
+      recipient: session.physician,
+      recipientFingerprint: mine.fingerprint,
+      seq: entry.seq,
+      role: mine.role,
+    }
+    session.people.heard(entry.author, (await openGrant(session.keyring.sealSeed, place, grant)).by)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION") throw error
   }
 }
 

@@ -6,7 +6,7 @@ import { type Identity, usernamePattern, verifyIdentity } from "../proof/identit
 import { safetyNumber } from "../proof/safety-number.ts"
 import { readIdentity } from "../protocol/accounts.ts"
 import { physicianPath, usernamePath } from "../protocol/paths.ts"
-import type { KnownColleague } from "../vault/keyring.ts"
+import type { Keyring, KnownColleague } from "../vault/keyring.ts"
 import type { Session } from "./session.ts"
 import type { Colleague, ColleagueView } from "./views.ts"
 
@@ -81,6 +81,17 @@ export class People {
   /** What a physician calls themself, as an entry's body or a grant says. */
   heard(physician: PhysicianId, name: string): void {
     if (name !== "" && physician !== this.#session.physician) this.#names.set(physician, name)
+  }
+
+  /** A keyring with the names of verified colleagues as they were last heard. */
+  named(keyring: Keyring): Keyring {
+    const colleagues = keyring.colleagues.map((one) => ({ ...one, name: this.#names.get(one.physician) ?? one.name }))
+    return { ...keyring, colleagues }
+  }
+
+  /** Whether a verified colleague was heard by another name than the keyring holds. */
+  get hasNews(): boolean {
+    return this.#session.keyring.colleagues.some(({ physician, name }) => (this.#names.get(physician) ?? name) !== name)
   }
 
   /** As far as it is known without asking. */

@@ -163,7 +163,7 @@ export class Session {
     for (let attempt = 0; ; attempt++) {
       const number = this.keyringNumber + 1
       const { size, root } = this.pins.tree
-      const keyring = { ...change(this.keyring), seen: { size, root, identity: this.identity.seq } }
+      const keyring = { ...this.people.named(change(this.keyring)), seen: { size, root, identity: this.identity.seq } }
       const token = await sealKeyring(this.key, this.physician, number, keyring)
       try {
         const { answer, tree } = await this.log.exchange(
@@ -253,7 +253,8 @@ export class Session {
 
   /** Saves what was seen, and ends the session on the server. The caller wipes. */
   async end(): Promise<void> {
-    if (this.pins.tree.size > this.keyring.seen.size + pinLag) await this.updateKeyring((keyring) => keyring)
+    const lags = this.pins.tree.size > this.keyring.seen.size + pinLag
+    if (lags || this.people.hasNews) await this.updateKeyring((keyring) => keyring)
     await this.pins.save()
     await this.around.transport.call("DELETE", paths.session)
   }

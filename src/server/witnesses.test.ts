@@ -75,7 +75,7 @@ let witness: TestWitness
 
 beforeEach(async () => {
   witness = await TestWitness.open()
-  const address = parseWitness(`${encodeVkey(witness.key)}@http://127.0.0.1:${witness.port}/`)!
+  const address = parseWitness(`${encodeVkey(witness.key)}=http://127.0.0.1:${witness.port}/`)!
   server = await openTestServer({ witnesses: [address] })
 })
 afterEach(async () => {
@@ -181,17 +181,18 @@ describe("a witness", () => {
 
 test("a witness is written as its key, @ and its address", () => {
   const vkey = encodeVkey(witness.key)
-  expect(parseWitness(`${vkey}@https://w.example/log//`)).toMatchObject({
+  expect(parseWitness(`${vkey}=https://w.example/log//`)).toMatchObject({
     url: "https://w.example/log",
     key: witness.key,
   })
   const text = encodeVkey({ ...witness.key, type: noteTypes.text })
   for (const wrong of [
     vkey,
-    `${vkey}@`,
-    `${vkey}@ftp://w.example`,
-    `${text}@https://w.example`,
-    `x@https://w.example`,
+    `${vkey}=`,
+    `${vkey}=ftp://w.example`,
+    `${vkey}@https://w.example`,
+    `${text}=https://w.example`,
+    `x=https://w.example`,
     "",
   ])
     expect(parseWitness(wrong)).toBe(null)

@@ -77,7 +77,9 @@ test("verify takes the 60 digits on standard input, in groups or not, and refuse
 test("shared, listed, accepted, and then edited by the other", async () => {
   expect(await ada.run(["share", id, "beta", "--role", "writer"])).toMatchObject({ code: 0, stdout: "" })
   const waiting = await beta.run(["shares", "list", "--json"])
-  expect(JSON.parse(waiting.stdout)).toMatchObject([{ id, from: "ada", role: "writer", until: null, verified: false }])
+  expect(JSON.parse(waiting.stdout)).toMatchObject([
+    { id, from: "ada", name: "Ada Byron", role: "writer", until: null, verified: false },
+  ])
   expect(JSON.parse((await beta.run(["records", "list", "--json"])).stdout)).toEqual([])
   expect(await beta.run(["shares", "accept", id])).toMatchObject({ code: 1 })
   expect(await beta.run(["records", "show", id])).toMatchObject({ code: 1, stdout: "" })
@@ -86,7 +88,9 @@ test("shared, listed, accepted, and then edited by the other", async () => {
   expect(await beta.run(["shares", "accept", id])).toMatchObject({ code: 0, stdout: "" })
   expect(await beta.run(["records", "edit", id], { input: { diagnosis: "Asthma" } })).toMatchObject({ code: 0 })
   expect(JSON.parse((await ada.run(["records", "show", id, "--json"])).stdout)).toMatchObject({ diagnosis: "Asthma" })
-  expect(await shown(ada, "beta")).toMatchObject({ name: "" })
+  // The name travelled in what was sealed, and is remembered with the verification.
+  expect(await shown(ada, "beta")).toMatchObject({ name: "Bea Beta" })
+  expect(await shown(beta, "ada")).toMatchObject({ name: "Ada Byron" })
   const members = JSON.parse((await ada.run(["members", id, "--json"])).stdout)
   expect(members.map((one: { username: string; role: string }) => `${one.username} ${one.role}`).sort()).toEqual([
     "ada owner",
