@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, it, vi } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
@@ -12,7 +13,7 @@ import { type Practice, password, startPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
-const edits = Number(process.env.EDITS ?? 500)
+const edits = 500
 const many = { progress: () => {}, signal: { aborted: false } }
 let practice: Practice
 let ada: Workspace
@@ -36,7 +37,7 @@ afterAll(() => practice.close())
 
 function start(username: string, field: string) {
   const home = join(practice.folder, "devices", `${username} at work`)
-  const script = join(import.meta.dirname, "writers.child.ts")
+  const script = fileURLToPath(new URL("./writers.child.ts", import.meta.url))
   const child = spawn(process.execPath, [script, practice.server.url, home, username, id, field, String(edits)], {
     env: { PATH: process.env.PATH ?? "", HEALTHCRYPT_PASSWORD: password },
     stdio: ["pipe", "pipe", "pipe"],
