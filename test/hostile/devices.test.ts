@@ -63,20 +63,20 @@ async function expectStopped(work: Workspace, code: ErrorCode): Promise<void> {
   await expect(work.roster.sync()).rejects.toEqual(refused(code))
 }
 
-describe("a receipt that proves another leaf", () => {
+describe("receipts end the session's belief in a log", () => {
   const lying = (path: RegExp) =>
     rewriting<WireAnswer & { leaf: { index: number } }>(path, (answer) => {
       answer.leaf.index--
       answer.inclusion = inclusionOf(world, answer.leaf.index, answer.log!.checkpoint)
     })()
 
-  it("for a keyring ends the session's belief in this log", async () => {
+  it("a keyring's receipt has the proof of another leaf", async () => {
     const work = await device("dee", "keyring", lying(/^\/api\/keyring$/))
     await expect(confirmWords(work.session, true)).rejects.toEqual(refused("TAMPERED_LOG"))
     await expectStopped(work, "TAMPERED_LOG")
   })
 
-  it("for an identity does too", async () => {
+  it("an identity's receipt has the proof of another leaf", async () => {
     const work = await device("dee", "identity", lying(/^\/api\/unlocks$/))
     await expect(renewWords(work.session, password)).rejects.toEqual(refused("TAMPERED_LOG"))
     await expectStopped(work, "TAMPERED_LOG")
@@ -123,43 +123,46 @@ describe("activity", () => {
   })
 
   const lies: readonly [string, (answer: Lines, page: number) => unknown][] = [
-    ["a line is left out", ({ leaves }) => leaves.splice(leaves.findIndex(({ stream }) => stream === "act") + 1, 1)],
     [
-      "a line is left out between two pages",
+      "a line of activity is left out",
+      ({ leaves }) => leaves.splice(leaves.findIndex(({ stream }) => stream === "act") + 1, 1),
+    ],
+    [
+      "a line of activity is left out between two pages",
       (answer, page) => {
         if (page === 1) answer.leaves.shift()
         short(answer)
       },
     ],
-    ["the oldest line is left out", ({ leaves }) => leaves.pop()],
+    ["the oldest line of activity is left out", ({ leaves }) => leaves.pop()],
     [
-      "the newest signed line is left out",
+      "the newest signed line of activity is left out",
       (answer) => {
         const newest = answer.leaves.find(({ stream }) => stream === "entry" || stream === "keyring")
         answer.leaves = answer.leaves.filter((line) => line !== newest)
       },
     ],
     [
-      "all signed lines are left out",
+      "all signed lines of activity are left out",
       (answer) => {
         answer.leaves = answer.leaves.filter(({ stream }) => stream === "act")
       },
     ],
-    ["somebody else did it", ({ leaves }) => Object.assign(leaves[0]!, { actor: cast.ids.gus })],
-    ["it was done at another time", ({ leaves }) => leaves[0]!.time++],
+    ["a line of activity names somebody else", ({ leaves }) => Object.assign(leaves[0]!, { actor: cast.ids.gus })],
+    ["a line of activity says another time", ({ leaves }) => leaves[0]!.time++],
     [
-      "something else was done",
+      "a line of activity says that something else was done",
       ({ leaves }) => {
         const line = leaves.find(({ stream }) => stream === "act")!
         line.type = line.type === "read" ? "export" : "read"
       },
     ],
     [
-      "an act of a kind that there is not",
+      "a line of activity is of a kind that there is not",
       ({ leaves }) => Object.assign(leaves[0]!, { stream: "act", type: "prayer" }),
     ],
     [
-      "more is promised, and does not come",
+      "more activity is promised, and none comes",
       (answer) => {
         answer.leaves = []
         answer.more = true
@@ -167,7 +170,7 @@ describe("activity", () => {
     ],
   ]
   for (const [name, lie] of lies)
-    it(`is refused where ${name}`, async () => {
+    it(name, async () => {
       for (const [what, read] of [
         ["record", (work: Workspace, before: number | null) => recordActivity(work, cast.records.shared, before)],
         ["account", accountActivity],
