@@ -1,4 +1,4 @@
-import { homedir } from "node:os"
+import { homedir, hostname } from "node:os"
 import { join } from "node:path"
 import { signIn } from "../client/account.ts"
 import type { Session, Surroundings } from "../client/session.ts"
@@ -20,6 +20,7 @@ export async function withServer<T>(io: Io, work: (around: Surroundings) => Prom
       storage: fileStorage(home),
       carrier: "bearer",
       now: () => Date.now(),
+      deviceLabel: `Command line on ${hostname()}`.slice(0, 200),
     })
   } finally {
     connection.close()

@@ -116,6 +116,7 @@ export async function register(around: Surroundings, input: NewAccount): Promise
     seen: { size: 0, root: emptyRoot, identity: 0 },
     roster: { segments: [], complete: 0, digest: digestHeads([]) },
     colleagues: [],
+    devices: [],
     settings: { idleMinutes: 15, wordsConfirmed: false },
   }
   const recovery = await importSigner(await recoverySeed(entropy))

@@ -6,7 +6,7 @@ import { otherSessionPath, paths, recordActivityPath } from "../protocol/paths.t
 import { readActivity } from "../protocol/records.ts"
 import { membersInWords } from "./record-views.ts"
 import type { OpenRecord } from "./records.ts"
-import type { ActivityItem, ActivityPage, SessionView } from "./views.ts"
+import type { ActivityItem, ActivityPage, DeviceView, SessionView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
 type Leaf = z.output<typeof readActivity.reply>["leaves"][number]
@@ -48,6 +48,14 @@ export async function listSessions({ session }: Workspace): Promise<SessionView[
     started: created,
     lastActive: touched,
   }))
+}
+
+/** Every device that the physician has signed in on since it is kept, newest first. */
+export function listDevices({ session }: Workspace): DeviceView[] {
+  const { devices } = session.keyring
+  return devices
+    .map(({ id, label, since }) => ({ label, since, current: id === session.pins.device }))
+    .sort((a, b) => b.since - a.since)
 }
 
 export async function endSession({ session }: Workspace, id: SessionId): Promise<void> {

@@ -79,7 +79,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     tick()
   }
   await roster.fold()
-  if (session.people.hasNews) await session.updateKeyring((keyring) => keyring)
+  await session.saveNews()
   return { done, already, refused, cancelled: many.signal.aborted && done + refused.length < ids.length }
 }
 

@@ -2,7 +2,7 @@ import { exportBundle } from "../clinical/export.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { changePassword, confirmWords, loadOpaque, recover, register, renewWords, signIn } from "./account.ts"
-import { accountActivity, endSession, listSessions, recordActivity } from "./activity.ts"
+import { accountActivity, endSession, listDevices, listSessions, recordActivity } from "./activity.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { importFile } from "./imports.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "./invitations.ts"
@@ -192,6 +192,7 @@ export function createPageApi(env: PageEnv): PageApi {
     accountActivity: (before) => run(() => accountActivity(page.work, before)),
     sessions: () => run(() => listSessions(page.work)),
     endSession: (id) => run(() => endSession(page.work, id)),
+    devices: async () => listDevices(page.work),
     tampered: async (id) => page.tampered(id),
   }
 }

@@ -20,6 +20,8 @@ export interface PageEnv {
   readonly fetch: typeof fetch
   readonly storage: ClientStorage
   readonly now: () => number
+  /** What this browser is called in the physician's list of devices. */
+  readonly deviceLabel: string
 }
 
 const pollMs = 10_000
@@ -66,7 +68,7 @@ export class Page {
   constructor(env: PageEnv) {
     this.#env = env
     const transport = new Transport(fetchSend(env.baseUrl, env.fetch), fetchStream(env.baseUrl, env.fetch))
-    this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now }
+    this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now, deviceLabel: env.deviceLabel }
     setInterval(() => void this.#checkIdle(), idleCheckMs)
     setInterval(() => {
       if (env.now() - this.#polled >= (this.#hearing ? pollBesideEventsMs : pollMs)) void this.#poll()
@@ -176,6 +178,7 @@ export class Page {
       await this.countInvitations()
       await work.roster.fold()
       await this.#looked(work)
+      await work.session.saveNews()
       this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)

@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly carrier: "cookie" | "bearer"
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** What this device is called in the physician's list of devices, such as "Firefox on Linux"; left out, it is not listed. */
+  readonly deviceLabel?: string
 }
 
 type SessionParts = Pick<
@@ -52,6 +54,7 @@ type SessionParts = Pick<
 
 /** How many leaves a keyring's copy of the pins may lag before a session's end saves it: each save is a leaf itself. */
 const pinLag = 64
+const devicesAtMost = 100
 
 /** A physician who is signed in: keys in memory, and what has been verified. */
 export class Session {
@@ -163,7 +166,7 @@ export class Session {
     for (let attempt = 0; ; attempt++) {
       const number = this.keyringNumber + 1
       const { size, root } = this.pins.tree
-      const keyring = { ...this.people.named(change(this.keyring)), seen: { size, root, identity: this.identity.seq } }
+      const keyring = { ...this.#withNews(change(this.keyring)), seen: { size, root, identity: this.identity.seq } }
       const token = await sealKeyring(this.key, this.physician, number, keyring)
       try {
         const { answer, tree } = await this.log.exchange(
@@ -185,6 +188,23 @@ export class Session {
         await this.pullKeyring()
       }
     }
+  }
+
+  /** Saves what was learnt and the keyring does not hold yet: names of colleagues, and this device itself. */
+  async saveNews(): Promise<void> {
+    if (this.people.hasNews || this.#isNewDevice(this.keyring)) await this.updateKeyring((keyring) => keyring)
+  }
+
+  #withNews(keyring: Keyring): Keyring {
+    const named = this.people.named(keyring)
+    if (!this.#isNewDevice(keyring)) return named
+    const device = { id: this.pins.device, label: this.around.deviceLabel ?? "", since: this.around.now() }
+    // Whoever signs in from ever new devices keeps the newest of them listed.
+    return { ...named, devices: [...named.devices, device].slice(-devicesAtMost) }
+  }
+
+  #isNewDevice({ devices }: Keyring): boolean {
+    return this.around.deviceLabel !== undefined && !devices.some(({ id }) => id === this.pins.device)
   }
 
   /** Takes in the keyring that another device may have stored, and proves that what that device saw is of the same log.
@@ -253,8 +273,8 @@ export class Session {
 
   /** Saves what was seen, and ends the session on the server. The caller wipes. */
   async end(): Promise<void> {
-    const lags = this.pins.tree.size > this.keyring.seen.size + pinLag
-    if (lags || this.people.hasNews) await this.updateKeyring((keyring) => keyring)
+    if (this.pins.tree.size > this.keyring.seen.size + pinLag) await this.updateKeyring((keyring) => keyring)
+    else await this.saveNews()
     await this.pins.save()
     await this.around.transport.call("DELETE", paths.session)
   }

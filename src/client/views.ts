@@ -200,6 +200,13 @@ export interface ActivityPage {
   readonly more: boolean
 }
 
+/** A device that the physician has signed in on. */
+export interface DeviceView {
+  readonly label: string
+  readonly since: number
+  readonly current: boolean
+}
+
 export interface SessionView {
   readonly id: SessionId
   readonly current: boolean
@@ -362,6 +369,8 @@ export interface PageApi {
   accountActivity(before: number | null): Promise<ActivityPage>
   sessions(): Promise<readonly SessionView[]>
   endSession(id: SessionId): Promise<void>
+  /** Newest first. The list is the physician's own: the server cannot read it. */
+  devices(): Promise<readonly DeviceView[]>
   /** What is known of the last refusal about a record, or about the whole practice. */
   tampered(id: RecordId | null): Promise<TamperedView | null>
 }

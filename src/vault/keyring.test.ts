@@ -29,6 +29,7 @@ const keyring: Keyring = {
     digest: new Uint8Array(32).fill(7),
   },
   colleagues: [],
+  devices: [],
   settings: { idleMinutes: 15, wordsConfirmed: true },
 }
 const cannotOpen = { code: "CANNOT_OPEN" }

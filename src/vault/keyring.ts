@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
-import { isId, type PhysicianId, type PracticeId, type SegmentId } from "../encoding/ids.ts"
+import { type DeviceId, isId, type PhysicianId, type PracticeId, type SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { anyBytes, bytesOf, count } from "../proof/statement.ts"
 import type { PhysicianKey } from "./keys.ts"
@@ -44,6 +44,11 @@ const schema = z.strictObject({
         how: z.enum(["digits", "code"]),
       }),
     )
+    .max(1000)
+    .default([]),
+  /** Where this physician has signed in, as each device calls itself. */
+  devices: z
+    .array(z.strictObject({ id: z.custom<DeviceId>(isId), label: z.string().max(200), since: count }))
     .max(1000)
     .default([]),
   settings: z.strictObject({ idleMinutes: z.int().min(1).max(15), wordsConfirmed: z.boolean() }),

@@ -2,6 +2,7 @@
 import { expose } from "comlink"
 import { createPageApi } from "../client/page-api.ts"
 import { browserStorage } from "./browser-storage.ts"
+import { deviceLabel } from "./device-label.ts"
 import { carryAppErrors } from "./transport.ts"
 
 carryAppErrors()
@@ -12,5 +13,6 @@ expose(
     fetch: (input, init) => fetch(input, init),
     storage: browserStorage("healthcrypt"),
     now: () => Date.now(),
+    deviceLabel: deviceLabel(navigator.userAgent),
   }),
 )

@@ -102,6 +102,7 @@ describe("docs/formats/roster.md, a keyring", () => {
           how: "digits",
         },
       ],
+      devices: [],
       settings: { idleMinutes: 15, wordsConfirmed: true },
     }
   }

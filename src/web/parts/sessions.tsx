@@ -15,6 +15,7 @@ import { Skeleton } from "./skeleton.tsx"
 export function Sessions({ onEnd }: { onEnd: () => void }) {
   const { api } = useApp()
   const { value: sessions, error, reload } = useAnswer("sessions", () => api.sessions())
+  const { value: devices } = useAnswer("devices", () => api.devices())
   const [problem, setProblem] = useState("")
   const [ending, setEnding] = useState<SessionView["id"] | null>(null)
 
@@ -61,6 +62,27 @@ export function Sessions({ onEnd }: { onEnd: () => void }) {
           </li>
         ))}
       </ul>
+      {devices && devices.length > 0 && (
+        <>
+          <h3 className={classes.devices}>Devices that have signed in</h3>
+          <ul className={classes.list}>
+            {devices.map(({ label, since, current }) => (
+              <li key={`${label} ${since}`} className={classes.session}>
+                <div>
+                  <p className={classes.what}>
+                    {label}
+                    {current && <span className={classes.here}> · this one</span>}
+                  </p>
+                  <p className={classes.when}>since {showWhen(since)}</p>
+                </div>
+              </li>
+            ))}
+          </ul>
+          <p className={classes.when}>
+            Each device writes itself into this list, which only you can read. A program that means harm need not.
+          </p>
+        </>
+      )}
       {sessions && sessions.length > 1 && (
         <p className={classes.when}>
           If one of these is not you, end it and change your password. Ending a session takes nothing back from who has
