@@ -63,7 +63,7 @@ export function describeAttacks(title: string, attacks: readonly Attack[], brows
     /** What went on without a refusal, by the deed that was done, and the step. */
     const controls = new Map<Deed, Map<string, Promise<void>>>()
     beforeAll(async () => {
-      stage = await openStage(browsers)
+      stage = await openStage(onlyWays?.includes("page") === false ? [] : browsers)
     })
     afterAll(() => stage?.close())
 
@@ -173,7 +173,9 @@ byClient.door = "client" as const
 function byCommand({ stage, step, cast, judge }: Run): Promise<void> {
   return stage.desk(step.who, step.device, async (desk) => {
     const { args, input } = step.command(cast)
-    await judge({ by: "command", ...(await desk.run(args, { input })) })
+    // Every command is a process of its own: compiling the program is spared.
+    const env = { NODE_COMPILE_CACHE: stage.compiled }
+    await judge({ by: "command", ...(await desk.run(args, { input, env })) })
   })
 }
 byCommand.door = "command" as const

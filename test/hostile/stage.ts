@@ -20,6 +20,8 @@ export interface Stage {
   inWorld(work: (world: World) => Promise<void>): Promise<void>
   /** A copy of the practice that whoever asks ends. */
   fork(): Promise<{ readonly world: World; remove(): Promise<void> }>
+  /** Where Node keeps what it has compiled. */
+  readonly compiled: string
   readonly doors: { readonly client: Door; readonly command: Door; readonly page: Door }
   /** A client in this process. */
   client<T>(username: Username, device: Device, use: (client: Client) => Promise<T>): Promise<T>
@@ -46,10 +48,14 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
   const start = await openWorld(join(folder, "data"))
   const cast = await assemble(start.url, homes)
   const [client, command, door] = await Promise.all([openDoor(), openDoor(), openDoor()])
-  const browser = await launchChromium()
+  let launched: Promise<Browser> | null = null
+  const browser = () => {
+    launched ??= launchChromium()
+    return launched
+  }
   const remembered = new Map<Username, Remembered>()
   door.open(start.url, null)
-  for (const username of browsers) remembered.set(username, await signInThrough(browser, door.url, username))
+  for (const username of browsers) remembered.set(username, await signInThrough(await browser(), door.url, username))
   await start.close()
   const fork = async () => {
     const world = await openWorld(await copyWorld(start.folder))
@@ -67,6 +73,7 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
   }
   return {
     cast,
+    compiled: join(folder, "compiled"),
     fork,
     async inWorld(work) {
       const { world, remove } = await fork()
@@ -92,7 +99,7 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
     async page(username, device, use) {
       const known = remembered.get(username)
       if (device === "same" && known === undefined) throw new Error(`${username} has no browser on this stage`)
-      const context = device === "same" ? known!.context : await browser.newContext({ locale: "en-GB" })
+      const context = device === "same" ? known!.context : await (await browser()).newContext({ locale: "en-GB" })
       const page = context.pages()[0] ?? (await context.newPage())
       context.setDefaultTimeout(30_000)
       try {
@@ -106,7 +113,7 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
       }
     },
     async close() {
-      await browser.close()
+      await (await launched)?.close()
       await Promise.all([client.close(), command.close(), door.close()])
       await rm(folder, { recursive: true, force: true })
     },

@@ -1,5 +1,6 @@
 import { encodeBase64url, parseBase64url } from "../../src/encoding/base64.ts"
 import { concat } from "../../src/encoding/bytes.ts"
+import { encodeCbor, parseCbor } from "../../src/encoding/cbor.ts"
 import { idBytes, type RecordId } from "../../src/encoding/ids.ts"
 import type { ErrorCode } from "../../src/errors.ts"
 import type { EntryStatement } from "../../src/proof/entry.ts"
@@ -62,10 +63,14 @@ export const statements: readonly Attack[] = [
     ),
   },
   {
-    name: "a statement is followed by a byte that was not signed",
+    name: "a statement says the same in another encoding",
     code: "TAMPERED_CHAIN",
     step: home("shared"),
-    between: rewritten(7, (statement) => encodeBase64url(concat(parseBase64url(statement), Uint8Array.of(0)))),
+    between: rewritten(7, (statement) => {
+      const fields = Object.entries(parseCbor(parseBase64url(statement), 65_536))
+      const pairs = fields.reverse().map(([name, value]) => concat(encodeCbor(name), encodeCbor(value)))
+      return encodeBase64url(concat(Uint8Array.of(0xa0 + fields.length), ...pairs))
+    }),
   },
   {
     name: "an entry in an owner's name is signed by a stranger, logged and all",
