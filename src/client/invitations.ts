@@ -197,6 +197,8 @@ async function problemOf({ session }: Workspace, given: Given, entry: EntryState
   try {
     if (entry === null || memberOf(session, { members: entry.members ?? [] }) === null)
       throw new AppError("TAMPERED_CHAIN")
+    // Of somebody who could not be met, the reason.
+    if (session.people.colleague(entry.author).username === "") await session.people.refresh(entry.author)
     const granter = demandPinned(session, entry.author)
     const keys = await session.people.keysOf(entry.author, granter.fingerprint)
     if (keys === null) throw new AppError("TAMPERED_IDENTITY")

@@ -93,6 +93,7 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
   await diagnose(ben, "shared", shared, "Asthma")
   await give(ada, gus, shared, "reader")
   await unshare(ada, shared, gus.session.physician)
+  await Promise.all([ben.roster.sync(), cyd.roster.sync()])
   await diagnose(ben, "shared", shared, "Gout")
   await diagnose(ada, "shared", shared, "Migraine")
   const other = await newPatient(ada, "other")

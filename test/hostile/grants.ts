@@ -153,9 +153,8 @@ export const grants: readonly Attack[] = [
   },
   {
     name: "an invitation comes from a stranger under a verified colleague's username",
-    code: "NOT_ALLOWED_UNVERIFIED",
+    code: "TAMPERED_IDENTITY",
     step: accept("strange", "ada"),
-    says: /You have not verified ada yet/,
     plant: invitedByAnImpostor,
     honest: {
       plant: async (scene) => {

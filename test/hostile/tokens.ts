@@ -109,13 +109,14 @@ function giveSelfGrant(name: RecordName, epoch: number, whose: Username, from: R
       records[from],
       fromEpoch,
     )
-    world.sql(
-      "update self_grant set token = ? where physician = ? and record = ? and epoch = ?",
+    const changed = world.sql(
+      "update self_grant set token = ? where physician = ? and record = ? and epoch = ? returning epoch",
       other!.token,
       ids.ben,
       records[name],
       epoch,
     )
+    if (changed.length === 0) throw new Error("ben has no self-grant there")
   }
 }
 
