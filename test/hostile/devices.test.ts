@@ -158,10 +158,6 @@ describe("activity", () => {
       },
     ],
     [
-      "a line of activity is of a kind that there is not",
-      ({ leaves }) => Object.assign(leaves[0]!, { stream: "act", type: "prayer" }),
-    ],
-    [
       "more activity is promised, and none comes",
       (answer) => {
         answer.leaves = []
@@ -182,6 +178,17 @@ describe("activity", () => {
         expect(door.faults).toEqual([])
       }
     })
+})
+
+describe("activity that the log truly has", () => {
+  it("a line of activity is of a kind that there is not", async () => {
+    const { other } = cast.records
+    const [session] = world.sql<{ id: string }>("select id from session where physician = ?", cast.ids.ada)
+    await world.store.recordAct(cast.ids.ada, session!.id as never, other, "prayer" as never)
+    const work = await device("ben", "a kind that there is not")
+    await expect(recordActivity(work, other, null)).rejects.toEqual(refused("TAMPERED_LOG"))
+    await expectStopped(work, "TAMPERED_LOG")
+  })
 })
 
 describe("two devices of one physician", () => {
