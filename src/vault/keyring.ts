@@ -60,14 +60,17 @@ export type KnownColleague = Keyring["colleagues"][number]
 
 const maxBytes = 1024 * 1024
 
-/** Seals a keyring under its number, which goes into the key. */
-export function sealKeyring(
+/** Seals a keyring under its number, which goes into the key.
+ * @throws BAD_INPUT_SIZE for one that would not open again: the physician's account lies in it */
+export async function sealKeyring(
   key: PhysicianKey,
   physician: PhysicianId,
   number: number,
   keyring: Keyring,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return seal(key, keyringPlace(physician, number), encodeCbor(keyring))
+  const content = encodeCbor(keyring)
+  if (content.length > maxBytes || !schema.safeParse(keyring).success) throw new AppError("BAD_INPUT_SIZE")
+  return seal(key, keyringPlace(physician, number), content)
 }
 
 /** @throws CANNOT_OPEN */
