@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { bytesOf, count, encodeStatement, idOf, parseStatement } from "./statement.ts"
+import { bytesOf, count, encodeStatement, idOf, moment, parseStatement } from "./statement.ts"
 
 const token = z.strictObject({ hash: bytesOf(32), size: count })
 const role = z.enum(["owner", "writer", "reader"])
@@ -7,7 +7,7 @@ const member = z.strictObject({
   physician: idOf<"physician">(),
   fingerprint: bytesOf(32),
   role,
-  until: count.optional(),
+  until: moment.optional(),
 })
 
 const schema = z.strictObject({
@@ -19,7 +19,7 @@ const schema = z.strictObject({
   epoch: count,
   kind: z.enum(["open", "write", "members"]),
   author: idOf<"physician">(),
-  time: count,
+  time: moment,
   seen: z.strictObject({ size: count, root: bytesOf(32) }),
   body: token.optional(),
   summary: token.optional(),

@@ -36,6 +36,9 @@ export function idOf<Kind extends string>() {
 
 export const count = z.int().min(0)
 
+/** Milliseconds since 1970, up to the last moment that a calendar can name: ECMA-262 §21.4.1.1. */
+export const moment = z.int().min(0).max(8_640_000_000_000_000)
+
 /** Encodes what a statement says as the bytes that get signed. @throws BAD_INPUT_STATEMENT, BAD_INPUT_SIZE */
 export function encodeStatement<Schema extends z.ZodType>(
   schema: Schema,
