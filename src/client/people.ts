@@ -218,11 +218,14 @@ export class People {
     const before = this.#chains.get(physician)?.at(-1)
     if (before !== undefined && !goesOn(chain, before)) throw new AppError("TAMPERED_ROLLBACK")
     const pinned = this.pinned(physician)
-    const { identity: mine } = this.#session
+    const { identity: mine, keyring } = this.#session
+    const newest = chain.at(-1)!
+    const namesake = [mine, ...keyring.colleagues].find(({ username }) => username === newest.username)
+    // Nobody comes under the name of a colleague who was verified, or under one's own.
+    if (namesake !== undefined && namesake.physician !== physician) throw new AppError("TAMPERED_IDENTITY")
     const known = physician === mine.physician ? mine : pinned?.identity
     if (known !== undefined && !goesOn(chain, known)) throw new AppError("TAMPERED_IDENTITY")
     this.#chains.set(physician, chain)
-    const newest = chain.at(-1)!
     if (physician === mine.physician && newest.seq > mine.seq && equal(newest.fingerprint, mine.fingerprint))
       this.#session.takeIdentity(newest)
     if (pinned?.state !== "verified" || equal(pinned.fingerprint, newest.fingerprint)) return
