@@ -12,7 +12,17 @@ import { readChanges } from "../protocol/records.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { demandTaken, knownEntry, rowOfWalk, startWalk, takeStep, type Walk, walkOn, walkRecord } from "./walk.ts"
+import {
+  demandTaken,
+  knownEntry,
+  memberOf,
+  rowOfWalk,
+  startWalk,
+  takeStep,
+  type Walk,
+  walkOn,
+  walkRecord,
+} from "./walk.ts"
 
 type Reply = z.output<typeof readChanges.reply>
 type Change = Reply["entries"][number]
@@ -27,8 +37,8 @@ export interface Pulled {
   readonly complete: number
   /** Heads that moved, each verified, with every entry's leaf where the log has it. */
   readonly rows: readonly RosterRow[]
-  /** Records that the physician is no member of any more, by an entry that was verified. */
-  readonly gone: readonly RecordId[]
+  /** Records that the physician is no member of any more, by an entry that was verified: its number. */
+  readonly gone: ReadonlyMap<RecordId, number>
   readonly refused: ReadonlyMap<RecordId, { readonly error: AppError; readonly statement: Uint8Array }>
   /** The heads as they stood before leaf `asOf`, where that was asked for. */
   readonly heads: ReadonlyMap<RecordId, PinnedHead>
@@ -53,6 +63,8 @@ export interface PullOptions {
 interface HeadThen extends PinnedHead {
   readonly memberSince: number
   readonly own: boolean
+  /** Whether the membership had a last day. */
+  readonly ends: boolean
 }
 
 const pageSize = 1000
@@ -148,16 +160,16 @@ class Pull {
 
   async end(complete: number): Promise<Pulled> {
     const rows: RosterRow[] = []
-    const gone: RecordId[] = []
+    const gone = new Map<RecordId, number>()
     for (const [record, walk] of this.#walks) {
       if (this.#refused.has(record) || walk.head === null) continue
-      if (walk.memberSince === null) gone.push(record)
+      if (walk.memberSince === null) gone.set(record, walk.outAt)
       else if (walk.moved)
         try {
           demandTaken(walk)
           rows.push(await rowOfWalk(this.#session, walk))
         } catch (error) {
-          this.#refuse(record, error, walk.statement)
+          this.#refuse(record, error, walk.failed?.statement ?? walk.statement)
         }
     }
     for (const record of this.#accepted.keys()) {
@@ -174,17 +186,23 @@ class Pull {
   async #record(record: RecordId, changes: readonly Change[], seen: TreeHead[]): Promise<void> {
     if (this.#refused.has(record)) return
     try {
-      const walk = this.#walks.get(record) ?? (await this.#begin(record, changes))
+      const begun = this.#walks.get(record)
+      const walk = begun ?? (await this.#begin(record, changes))
       if (walk === null) return
       this.#walks.set(record, walk)
+      // Given back on another device between two answers: what lies between was in neither.
+      const [first] = changes
+      if (begun?.memberSince === null && first !== undefined)
+        await walkOn(this.#session, walk, parseEntry(first.statement).seq)
       for (const change of changes) {
         const known = knownEntry(walk.head, change)
         const entry = known ?? (await takeStep(this.#session, walk, change, change.selfGrant))
         this.#entries.set(change, entry)
         if (known !== null) continue
         seen.push(entry.seen)
-        if (change.grant !== undefined && walk.memberSince !== null && change.selfGrant === undefined)
-          this.#granted.push({ record, epoch: entry.epoch, key: walk.keys[entry.epoch]! })
+        const key = walk.keys[entry.epoch]
+        if (change.grant !== undefined && walk.memberSince !== null && change.selfGrant === undefined && key)
+          this.#granted.push({ record, epoch: entry.epoch, key })
         this.#remember(walk)
       }
     } catch (error) {
@@ -223,11 +241,16 @@ class Pull {
     if (memberSince === null) {
       this.#then.delete(record)
       this.#left.add(record)
-    } else this.#then.set(record, { seq: head.seq, hash: head.hash, memberSince, own })
+    } else {
+      const ends = memberOf(this.#session, head)?.until !== undefined
+      this.#then.set(record, { seq: head.seq, hash: head.hash, memberSince, own, ends })
+    }
   }
 
-  /** Whether a record stood in the roster at leaf `asOf`: opened by the physician, or accepted between becoming a member and then. */
-  #wasMine(record: RecordId, { memberSince, own }: HeadThen): boolean {
+  /** Whether a record stood in the roster's digest at leaf `asOf`: opened by the physician, or accepted between becoming a member and
+   * then, and not only until some day, on whose coming two devices need not agree. */
+  #wasMine(record: RecordId, { memberSince, own, ends }: HeadThen): boolean {
+    if (ends) return false
     if (own && !this.#left.has(record)) return true
     return (this.#accepted.get(record) ?? []).some(({ leaf }) => leaf > memberSince && leaf < this.#asOf)
   }

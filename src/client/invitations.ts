@@ -1,4 +1,5 @@
 import type { z } from "zod"
+import { sha256 } from "#sha256"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
@@ -69,7 +70,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
       many.progress({ done: done + refused.length + taken.length, total: ids.length })
     }
     if (taken.length > 0) await roster.accept(taken)
-    await roster.sync()
+    await roster.syncAfresh()
     for (const { id } of taken) {
       if (roster.rows.has(id)) done++
       else if (roster.refused.has(id)) refuse(id, new AppError(roster.refused.get(id)!.code))
@@ -167,14 +168,19 @@ function newestOfEach(read: readonly { one: Given; entry: EntryStatement | null 
 }
 
 /** What the sender calls themself stands in the grant, beside the keys. It is a claim; without a grant that opens there is none. */
-async function hearName({ session }: Workspace, { grant, record }: Given, entry: EntryStatement): Promise<void> {
+async function hearName({ session }: Workspace, given: Given, entry: EntryStatement): Promise<void> {
+  const { record, statement, signature, grant } = given
   try {
     const mine = memberOf(session, { members: entry.members ?? [] })
-    if (mine === null) return
+    const listed = entry.grants?.find(({ recipient }) => recipient === session.physician)
+    // A grant does not say who sealed it: the sender's signed entry does.
+    if (mine === null || listed === undefined || !equal(listed.hash, sha256(grant))) return
+    const granter = await session.people.refresh(entry.author)
+    await verifyStatement("entry", granter.signKey, statement, signature)
     const place = {
       record,
       granter: entry.author,
-      granterFingerprint: (await session.people.refresh(entry.author)).fingerprint,
+      granterFingerprint: granter.fingerprint,
       recipient: session.physician,
       recipientFingerprint: mine.fingerprint,
       seq: entry.seq,

@@ -26,7 +26,7 @@ export async function changeMembers(
 ): Promise<{ appended: Appended; keys: readonly RecordKey[] }> {
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
-  if (!list.some((member) => member.role === "owner")) throw new AppError("NOT_ALLOWED_LAST_OWNER")
+  demandOwner(head.members, list)
   const members = [...list].sort((a, b) => compare(idBytes(a.physician), idBytes(b.physician)))
   const removed = head.members.some((old) => !members.some((member) => sameKeys(old, member)))
   const raised = raise || removed || head.mustRaise
@@ -63,7 +63,7 @@ export async function leaveRecord(session: Session, head: ChainHead, keys: reado
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
   const members = head.members.filter((member) => member !== me)
-  if (!members.some((member) => member.role === "owner")) throw new AppError("NOT_ALLOWED_LAST_OWNER")
+  demandOwner(head.members, members)
   // Nothing is sealed: any key will do.
   await append(
     session,
@@ -97,6 +97,16 @@ async function grantTo(
     role: member.role,
   }
   return sealGrant(await importRecipient(found.sealKey), place, { by: session.fullName, keys })
+}
+
+/** Whether somebody is left who can always decide about a record: an owner until some day is none from then on. */
+export function keepsOwner(before: readonly Member[], after: readonly Member[]): boolean {
+  const lasting = ({ role, until }: Member) => role === "owner" && until === undefined
+  return after.some(before.some(lasting) ? lasting : ({ role }) => role === "owner")
+}
+
+function demandOwner(before: readonly Member[], after: readonly Member[]): void {
+  if (!keepsOwner(before, after)) throw new AppError("NOT_ALLOWED_LAST_OWNER")
 }
 
 function sameKeys(a: Member, b: Member): boolean {

@@ -316,6 +316,7 @@ export class Page {
     this.#setOnline(true)
     if (this.#work !== work) return
     if (changed.length > 0) {
+      for (const id of changed) if (!work.roster.rows.has(id)) work.records.forget(id)
       for (const id of changed) this.emit({ type: "record", id })
       this.#emitRoster(work)
       await this.#meet(work)

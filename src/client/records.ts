@@ -65,12 +65,20 @@ export class Records {
     try {
       return await this.#open(id)
     } catch (error) {
-      // Taken away since it was last looked at: what was known of it goes.
-      if (error instanceof AppError && error.code === "NOT_ALLOWED") await this.#roster.sync()
-      const { refused } = this.#roster
-      const ofThisRecord = error instanceof AppError && error.is("TAMPERED") && this.#session.log.refusal === null
-      throw ofThisRecord && !refused.has(id) ? this.#refuse(id, error, -1, new Uint8Array(0)) : error
+      if (!(error instanceof AppError && error.code === "NOT_ALLOWED")) throw this.#asRefused(id, error)
+      // Taken away since it was last looked at: what was known of it goes. Or given back and accepted elsewhere.
+      await this.#roster.syncAfresh()
+      if (!this.#roster.rows.has(id)) this.#kept.delete(id)
+      if (!this.#roster.rows.has(id)) throw error
+      return await this.#open(id).catch((again: unknown) => {
+        throw this.#asRefused(id, again)
+      })
     }
+  }
+
+  #asRefused(id: RecordId, error: unknown): unknown {
+    const ofThisRecord = error instanceof AppError && error.is("TAMPERED") && this.#session.log.refusal === null
+    return ofThisRecord && !this.#roster.refused.has(id) ? this.#refuse(id, error, -1, new Uint8Array(0)) : error
   }
 
   async #open(id: RecordId): Promise<OpenRecord> {
@@ -90,6 +98,8 @@ export class Records {
       )
       for (const stored of answer.entries) {
         const link = await this.#verify(id, record?.head ?? null, stored)
+        // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
+        if (link.entry.seq > verified && memberOf(session, link.head) === null) throw new AppError("NOT_ALLOWED")
         record = await this.#extend(record, link, stored, answer.selfGrants)
         // What stands below a head that was verified before, its hash vouches for.
         if (link.entry.seq > verified) seen.push(link.entry.seen)
@@ -111,12 +121,12 @@ export class Records {
     if (record === null) throw new AppError("TAMPERED_CHAIN")
     await session.proveSeen(seen)
     this.#demandKnown(record)
-    if (memberOf(session, record.head) === null) {
-      this.#roster.drop(id)
+    this.#take(record, summaryOf(record.chart))
+    // Taken away while it was being opened.
+    if (!this.#roster.rows.has(id)) {
       this.#kept.delete(id)
       throw new AppError("NOT_ALLOWED")
     }
-    this.#take(record, summaryOf(record.chart))
     return record
   }
 

@@ -15,6 +15,8 @@ import { encodeRows, membersOf, parseRows, type RosterRow } from "./roster-row.t
 import type { Session } from "./session.ts"
 
 const segmentRows = 500
+/** Rows are packed into segments of about this much, or fewer rows: a colleague's may be long. */
+const segmentBytes = 3 * 1024 * 1024
 /** Loose changes are folded into segments when they pass this. */
 const foldAt = 300
 /** So many leaves of others are looked through once, and not again at every sign-in. */
@@ -45,6 +47,8 @@ export class Roster {
   /** Grows with every change of a row. */
   version = 0
   #complete = 0
+  /** Numbers of the entries after which the physician belonged to a record no more: what was asked before does not bring it back. */
+  readonly #leftAt = new Map<RecordId, number>()
   /** Rows that are packed and were dropped since. */
   readonly #dropped = new Set<RecordId>()
   #segments = new Map<SegmentId, RecordId[]>()
@@ -78,20 +82,29 @@ export class Roster {
     return this.#syncing
   }
 
+  /** The same, but begins after this call: what the server has done by now is in it. */
+  async syncAfresh(): Promise<RecordId[]> {
+    await this.#syncing?.catch(() => {})
+    return this.sync()
+  }
+
   /** Takes in a head that this client has verified itself. */
   take(row: RosterRow): void {
     const known = this.rows.get(row.id)
+    if (row.seq <= (this.#leftAt.get(row.id) ?? -1)) return
     if ((known !== undefined && known.seq > row.seq) || (this.owed.get(row.id) ?? 0) > row.seq) return
     this.rows.set(row.id, row)
     this.refused.delete(row.id)
+    this.refusedInvitations.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
     this.#session.pins.moveHead(row.id, { seq: row.seq, hash: hashOf(row), leaf: row.leaf })
     this.version++
   }
 
-  /** Forgets a record that the physician left or was removed from. */
-  drop(record: RecordId): void {
+  /** Forgets a record that the physician left or was removed from. @param at the number of the entry that said so. */
+  drop(record: RecordId, at = this.rows.get(record)?.seq ?? -1): void {
+    this.#leftAt.set(record, Math.max(at, this.#leftAt.get(record) ?? -1))
     this.#session.pins.drop(record)
     this.refused.delete(record)
     this.#loose.delete(record)
@@ -207,7 +220,7 @@ export class Roster {
       this.take(row)
       this.#accepting.delete(row.id)
     }
-    for (const record of pulled.gone) this.drop(record)
+    for (const [record, at] of pulled.gone) this.drop(record, at)
     for (const [record, { error, statement }] of pulled.refused) this.refuse(record, error, -1, statement)
     this.#complete = Math.max(this.#complete, pulled.complete)
     const ended = this.#dropEnded()
@@ -216,13 +229,14 @@ export class Roster {
     this.#looking.catch(() => {})
     // Until they are stored, the grants themselves open as well.
     await this.#putSelfGrants(pulled.granted).catch(() => {})
-    return [...pulled.rows.map((row) => row.id), ...pulled.gone, ...ended, ...pulled.refused.keys()]
+    return [...pulled.rows.map((row) => row.id), ...pulled.gone.keys(), ...ended, ...pulled.refused.keys()]
   }
 
   async #look(): Promise<void> {
     for (const { record, seq } of await this.#watch.run()) {
       this.owed.set(record, seq)
-      this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
+      // What came along and was refused is not withheld: its own reason, and the evidence, stay.
+      if (!this.refused.has(record)) this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
     }
   }
 
@@ -257,16 +271,20 @@ export class Roster {
   /** A membership that was given until a day ends by itself, without an entry. */
   #dropEnded(): RecordId[] {
     const ended: RecordId[] = []
-    const session = this.#session
-    const now = session.around.now()
+    const now = this.#session.around.now()
     for (const row of this.rows.values()) {
-      if (!row.chain.includes('"until"')) continue
-      const mine = membersOf(row)?.find(({ physician }) => physician === session.physician)
-      if (mine?.until === undefined || mine.until > now) continue
+      const end = this.#endOf(row)
+      if (end === null || end > now) continue
       this.drop(row.id)
       ended.push(row.id)
     }
     return ended
+  }
+
+  /** Until when the physician belongs to a row's record; `null` for no end. */
+  #endOf(row: RosterRow): number | null {
+    if (!row.chain.includes('"until"')) return null
+    return membersOf(row)?.find(({ physician }) => physician === this.#session.physician)?.until ?? null
   }
 
   /** What this device saw before must still be there, unless another device of the physician, which saw at least as much, let it go. */
@@ -292,15 +310,15 @@ export class Roster {
     const base = session.keyring.roster
     const { kept, rows } = this.#plan(base.segments)
     const complete = this.#complete
-    const digest = digestHeads(Array.from(this.rows.values(), (row) => [row.id, { seq: row.seq, hash: hashOf(row) }]))
+    const lasting = [...this.rows.values()].filter((row) => this.#endOf(row) === null)
+    const digest = digestHeads(lasting.map((row) => [row.id, { seq: row.seq, hash: hashOf(row) }]))
     const made = new Map<SegmentId, { hash: Uint8Array; rows: readonly RosterRow[] }>()
     const drop = (ids: Iterable<SegmentId>) =>
       Promise.all(Array.from(ids, (id) => transport.call("DELETE", segmentPath(id)).catch(() => {})))
     try {
-      for (let at = 0; at < rows.length; at += segmentRows) {
-        const part = rows.slice(at, at + segmentRows)
+      for (const { part, content } of segmentsOf(rows)) {
         const id = newId<"segment">() as SegmentId
-        const token = await seal(session.key, rosterPlace(session.physician, id), encodeRows(part))
+        const token = await seal(session.key, rosterPlace(session.physician, id), content)
         if (token.length > segmentMaxBytes) throw new AppError("BAD_INPUT_SIZE")
         made.set(id, { hash: sha256(token), rows: part })
         await transport.call("PUT", segmentPath(id), { bytes: token })
@@ -378,6 +396,16 @@ function parseSegments(bytes: Uint8Array): Map<SegmentId, Uint8Array> {
     at = end
   }
   return segments
+}
+
+/** Cuts rows into what one segment holds each. */
+function* segmentsOf(rows: readonly RosterRow[]): Generator<{ part: readonly RosterRow[]; content: Uint8Array }> {
+  for (let at = 0; at < rows.length; at += segmentRows) {
+    const part = rows.slice(at, at + segmentRows)
+    const content = encodeRows(part)
+    if (content.length <= segmentBytes || part.length === 1) yield { part, content }
+    else for (const half of [part.slice(0, part.length >> 1), part.slice(part.length >> 1)]) yield* segmentsOf(half)
+  }
 }
 
 function sameRoster(a: Keyring["roster"], b: Keyring["roster"]): boolean {

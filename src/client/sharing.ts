@@ -5,10 +5,10 @@ import type { ChainHead } from "../proof/chain.ts"
 import type { Member, Role } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import type { RecordKey } from "../vault/keys.ts"
-import { changeMembers, leaveRecord } from "./members.ts"
+import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
 import { headOf, keyOf, rowOf } from "./roster-row.ts"
 import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
-import { memberOf } from "./walk.ts"
+import { memberOf, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** How often a change of members that keeps losing the race is tried again. */
@@ -26,7 +26,6 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
   await session.people.meet(head.members.map(({ physician }) => physician))
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
-  const owners = head.members.filter(({ role }) => role === "owner")
   return {
     id,
     role: me.role,
@@ -37,7 +36,10 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
       until: until ?? null,
     })),
     mayShare: me.role === "owner",
-    mayLeave: me.role !== "owner" || owners.length > 1,
+    mayLeave: keepsOwner(
+      head.members,
+      head.members.filter((member) => member !== me),
+    ),
     keyChanges: head.mustRaise,
   }
 }
@@ -77,17 +79,30 @@ export async function unshare(work: Workspace, id: RecordId, physician: Physicia
 
 /** Takes this physician out of a record, which then is none of their patients any more. @throws NOT_ALLOWED_LAST_OWNER */
 export async function leave(work: Workspace, id: RecordId): Promise<void> {
+  const { session, roster, records } = work
+  let tried = false
   await again(work, async () => {
-    const row = work.roster.rows.get(id)
+    const row = roster.rows.get(id)
+    // The answer to the entry by which they left was lost, and the others have gone on since.
+    if (row === undefined && tried) return
     if (row === undefined) throw new AppError("NOT_ALLOWED")
-    const head = await headOf(row, work.session.identity)
-    await leaveRecord(
-      work.session,
-      head,
-      keysOf(row.keys.length, (epoch) => keyOf(row, epoch)),
-    )
-    work.records.forget(id)
-    work.roster.drop(id)
+    // Nobody is kept in a record by keys that a colleague never really gave them.
+    const { head } = roster.refused.has(id)
+      ? await walkRecord(session, id)
+      : { head: await headOf(row, session.identity) }
+    if (head === null) throw new AppError("NOT_ALLOWED")
+    const keys = keysOf(row.keys.length, (epoch) => keyOf(row, epoch))
+    try {
+      await leaveRecord(session, head, keys)
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "NOT_ALLOWED")) throw error
+      await roster.syncAfresh()
+      if (roster.rows.has(id)) throw error
+    } finally {
+      tried = true
+    }
+    records.forget(id)
+    roster.drop(id, head.seq + 1)
   })
 }
 
@@ -168,7 +183,7 @@ async function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {
       return await run()
     } catch (error) {
       if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= attempts) throw error
-      await work.roster.sync()
+      await work.roster.syncAfresh()
     }
   }
 }

@@ -44,10 +44,15 @@ export interface Walk {
   memberSince: number | null
   /** Whether they opened the record themself. */
   own: boolean
+  /** The number of the newest entry after which they were none, or -1. */
+  outAt: number
   /** The epoch in which they became one. */
   memberEpoch: number
   /** The epochs of which the physician has a self-grant: what they took, and what was not only given to them. */
   readonly taken: Set<number>
+  /** The first entry whose keys were not what was promised. It counts where they are still missing in the end: a later grant may hold
+   * them, and whoever leaves needs none. */
+  failed: { readonly error: AppError; readonly statement: Uint8Array } | null
   /** Who added them last, with the keys that the member list then named. Only an owner can. */
   invitedBy: { readonly physician: PhysicianId; readonly fingerprint: Uint8Array } | null
   statement: Uint8Array
@@ -73,9 +78,11 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
     updated: row?.updated ?? 0,
     moved: false,
     memberSince: row === undefined ? null : 0,
+    outAt: -1,
     own: false,
     memberEpoch: 0,
     taken: new Set(row === undefined ? [] : [0]),
+    failed: null,
     invitedBy: null,
     statement: new Uint8Array(0),
   }
@@ -111,8 +118,10 @@ export async function takeStep(
   const pin = session.pins.heads.get(record)
   if (pin?.seq === head.seq && !equal(pin.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
   const mine = memberOf(session, head)
-  if (mine === null) walk.memberSince = null
-  else if (walk.memberSince === null) {
+  if (mine === null) {
+    walk.memberSince = null
+    walk.outAt = entry.seq
+  } else if (walk.memberSince === null) {
     walk.memberSince = stored.leaf.index
     walk.memberEpoch = entry.epoch
     const granter = before?.members.find((member) => member.physician === entry.author)
@@ -121,9 +130,14 @@ export async function takeStep(
   if (before === null) walk.own = entry.author === session.physician
   const takes = selfGrant !== undefined && !walk.taken.has(entry.epoch)
   if (takes || (selfGrant === undefined && mine !== null && stored.grant !== undefined))
-    for (const [epoch, key] of await keysFrom(session, before, link, stored, selfGrant)) walk.keys[epoch] = key
-  // Only a self-grant that opens, to the key that was promised, says that the physician took it.
-  if (takes) walk.taken.add(entry.epoch)
+    try {
+      for (const [epoch, key] of await keysFrom(session, before, link, stored, selfGrant)) walk.keys[epoch] = key
+      // Only a self-grant that opens, to the key that was promised, says that the physician took it.
+      if (takes) walk.taken.add(entry.epoch)
+    } catch (error) {
+      if (!(error instanceof AppError && (error.is("TAMPERED") || error.code === "CANNOT_OPEN"))) throw error
+      walk.failed ??= { error, statement: stored.statement }
+    }
   if (mine !== null || stored.summary !== undefined) {
     checkToken(entry.summary, stored.summary)
     if (stored.summary !== undefined) walk.unopened = { entry, token: stored.summary }
@@ -188,16 +202,17 @@ export async function walkOn(session: Session, walk: Walk, to: number): Promise<
 }
 
 /** Demands that the physician took the record, and was not only named in it: a record that appears without an invitation accepted is
- * no patient of theirs. @throws TAMPERED_GRANT */
+ * no patient of theirs. @throws TAMPERED_GRANT, or what was wrong with the seal that should say so */
 export function demandTaken(walk: Walk): void {
-  if (walk.memberSince !== null && !walk.taken.has(walk.memberEpoch)) throw new AppError("TAMPERED_GRANT")
+  if (walk.memberSince !== null && !walk.taken.has(walk.memberEpoch))
+    throw walk.failed?.error ?? new AppError("TAMPERED_GRANT")
 }
 
-/** A walk's end as a roster row. @throws CANNOT_OPEN where a key is missing */
+/** A walk's end as a roster row. @throws TAMPERED_GRANT, TAMPERED_KEY, CANNOT_OPEN where a key is missing */
 export async function rowOfWalk(session: Session, walk: Walk): Promise<RosterRow> {
   const head = walk.head!
   for (let epoch = 0; epoch <= head.epoch; epoch++)
-    if (walk.keys[epoch] === undefined) throw new AppError("CANNOT_OPEN")
+    if (walk.keys[epoch] === undefined) throw walk.failed?.error ?? new AppError("CANNOT_OPEN")
   if (walk.unopened !== null) walk.summary = await openSummary(walk.unopened, walk.keys)
   walk.unopened = null
   return rowOf(head, session.identity, walk.keys, walk.summary, walk.updated)
