@@ -115,7 +115,7 @@ export class LeafWatch {
     const session = this.#session
     if (number > session.keyringNumber && (await session.pullKeyring()) < number)
       throw session.log.refuse("TAMPERED_ROLLBACK")
-    if (number === session.keyringNumber && !session.isKeyringLeaf(data)) throw session.log.refuse("TAMPERED_LOG")
+    if (session.isOtherKeyring(number, data)) throw session.log.refuse("TAMPERED_LOG")
   }
 
   async #demandIdentity(physician: PhysicianId, number: number): Promise<void> {

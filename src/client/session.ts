@@ -77,8 +77,8 @@ export class Session {
   identity: Identity
   keyring: Keyring
   keyringNumber: number
-  /** What the log has to say of the keyring. */
-  #keyringLeaf: { readonly info: LeafInfo; readonly hash: Uint8Array }
+  /** What the log has to say of the keyrings that this session has stood on, by number. */
+  readonly #keyringLeaves = new Map<number, { readonly info: LeafInfo; readonly hash: Uint8Array }>()
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: SessionParts, { leaf, token }: AccountReply["keyring"]) {
@@ -97,7 +97,7 @@ export class Session {
     this.identity = parts.identity
     this.keyring = parts.keyring
     this.keyringNumber = parts.keyringNumber
-    this.#keyringLeaf = { info: leaf, hash: sha256(token) }
+    this.#keyringLeaves.set(parts.keyringNumber, { info: leaf, hash: sha256(token) })
     this.people = new People(this)
   }
 
@@ -180,7 +180,7 @@ export class Session {
         this.log.checkReceipt(answer, { ...about, number, statementHash: sha256(token) }, tree)
         this.keyring = keyring
         this.keyringNumber = number
-        this.#keyringLeaf = { info: answer.leaf, hash: sha256(token) }
+        this.#keyringLeaves.set(number, { info: answer.leaf, hash: sha256(token) })
         this.pins.keyring = number
         return answer.leaf.index
       } catch (error) {
@@ -221,17 +221,19 @@ export class Session {
     if (stored.number <= this.keyringNumber) return this.keyringNumber
     this.keyring = keyring
     this.keyringNumber = stored.number
-    this.#keyringLeaf = { info: stored.leaf, hash: sha256(stored.token) }
+    this.#keyringLeaves.set(stored.number, { info: stored.leaf, hash: sha256(stored.token) })
     this.pins.keyring = stored.number
     return stored.number
   }
 
-  /** Whether a leaf's 64 bytes speak of the very keyring that this session stands on. */
-  isKeyringLeaf(data: Uint8Array): boolean {
-    const { info, hash } = this.#keyringLeaf
-    const { physician, keyringNumber: number } = this
+  /** Whether a leaf's 64 bytes speak of another keyring than the one that this session stood on under this number. */
+  isOtherKeyring(number: number, data: Uint8Array): boolean {
+    const known = this.#keyringLeaves.get(number)
+    if (known === undefined) return false
+    const { physician } = this
     const about = { subject: physician, actor: physician, stream: "keyring", type: "keyring", number } as const
-    return equal(data, leafData({ ...about, salt: info.salt, time: info.time, statementHash: hash }))
+    const { salt, time } = known.info
+    return !equal(data, leafData({ ...about, salt, time, statementHash: known.hash }))
   }
 
   /** Demands that what entries' authors had seen are earlier trees of this log. @param roots that are known already, by size.

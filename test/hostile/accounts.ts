@@ -29,7 +29,7 @@ export const accounts: readonly Attack[] = [
     name: "the keyring is older than this device has seen",
     code: "TAMPERED_ROLLBACK",
     step: signIn("ben", "same"),
-    plant: (scene) => putKeyring(scene, -1),
+    plant: (scene) => putKeyring(scene, () => 0),
   },
   {
     name: "the keyring is older than the log's, before a device that has seen none",
@@ -51,7 +51,11 @@ export const accounts: readonly Attack[] = [
     code: "TAMPERED_LOG",
     step: home("own", { device: "fresh" }),
     plant: (scene) =>
-      putKeyring(scene, 0, (keyring) => ({ ...keyring, settings: { ...keyring.settings, idleMinutes: 1 } })),
+      putKeyring(
+        scene,
+        (newest) => newest,
+        (keyring) => ({ ...keyring, settings: { ...keyring.settings, idleMinutes: 1 } }),
+      ),
   },
   {
     name: "the roster is lost, and what is new lacks one of its records",
@@ -153,14 +157,14 @@ export const accounts: readonly Attack[] = [
   },
 ]
 
-/** Puts a keyring in the place of the newest, as only the physician can seal it. @param by how far its number is from the newest's */
+/** Puts a keyring in the place of the newest, as only the physician can seal it. @param which number it gets */
 async function putKeyring(
   { world, cast, accomplice }: Scene,
-  by: number,
+  which: (newest: number) => number,
   change: (keyring: Keyring) => Keyring = (keyring) => keyring,
 ): Promise<void> {
   const { session } = await accomplice("ben")
-  const number = session.keyringNumber + by
+  const number = which(session.keyringNumber)
   const token = await sealKeyring(session.key, session.physician, number, change(session.keyring))
   world.sql("update physician set keyring_number = ?, keyring = ? where id = ?", number, token, cast.ids.ben)
 }
