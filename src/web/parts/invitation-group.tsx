@@ -30,6 +30,7 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
   const [chosen, setChosen] = useState<ReadonlySet<RecordId>>(new Set())
   const [limit, setLimit] = useState(firstLook)
   const verified = from.state === "verified"
+  const sender = from.username || "an unknown sender"
   const sound = verified ? invitations.filter(({ problem }) => problem === null).map(({ id }) => id) : []
   const ticked = sound.filter((id) => chosen.has(id))
   const toggle = (id: RecordId) => {
@@ -38,11 +39,9 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
     setChosen(next)
   }
   return (
-    <section className={classes.group} aria-label={`From ${from.username}`}>
+    <section className={classes.group} aria-label={`From ${sender}`}>
       <header className={classes.head}>
-        <h2 className={classes.from}>
-          <ColleagueName colleague={from} />
-        </h2>
+        <h2 className={classes.from}>{from.username ? <ColleagueName colleague={from} /> : "An unknown sender"}</h2>
         <p className={classes.count}>{count(invitations.length, "record")}</p>
         <div className={classes.actions}>
           {sound.length > 0 && (
@@ -52,7 +51,7 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
                 : sound.length === 1
                   ? "Accept"
                   : `Accept all ${sound.length.toLocaleString()}`}
-              <Hidden> from {from.username}</Hidden>
+              <Hidden> from {sender}</Hidden>
             </Button>
           )}
           <Button
@@ -62,11 +61,11 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
             onClick={() => onDecline(ticked.length > 0 ? ticked : invitations.map(({ id }) => id))}
           >
             {ticked.length > 0 ? "Decline selected" : invitations.length === 1 ? "Decline" : "Decline all"}
-            <Hidden> from {from.username}</Hidden>
+            <Hidden> from {sender}</Hidden>
           </Button>
         </div>
       </header>
-      {!verified && <VerifyFirst invitation={invitations[0]} />}
+      {!verified && from.username && <VerifyFirst invitation={invitations[0]} />}
       <ul>
         {invitations.slice(0, limit).map((invitation) => (
           <Line
@@ -85,7 +84,7 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
         <button type="button" className={classes.more} onClick={() => setLimit(limit + more)}>
           Show {Math.min(more, invitations.length - limit).toLocaleString()} more of{" "}
           {(invitations.length - limit).toLocaleString()}
-          <Hidden> from {from.username}</Hidden>
+          <Hidden> from {sender}</Hidden>
         </button>
       )}
     </section>
