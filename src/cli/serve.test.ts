@@ -207,7 +207,7 @@ describe("serve refuses, and says what to do", () => {
     [{ tlsCert: "a.pem" }, "--tls-cert and --tls-key go together."],
     [{ tls: "auto", behindProxy: true }, "Choose one of"],
     [{ logLevel: "loud" }, "--log-level takes one of"],
-    [{ witness: ["witness.example"] }, "--witness takes a witness's vkey, @ and its address"],
+    [{ witness: ["witness.example"] }, "--witness takes a witness's vkey, = and its address"],
   ])("the options %j", async (options, advice) => {
     const { stdin, stdout, stderr, env } = process
     const given = { port: "0", host: "127.0.0.1", data: freshData(), logLevel: "info", ...options }
