@@ -24,10 +24,10 @@ export interface Look {
 const tagsAtOnce = 2000
 /** A colleague's access may end a little before or after the client thinks it does. */
 const expirySlackMs = 10 * 60_000
-/** Of a record that was just accepted an entry may have been withheld whose leaf lies further back than anybody looked: so many numbers
- * beyond its head are looked for. */
-const aheadOfAccepted = 16
-/** Numbers of a keyring, or of an identity, that are looked for beyond the newest that is known. */
+/** Of a record that was accepted an entry may have been withheld whose leaf lies further back than this client ever looked: so many
+ * numbers beyond the newest that is known are looked for in every record that somebody else may write. */
+const aheadOfShared = 16
+/** Numbers of keyrings and identities that are looked for beyond the newest that is known. */
 const ahead = 64
 
 /** Looks at every leaf of the log, whether it speaks of something that this physician was not told: an entry that is withheld, a
@@ -144,8 +144,8 @@ export class LeafWatch {
       this.#made.set(name, to + 1)
     }
     const [ofEntry, ofKeyring, ofIdentity] = [leafTagger("entry"), leafTagger("keyring"), leafTagger("identity")]
-    for (const { id, seq } of this.#rows.values())
-      await make("entry", ofEntry, id, seq + (this.#since.has(id) ? aheadOfAccepted : 1))
+    for (const { id, seq, chain } of this.#rows.values())
+      await make("entry", ofEntry, id, seq + (chain === "" ? 1 : aheadOfShared))
     await make("keyring", ofKeyring, physician, keyringNumber + ahead)
     await make("identity", ofIdentity, physician, identity.seq + ahead, identity.seq + 1)
     for (const { physician: colleague, identity: pinned } of keyring.colleagues)
