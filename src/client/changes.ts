@@ -9,8 +9,8 @@ import { leafData, leafDataBytes } from "../proof/leaf.ts"
 import { type Stretch, verifyStretch } from "../proof/stretch.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
-import type { RecordKey } from "../vault/keys.ts"
 import type { RosterRow } from "./roster-row.ts"
+import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
 import {
   demandTaken,
@@ -46,7 +46,7 @@ export interface Pulled {
    * no entry before it was owed. */
   readonly excused: ReadonlyMap<RecordId, number>
   /** Keys that were granted and that have no self-grant yet. */
-  readonly granted: readonly { readonly record: RecordId; readonly epoch: number; readonly key: RecordKey }[]
+  readonly granted: readonly GrantedKey[]
 }
 
 export interface PullOptions {
@@ -124,7 +124,7 @@ class Pull {
   readonly #left = new Set<RecordId>()
   /** What the changes of one page say. */
   readonly #entries = new Map<Change, EntryStatement>()
-  readonly #granted: { record: RecordId; epoch: number; key: RecordKey }[] = []
+  readonly #granted: GrantedKey[] = []
 
   constructor(session: Session, known: (record: RecordId) => RosterRow | undefined, options: PullOptions) {
     this.#session = session

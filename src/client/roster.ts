@@ -1,31 +1,29 @@
-import { sha256 } from "#sha256"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
-import { idFromBytes, newId, type RecordId, type SegmentId } from "../encoding/ids.ts"
+import type { RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import { paths, segmentPath } from "../protocol/paths.ts"
-import { putSelfGrants, segmentMaxBytes } from "../protocol/records.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import type { RecordKey } from "../vault/keys.ts"
-import { rosterPlace, selfGrantPlace } from "../vault/places.ts"
-import { open, seal } from "../vault/seal.ts"
 import { digestHeads, pullChanges } from "./changes.ts"
 import { LeafWatch } from "./leaf-watch.ts"
-import { encodeRows, membersOf, parseRows, type RosterRow } from "./roster-row.ts"
+import { membersOf, type RosterRow } from "./roster-row.ts"
+import {
+  deleteSegments,
+  type NewSegment,
+  type OpenSegment,
+  openSegments,
+  putSegments,
+  type Segments,
+  segmentRows,
+} from "./segments.ts"
+import { putSelfGrants } from "./self-grants.ts"
 import type { Session } from "./session.ts"
 
-const segmentRows = 500
-/** Rows are packed into segments of about this much, or fewer rows: a colleague's may be long. */
-const segmentBytes = 3 * 1024 * 1024
 /** Loose changes are folded into segments when they pass this. */
 const foldAt = 300
 /** So many leaves of others are looked through once, and not again at every sign-in. */
 const foldAfterLeaves = 4096
-/** Self-grants of so many records go into one request. */
-const grantsAtOnce = 256
 const catchUps = 5
-
-type Segments = Keyring["roster"]["segments"]
 
 export interface Refusal {
   readonly code: AppError["code"]
@@ -52,7 +50,7 @@ export class Roster {
   /** Rows that are packed and were dropped since. */
   readonly #dropped = new Set<RecordId>()
   #segments = new Map<SegmentId, RecordId[]>()
-  #strays: SegmentId[] = []
+  #strays: readonly SegmentId[] = []
   #loose = new Set<RecordId>()
   readonly #watch: LeafWatch
   /** Rows of records that were verified and are being accepted: they count once the server's feed says that they are. */
@@ -114,12 +112,11 @@ export class Roster {
   }
 
   /** Stores the physician's own seals of keys that were granted to them, and so accepts a record that they were invited to.
-   * @param row what `sync` takes in once the server says that the record is accepted.
-   * @returns the records whose seals were stored. */
-  async accept(taken: readonly { row: RosterRow; keys: readonly RecordKey[] }[]): Promise<ReadonlySet<RecordId>> {
+   * @param row what `sync` takes in once the server says that the record is accepted. */
+  async accept(taken: readonly { row: RosterRow; keys: readonly RecordKey[] }[]): Promise<void> {
     for (const { row } of taken) this.#accepting.set(row.id, row)
     const grants = taken.flatMap(({ row, keys }) => keys.map((key, epoch) => ({ record: row.id, epoch, key })))
-    return this.#putSelfGrants(grants)
+    await putSelfGrants(this.#session, grants)
   }
 
   /** Settles once every leaf that was pulled has been looked at. @throws what that found: see {@link LeafWatch} */
@@ -177,26 +174,11 @@ export class Roster {
   async #openSegments(
     segments: Segments,
     progress: (opened: number, total: number) => void,
-  ): Promise<{ id: SegmentId; rows: RosterRow[] }[] | null> {
-    const { key, physician, around } = this.#session
-    const total = segments.reduce((sum, segment) => sum + segment.records, 0)
-    let opened = 0
+  ): Promise<readonly OpenSegment[] | null> {
     try {
-      const stored =
-        segments.length === 0
-          ? new Map<SegmentId, Uint8Array>()
-          : parseSegments(await around.transport.download(paths.segments))
-      this.#strays = [...stored.keys()].filter((id) => !segments.some((segment) => segment.id === id))
-      return await Promise.all(
-        segments.map(async ({ id, hash }) => {
-          const token = stored.get(id)
-          if (token === undefined || !equal(await digest(token), hash)) throw new AppError("CANNOT_OPEN")
-          const rows = parseRows(await open(key, rosterPlace(physician, id), token))
-          opened += rows.length
-          progress(opened, total)
-          return { id, rows }
-        }),
-      )
+      const { opened, strays } = await openSegments(this.#session, segments, progress)
+      this.#strays = strays
+      return opened
     } catch (error) {
       if (error instanceof AppError && error.code === "CANNOT_OPEN") return null
       throw error
@@ -228,7 +210,7 @@ export class Roster {
     this.#looking = this.#look()
     this.#looking.catch(() => {})
     // Until they are stored, the grants themselves open as well.
-    await this.#putSelfGrants(pulled.granted).catch(() => {})
+    await putSelfGrants(this.#session, pulled.granted).catch(() => {})
     return [...pulled.rows.map((row) => row.id), ...pulled.gone.keys(), ...ended, ...pulled.refused.keys()]
   }
 
@@ -238,34 +220,6 @@ export class Roster {
       // What came along and was refused is not withheld: its own reason, and the evidence, stay.
       if (!this.refused.has(record)) this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
     }
-  }
-
-  async #putSelfGrants(
-    grants: readonly { readonly record: RecordId; readonly epoch: number; readonly key: RecordKey }[],
-  ): Promise<ReadonlySet<RecordId>> {
-    const { key: own, physician, around } = this.#session
-    const stored = new Set<RecordId>()
-    const groups = [...Map.groupBy(grants, ({ record }) => record)]
-    for (let at = 0; at < groups.length; at += grantsAtOnce) {
-      const records = await Promise.all(
-        groups.slice(at, at + grantsAtOnce).map(async ([record, keys]) => ({
-          record,
-          selfGrants: await Promise.all(
-            keys.map(async ({ epoch, key }) => ({
-              epoch,
-              token: await seal(own, selfGrantPlace(physician, record, epoch), key, { exact: true }),
-            })),
-          ),
-        })),
-      )
-      const answer = await around.transport.call("POST", paths.selfGrants, {
-        json: putSelfGrants.body.encode({ records }),
-        reply: putSelfGrants.reply,
-        background: true,
-      })
-      for (const record of answer.stored) stored.add(record)
-    }
-    return stored
   }
 
   /** A membership that was given until a day ends by itself, without an entry. */
@@ -301,7 +255,6 @@ export class Roster {
 
   async #fold(): Promise<void> {
     const session = this.#session
-    const { transport } = session.around
     for (let tries = 0; this.#behind(); tries++) {
       if (tries === catchUps) return
       await this.#pull(true)
@@ -312,18 +265,10 @@ export class Roster {
     const complete = this.#complete
     const lasting = [...this.rows.values()].filter((row) => this.#endOf(row) === null)
     const digest = digestHeads(lasting.map((row) => [row.id, { seq: row.seq, hash: hashOf(row) }]))
-    const made = new Map<SegmentId, { hash: Uint8Array; rows: readonly RosterRow[] }>()
-    const drop = (ids: Iterable<SegmentId>) =>
-      Promise.all(Array.from(ids, (id) => transport.call("DELETE", segmentPath(id)).catch(() => {})))
+    const made: NewSegment[] = []
     try {
-      for (const { part, content } of segmentsOf(rows)) {
-        const id = newId<"segment">() as SegmentId
-        const token = await seal(session.key, rosterPlace(session.physician, id), content)
-        if (token.length > segmentMaxBytes) throw new AppError("BAD_INPUT_SIZE")
-        made.set(id, { hash: sha256(token), rows: part })
-        await transport.call("PUT", segmentPath(id), { bytes: token })
-      }
-      const fresh = Array.from(made, ([id, { hash, rows: part }]) => ({ id, hash, records: part.length }))
+      await putSegments(session, rows, made)
+      const fresh = made.map(({ id, hash, rows: part }) => ({ id, hash, records: part.length }))
       const leaf = await session.updateKeyring((keyring) => {
         if (!sameRoster(keyring.roster, base)) throw new AppError("CONFLICT_EXISTS")
         return { ...keyring, roster: { segments: [...kept, ...fresh], complete, digest } }
@@ -332,7 +277,10 @@ export class Roster {
     } catch (error) {
       // Whether another error's keyring was stored is not known: its segments stay, and the next fold clears them away if not.
       if (!(error instanceof AppError && error.code === "CONFLICT_EXISTS")) throw error
-      await drop(made.keys())
+      await deleteSegments(
+        session,
+        made.map(({ id }) => id),
+      )
       await this.#load(() => {})
       await this.#pull(true)
       return
@@ -341,16 +289,16 @@ export class Roster {
       (id) => !kept.some((one) => one.id === id),
     )
     for (const id of gone) this.#segments.delete(id)
-    for (const [id, part] of made) {
+    for (const { id, rows: part } of made) {
       this.#segments.set(
         id,
-        part.rows.map((row) => row.id),
+        part.map((row) => row.id),
       )
-      for (const row of part.rows) if (this.rows.get(row.id) === row) this.#loose.delete(row.id)
+      for (const row of part) if (this.rows.get(row.id) === row) this.#loose.delete(row.id)
     }
     this.#strays = []
     this.#dropped.clear()
-    await drop(gone)
+    await deleteSegments(session, gone)
     await session.pins.save((record, seq) => !this.#loose.has(record) && seq <= (this.rows.get(record)?.seq ?? -1))
   }
 
@@ -384,30 +332,6 @@ export class Roster {
   }
 }
 
-/** Reads what the server sends of all segments: 16 B id, u32be length, token; again and again. @throws CANNOT_OPEN when it is cut */
-function parseSegments(bytes: Uint8Array): Map<SegmentId, Uint8Array> {
-  const segments = new Map<SegmentId, Uint8Array>()
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  for (let at = 0; at < bytes.length; ) {
-    if (at + 20 > bytes.length) throw new AppError("CANNOT_OPEN")
-    const end = at + 20 + view.getUint32(at + 16)
-    if (end > bytes.length) throw new AppError("CANNOT_OPEN")
-    segments.set(idFromBytes<"segment">(bytes.subarray(at, at + 16)) as SegmentId, bytes.subarray(at + 20, end))
-    at = end
-  }
-  return segments
-}
-
-/** Cuts rows into what one segment holds each. */
-function* segmentsOf(rows: readonly RosterRow[]): Generator<{ part: readonly RosterRow[]; content: Uint8Array }> {
-  for (let at = 0; at < rows.length; at += segmentRows) {
-    const part = rows.slice(at, at + segmentRows)
-    const content = encodeRows(part)
-    if (content.length <= segmentBytes || part.length === 1) yield { part, content }
-    else for (const half of [part.slice(0, part.length >> 1), part.slice(part.length >> 1)]) yield* segmentsOf(half)
-  }
-}
-
 function sameRoster(a: Keyring["roster"], b: Keyring["roster"]): boolean {
   return (
     a.complete === b.complete &&
@@ -418,9 +342,4 @@ function sameRoster(a: Keyring["roster"], b: Keyring["roster"]): boolean {
 
 function hashOf(row: RosterRow): Uint8Array {
   return parseBase64url(row.hash)
-}
-
-/** SHA-256 of much at once: a browser's own is faster there. */
-async function digest(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))
 }
