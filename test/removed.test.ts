@@ -12,9 +12,9 @@ import { openGrant } from "../src/vault/grants.ts"
 import { asSecretKey, type SecretKey } from "../src/vault/keys.ts"
 import { entryPlace, selfGrantPlace, summaryPlace } from "../src/vault/places.ts"
 import { open } from "../src/vault/seal.ts"
+import { many, meet } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
-const many = { progress: () => {}, signal: { aborted: false } }
 let practice: Practice
 let ada: Workspace
 let ben: Workspace
@@ -26,9 +26,7 @@ beforeAll(async () => {
   for (const name of ["ada", "ben", "cyd"]) await practice.register(name)
   ;[ada, ben, cyd] = [await practice.open("ada"), await practice.open("ben"), await practice.open("cyd")]
   for (const other of [ben, cyd]) {
-    const { safetyNumber } = ada.session.people.view(await ada.session.people.find(other.session.username))
-    await ada.session.people.verify(other.session.username, safetyNumber, "digits")
-    await other.session.people.verify("ada", safetyNumber, "digits")
+    await meet(ada, other)
   }
   const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
   id = (await createPatient(ada, patient)).id

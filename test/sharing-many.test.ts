@@ -6,6 +6,7 @@ import { share } from "../src/client/sharing.ts"
 import type { ManyProgress } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
+import { meet } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -22,9 +23,7 @@ beforeAll(async () => {
   for (const name of ["ada", "ben"]) await practice.register(name)
   ada = await practice.open("ada")
   ben = await practice.open("ben")
-  const { safetyNumber } = ada.session.people.view(await ada.session.people.find("ben"))
-  await ada.session.people.verify("ben", safetyNumber, "digits")
-  await ben.session.people.verify("ada", safetyNumber, "digits")
+  await meet(ada, ben)
   for (let n = 0; n < count; n++) {
     const patient = { firstName: "Brady", lastName: `No ${n}`, birthDate: "1961-07-09", diagnosis: "Hypertension" }
     ids.push((await createPatient(ada, patient)).id)

@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { createPatient, savePatient } from "../src/client/edits.ts"
-import { HomeList } from "../src/client/home.ts"
+import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../src/client/invitations.ts"
 import { history, viewRecord } from "../src/client/record-views.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
-import type { Role } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
+import { brady, edit, give, home, many, meet, physicians, refused } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 let practice: Practice
@@ -16,46 +15,10 @@ beforeAll(async () => {
 })
 afterAll(() => practice.close())
 
-const refused = (code: string) => expect.objectContaining({ code })
-const many = { progress: () => {}, signal: { aborted: false } }
-const brady = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
-
-async function physicians(...usernames: string[]): Promise<Workspace[]> {
-  for (const username of usernames) await practice.register(username)
-  return Promise.all(usernames.map((username) => practice.open(username)))
-}
-
-/** Both compare their number, and it is the same. */
-async function meet(a: Workspace, b: Workspace): Promise<void> {
-  const ofA = a.session.people.view(await a.session.people.find(b.session.username)).safetyNumber
-  const ofB = b.session.people.view(await b.session.people.find(a.session.username)).safetyNumber
-  expect(ofA).toBe(ofB)
-  expect(ofA).toMatch(/^\d{60}$/)
-  await a.session.people.verify(b.session.username, ofB, "digits")
-  await b.session.people.verify(a.session.username, ofA, "code")
-}
-
-async function give(from: Workspace, to: Workspace, id: RecordId, role: Role): Promise<void> {
-  const report = await share(from, [id], to.session.username, role, null, many)
-  expect(report).toMatchObject({ done: 1, refused: [] })
-  expect(await acceptInvitations(to, [id], many)).toMatchObject({ done: 1, refused: [] })
-}
-
-const home = (work: Workspace) =>
-  new HomeList(work).page(
-    { search: "", sort: "name", descending: false, archived: false, offset: 0, limit: 100 },
-    true,
-    "2026-11-23",
-  )
 const diagnosis = async (work: Workspace, id: RecordId) => formOf((await work.records.open(id)).chart).diagnosis
-const edit = async (work: Workspace, id: RecordId, text: string) => {
-  const { head } = await work.records.open(id)
-  return savePatient(work, id, head.seq, { ...brady, diagnosis: text })
-}
-
 describe("sharing a record", () => {
   it("goes from verifying to writing together, removing, and keys that the removed one never had", async () => {
-    const [ada, ben, cyd] = (await physicians("ada", "ben", "cyd")) as [Workspace, Workspace, Workspace]
+    const [ada, ben, cyd] = (await physicians(practice, "ada", "ben", "cyd")) as [Workspace, Workspace, Workspace]
     const { id } = await createPatient(ada, brady)
     await expect(share(ada, [id], "ben", "writer", null, many)).rejects.toEqual(refused("NOT_ALLOWED_UNVERIFIED"))
     await meet(ada, ben)
@@ -121,7 +84,7 @@ describe("sharing a record", () => {
   })
 
   it("lets everybody but the last owner leave, and seals what follows under a fresh key", async () => {
-    const [dee, eve] = (await physicians("dee", "eve")) as [Workspace, Workspace]
+    const [dee, eve] = (await physicians(practice, "dee", "eve")) as [Workspace, Workspace]
     await meet(dee, eve)
     const { id } = await createPatient(dee, brady)
     await give(dee, eve, id, "writer")
@@ -151,7 +114,7 @@ describe("sharing a record", () => {
   })
 
   it("is understood by a device that was away while it was accepted elsewhere, taken away and given again", async () => {
-    const [kay, lou] = (await physicians("kay", "lou")) as [Workspace, Workspace]
+    const [kay, lou] = (await physicians(practice, "kay", "lou")) as [Workspace, Workspace]
     await meet(kay, lou)
     await createPatient(lou, { ...brady, lastName: "Own" })
     await lou.roster.fold(true)
@@ -192,7 +155,7 @@ describe("sharing a record", () => {
   })
 
   it("ends by itself on the day that was set, on every device, and can be given more time", async () => {
-    const [mia, ned] = (await physicians("mia", "ned")) as [Workspace, Workspace]
+    const [mia, ned] = (await physicians(practice, "mia", "ned")) as [Workspace, Workspace]
     await meet(mia, ned)
     const { id } = await createPatient(mia, brady)
     const soon = Date.now() + 4_000
@@ -218,7 +181,7 @@ describe("sharing a record", () => {
   })
 
   it("is declined by leaving, and nothing of the patient was shown", async () => {
-    const [fay, gus] = (await physicians("fay", "gus")) as [Workspace, Workspace]
+    const [fay, gus] = (await physicians(practice, "fay", "gus")) as [Workspace, Workspace]
     await meet(fay, gus)
     const { id } = await createPatient(fay, brady)
     await share(fay, [id], "gus", "reader", null, many)
@@ -230,7 +193,7 @@ describe("sharing a record", () => {
   })
 
   it("accepts from nobody who is not verified", async () => {
-    const [hal, ida] = (await physicians("hal", "ida")) as [Workspace, Workspace]
+    const [hal, ida] = (await physicians(practice, "hal", "ida")) as [Workspace, Workspace]
     const number = hal.session.people.view(await hal.session.people.find("ida")).safetyNumber
     await expect(hal.session.people.verify("ida", number.replace(/^./, "x"), "digits")).rejects.toEqual(
       refused("BAD_INPUT_SAFETY_NUMBER"),

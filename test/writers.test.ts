@@ -9,12 +9,12 @@ import { share } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { runCli } from "./cli.ts"
+import { many, meet } from "./colleagues.ts"
 import { type Practice, password, startPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
 const edits = 500
-const many = { progress: () => {}, signal: { aborted: false } }
 let practice: Practice
 let ada: Workspace
 let ben: Workspace
@@ -25,9 +25,7 @@ beforeAll(async () => {
   for (const name of ["ada", "ben"]) await practice.register(name)
   ada = await practice.open("ada")
   ben = await practice.open("ben")
-  const { safetyNumber } = ada.session.people.view(await ada.session.people.find("ben"))
-  await ada.session.people.verify("ben", safetyNumber, "digits")
-  await ben.session.people.verify("ada", safetyNumber, "digits")
+  await meet(ada, ben)
   const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
   id = (await createPatient(ada, patient)).id
   await share(ada, [id], "ben", "writer", null, many)

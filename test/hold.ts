@@ -1,0 +1,70 @@
+import type { HttpRequest } from "../src/client/transport.ts"
+import { parseBase64url } from "../src/encoding/base64.ts"
+import { parseEntry } from "../src/proof/entry.ts"
+import type { Between } from "./practice.ts"
+
+/** Holds back what is asked for next: the request, or its answer. */
+export class Hold {
+  #on: "request" | "answer" | null = null
+  #release = () => {}
+  #gate: Promise<void> = Promise.resolve()
+  #reached = () => {}
+  readonly #matches: (request: HttpRequest) => boolean
+
+  constructor(matches: (request: HttpRequest) => boolean) {
+    this.#matches = matches
+  }
+
+  readonly between: Between = async (request, send) => {
+    const on = this.#matches(request) ? this.#on : null
+    if (on === null) return send(request)
+    this.#on = null
+    if (on === "request") {
+      this.#reached()
+      await this.#gate
+    }
+    const answer = await send(request)
+    if (on === "answer") {
+      this.#reached()
+      await this.#gate
+    }
+    return answer
+  }
+
+  /** @returns what settles once something is held. */
+  next(on: "request" | "answer"): Promise<void> {
+    this.#on = on
+    this.#gate = new Promise((resolve) => {
+      this.#release = resolve
+    })
+    return new Promise((resolve) => {
+      this.#reached = resolve
+    })
+  }
+
+  release(): void {
+    this.#release()
+  }
+}
+
+/** A server that shows no entry beyond number `last`, and proves that one to be in the log. */
+export function withhold(last: number): Between {
+  const shown = ({ statement }: { statement: string }) => parseEntry(parseBase64url(statement)).seq <= last
+  return async (request, send) => {
+    const answer = await send(request)
+    const [, path] = /^(\/api\/records\/[^/]+)\/entries/.exec(request.path) ?? []
+    const reads = request.method === "GET" && (path !== undefined || request.path.startsWith("/api/changes"))
+    if (!reads) return answer
+    const reply = JSON.parse(new TextDecoder().decode(answer.body))
+    reply.entries = reply.entries.filter(shown)
+    if (path !== undefined) {
+      const asked = { ...request, path: `${path}/activity?before=${2 ** 40}&limit=200&pinned=0` }
+      const { leaves } = JSON.parse(new TextDecoder().decode((await send(asked)).body))
+      const leaf = leaves.find(
+        (one: { stream: string; number: number }) => one.stream === "entry" && one.number === last,
+      )
+      reply.inclusion = leaf.inclusion
+    }
+    return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
+  }
+}
