@@ -1,5 +1,4 @@
 import type { z } from "zod"
-import { sha256 } from "#sha256"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
@@ -7,7 +6,6 @@ import { type EntryStatement, parseEntry } from "../proof/entry.ts"
 import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
 import { readInvitations } from "../protocol/records.ts"
-import { openGrant } from "../vault/grants.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import { leaveRecord } from "./members.ts"
@@ -15,7 +13,7 @@ import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import { doMany, endsAll, type Many } from "./sharing.ts"
 import type { Invitation, ManyReport } from "./views.ts"
-import { memberOf, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
+import { memberOf, openListed, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 type Given = z.output<typeof readInvitations.reply>["invitations"][number]
@@ -167,26 +165,14 @@ function newestOfEach(read: readonly { one: Given; entry: EntryStatement | null 
   return [...newest.values()]
 }
 
-/** What the sender calls themself stands in the grant, beside the keys. It is a claim; without a grant that opens there is none. */
+/** What the sender calls themself stands in the grant, beside the keys. It is a claim, and theirs alone where they signed the entry;
+ * without a grant that opens there is none. */
 async function hearName({ session }: Workspace, given: Given, entry: EntryStatement): Promise<void> {
-  const { record, statement, signature, grant } = given
   try {
-    const mine = memberOf(session, { members: entry.members ?? [] })
-    const listed = entry.grants?.find(({ recipient }) => recipient === session.physician)
-    // A grant does not say who sealed it: the sender's signed entry does.
-    if (mine === null || listed === undefined || !equal(listed.hash, sha256(grant))) return
     const granter = await session.people.refresh(entry.author)
-    await verifyStatement("entry", granter.signKey, statement, signature)
-    const place = {
-      record,
-      granter: entry.author,
-      granterFingerprint: granter.fingerprint,
-      recipient: session.physician,
-      recipientFingerprint: mine.fingerprint,
-      seq: entry.seq,
-      role: mine.role,
-    }
-    session.people.heard(entry.author, (await openGrant(session.keyring.sealSeed, place, grant)).by)
+    await verifyStatement("entry", granter.signKey, given.statement, given.signature)
+    const { by } = await openListed(session, entry, granter.fingerprint, given.grant)
+    session.people.heard(entry.author, by)
   } catch (error) {
     if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION") throw error
   }

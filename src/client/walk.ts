@@ -249,24 +249,9 @@ export async function keysFrom(
  * @param before the head that the entry was put on: its member list says with which keys the granter granted.
  * @throws TAMPERED_GRANT, TAMPERED_KEY */
 async function openGranted(session: Session, before: ChainHead, { entry, head }: Link, grant: Uint8Array) {
-  const listed = entry.grants?.find((one) => one.recipient === session.physician)
   const granter = before.members.find((member) => member.physician === entry.author)
-  const mine = memberOf(session, head)
-  if (listed === undefined || granter === undefined || mine === null || !equal(listed.hash, sha256(grant)))
-    throw new AppError("TAMPERED_GRANT")
-  const granted = await openGrant(
-    session.keyring.sealSeed,
-    {
-      record: entry.record,
-      granter: entry.author,
-      granterFingerprint: granter.fingerprint,
-      recipient: session.physician,
-      recipientFingerprint: mine.fingerprint,
-      seq: entry.seq,
-      role: mine.role,
-    },
-    grant,
-  )
+  if (granter === undefined) throw new AppError("TAMPERED_GRANT")
+  const granted = await openListed(session, entry, granter.fingerprint, grant)
   // A joiner's grant holds every epoch from 0 on, an epoch change's exactly the new one.
   const joins = !before.members.some((member) => member.physician === session.physician)
   const owed = joins ? Array.from({ length: entry.epoch + 1 }, (_, epoch) => epoch) : [entry.epoch]
@@ -274,6 +259,27 @@ async function openGranted(session: Session, before: ChainHead, { entry, head }:
     throw new AppError("TAMPERED_GRANT")
   for (const [epoch, key] of granted.keys) await checkCommit(key, entry.record, epoch, head.commits.get(epoch))
   return granted
+}
+
+/** Opens the very grant to this physician that an entry lists. HPKE does not say who sealed it: the entry's signature, which is verified
+ * before or after, does.
+ * @param granter the fingerprint of the entry's author, 32 B.
+ * @throws TAMPERED_GRANT where the entry lists another, or none; TAMPERED_IDENTITY where it names other keys of this physician */
+export async function openListed(session: Session, entry: EntryStatement, granter: Uint8Array, grant: Uint8Array) {
+  const { physician, keyring } = session
+  const listed = entry.grants?.find((one) => one.recipient === physician)
+  const mine = memberOf(session, { members: entry.members ?? [] })
+  if (listed === undefined || mine === null || !equal(listed.hash, sha256(grant))) throw new AppError("TAMPERED_GRANT")
+  const place = {
+    record: entry.record,
+    granter: entry.author,
+    granterFingerprint: granter,
+    recipient: physician,
+    recipientFingerprint: mine.fingerprint,
+    seq: entry.seq,
+    role: mine.role,
+  }
+  return openGrant(keyring.sealSeed, place, grant)
 }
 
 async function openSummary(
