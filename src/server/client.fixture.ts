@@ -312,6 +312,17 @@ export class TestClient {
 }
 
 /** How a change of password is spoilt. */
+/** Signs up physicians. @returns them, and each one's session with its headers. */
+export async function signUp(client: TestClient, ...usernames: string[]) {
+  const sessions = new Map<Author, SignedIn>()
+  for (const username of usernames) {
+    const author = await newAuthor(username)
+    sessions.set(author, await client.register(author, "correct horse battery staple"))
+  }
+  const sessionOf = (author: Author) => sessions.get(author)!
+  return { authors: [...sessions.keys()], sessionOf, headersOf: (author: Author) => sessionOf(author).headers }
+}
+
 export interface PasswordChange {
   readonly registrationRecord?: string
   readonly generation?: number

@@ -8,9 +8,9 @@ import {
   draftEntry,
   draftMembers,
   memberOf,
-  newAuthor,
   randomToken,
   type SignedIn,
+  signUp,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 import { idleMs } from "../sessions.ts"
@@ -19,21 +19,18 @@ let server: TestServer
 let url: string
 let ada: Author
 let bob: Author
-let sessions: Map<Author, SignedIn>
+let sessionOf: (author: Author) => SignedIn
+let headersOf: (author: Author) => SignedIn["headers"]
 
 beforeEach(async () => {
   server = await openTestServer({ commentMs: 100 })
   url = await server.app.listen({ port: 0, host: "127.0.0.1", listenTextResolver: () => "listening" })
-  sessions = new Map()
-  for (const name of ["ada", "bob"]) {
-    const author = await newAuthor(name)
-    sessions.set(author, await server.client.register(author, "correct horse battery staple"))
-  }
-  ;[ada, bob] = [...sessions.keys()] as [Author, Author]
+  const signed = await signUp(server.client, "ada", "bob")
+  ;[ada, bob] = signed.authors as [Author, Author]
+  sessionOf = signed.sessionOf
+  headersOf = signed.headersOf
 })
 afterEach(() => server.close())
-
-const headersOf = (author: Author) => sessions.get(author)!.headers
 
 interface Listening {
   readonly response: Response
@@ -62,7 +59,7 @@ function seen() {
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function append(as: Author, entry: Drafted): Promise<Drafted> {
-  expect((await server.client.append(sessions.get(as)!, entry)).statusCode).toBe(200)
+  expect((await server.client.append(sessionOf(as), entry)).statusCode).toBe(200)
   return entry
 }
 

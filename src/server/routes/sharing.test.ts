@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { sha256 } from "#sha256"
 import { newId, type RecordId } from "../../encoding/ids.ts"
 import type { Member } from "../../proof/entry.ts"
-import { leafData } from "../../proof/leaf.ts"
-import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
-import { readIdentity } from "../../protocol/accounts.ts"
-import { actsPath, entriesPath, paths, physicianPath, usernamePath } from "../../protocol/paths.ts"
-import { putSelfGrants, readChanges, readEntries, readInvitations, readPrefixes } from "../../protocol/records.ts"
+import { actsPath, entriesPath, paths } from "../../protocol/paths.ts"
+import { putSelfGrants, readChanges, readEntries, readInvitations } from "../../protocol/records.ts"
 import {
   type Author,
   appendBody,
@@ -16,7 +14,7 @@ import {
   memberOf,
   newAuthor,
   randomToken,
-  type SignedIn,
+  signUp,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 
@@ -24,18 +22,15 @@ let server: TestServer
 let ada: Author
 let bob: Author
 let cyd: Author
-let sessions: Map<Author, SignedIn>
+let headersOf: (author: Author) => Record<string, string>
 let record: RecordId
 let head: Drafted
 
 beforeAll(async () => {
   server = await openTestServer()
-  sessions = new Map()
-  for (const name of ["ada", "bob", "cyd"]) {
-    const author = await newAuthor(name)
-    sessions.set(author, await server.client.register(author, "correct horse battery staple"))
-  }
-  ;[ada, bob, cyd] = [...sessions.keys()] as [Author, Author, Author]
+  const signed = await signUp(server.client, "ada", "bob", "cyd")
+  ;[ada, bob, cyd] = signed.authors as [Author, Author, Author]
+  headersOf = signed.headersOf
 })
 afterAll(() => server.close())
 beforeEach(async () => {
@@ -48,8 +43,6 @@ function seen() {
   const { size, root } = server.store.treeHead()
   return { size, root }
 }
-
-const headersOf = (author: Author) => sessions.get(author)!.headers
 
 async function codeOf(as: Author, entry: Drafted, change: object = {}): Promise<string> {
   const body = { ...appendBody(entry), ...change }
@@ -325,7 +318,7 @@ describe("a list of members is refused", () => {
     const huge = await codeOf(ada, entry, { grants: [{ ...grant, grant: text(randomToken(65_537)) }] })
     expect(huge).toBe("BAD_INPUT_FORMAT")
     const short = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen(), {
-      change: { grants: [{ recipient: bob.physician, hash: await sha256(randomToken(0)) }] },
+      change: { grants: [{ recipient: bob.physician, hash: sha256(randomToken(0)) }] },
     })
     expect(await codeOf(ada, short, { grants: [{ ...grant, grant: "" }] })).toBe("BAD_INPUT_STATEMENT")
     const none = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen(), {
@@ -403,72 +396,3 @@ test("bodies stay away where they are not wanted", async () => {
   })
   expect(lean.entries).toEqual(stripped)
 })
-
-describe("who a colleague is", () => {
-  const look = (url: string, as = ada) => server.client.send("GET", `${url}?since=0`, undefined, headersOf(as))
-
-  test("is told by username and by id, with the proof that the log has it", async () => {
-    for (const url of [usernamePath("bob"), physicianPath(bob.physician)]) {
-      const { identity, leaf, inclusion } = readIdentity.reply.decode((await look(url)).json())
-      const data = leafData({
-        subject: bob.physician,
-        stream: "identity",
-        type: "identity",
-        number: identity.length - 1,
-        actor: bob.physician,
-        statementHash: await sha256(identity.at(-1)!.statement),
-        ...leaf,
-      })
-      const { size, root } = seen()
-      expect(verifyInclusion(leafHash(data), leaf.index, size, inclusion, root)).toBe(true)
-    }
-  })
-
-  test("is not told to whoever is not signed in, nor of anybody unknown", async () => {
-    const unsigned = await server.client.send("GET", `${usernamePath("bob")}?since=0`)
-    expect(unsigned.json().code).toBe("NOT_ALLOWED_SESSION")
-    for (const url of [usernamePath("nobody"), physicianPath(newId<"physician">())]) {
-      const response = await look(url)
-      expect([response.statusCode, response.json().code]).toEqual([403, "NOT_ALLOWED"])
-    }
-    expect((await look(usernamePath("No-Such"))).json().code).toBe("BAD_INPUT_FORMAT")
-  })
-
-  test("cannot be guessed through by the dozen", async () => {
-    server.clock.time += 60_000
-    for (let i = 0; i < 60; i++) expect((await look(usernamePath(`guess-${i}`), cyd)).statusCode).toBe(403)
-    const refused = await look(usernamePath("bob"), cyd)
-    expect([refused.statusCode, refused.json().code]).toEqual([429, "UNAVAILABLE_LIMIT"])
-    expect(refused.headers["retry-after"]).toBe("60")
-    expect((await look(usernamePath("bob"))).statusCode).toBe(200)
-    server.clock.time += 60_000
-    expect((await look(usernamePath("bob"), cyd)).statusCode).toBe(200)
-  })
-})
-
-test("earlier trees are proved prefixes of a later one", async () => {
-  const heads = [seen()]
-  for (let i = 0; i < 9; i++) {
-    await write(ada)
-    heads.push(seen())
-  }
-  const to = heads.at(-2)!
-  const sizes = heads.slice(0, -1).map((one) => one.size)
-  const ask = (body: object) => server.client.send("POST", paths.prefixes, body, headersOf(ada))
-  const { proofs } = readPrefixes.reply.decode((await ask({ to: to.size, sizes: [0, ...sizes] })).json())
-  expect(proofs[0]).toEqual([])
-  sizes.forEach((size, i) => {
-    expect(verifyConsistency(size, heads[i]!.root, to.size, to.root, proofs[i + 1]!)).toBe(true)
-  })
-  for (const body of [
-    { to: to.size, sizes: [to.size + 1] },
-    { to: seen().size + 1, sizes: [1] },
-    { to: to.size, sizes: [] },
-  ])
-    expect((await ask(body)).json().code).toBe("BAD_INPUT_FORMAT")
-  expect((await server.client.send("POST", paths.prefixes, { to: 1, sizes: [1] })).statusCode).toBe(401)
-})
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>))
-}
