@@ -145,8 +145,8 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
 function itemOfAccount(work: Workspace, leaf: Leaf): ActivityItem {
   const { index, time, actor } = leaf
   const kinds: Partial<Record<string, readonly [ActivityItem["kind"], string]>> = {
-    identity: leaf.number === 0 ? ["unlocks", "Account made"] : ["unlocks", "Password or recovery words changed"],
-    keyring: ["keyring", "Settings or what this account remembers were saved"],
+    identity: leaf.number === 0 ? ["created", "This account"] : ["unlocks", "Password or recovery words changed"],
+    keyring: ["keyring", ""],
     "sign-in": ["sign-in", ""],
     recover: ["recover", "With the recovery words"],
     "end-session": ["end-session", ""],
