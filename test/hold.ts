@@ -1,5 +1,6 @@
 import type { HttpRequest } from "../src/client/transport.ts"
-import { parseBase64url } from "../src/encoding/base64.ts"
+import { encodeBase64url, parseBase64url } from "../src/encoding/base64.ts"
+import type { RecordId } from "../src/encoding/ids.ts"
 import { parseEntry } from "../src/proof/entry.ts"
 import type { Between } from "./practice.ts"
 
@@ -64,6 +65,22 @@ export function withhold(last: number): Between {
         (one: { stream: string; number: number }) => one.stream === "entry" && one.number === last,
       )
       reply.inclusion = leaf.inclusion
+    }
+    return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
+  }
+}
+
+/** A server that hands out another grant with one entry, or none. */
+export function changeGrant(record: RecordId, seq: number, lie: Uint8Array | null): Between {
+  return async (request, send) => {
+    const answer = await send(request)
+    if (request.method !== "GET" || !/\/entries|^\/api\/changes/.test(request.path)) return answer
+    const reply = JSON.parse(new TextDecoder().decode(answer.body))
+    for (const stored of reply.entries) {
+      const entry = parseEntry(parseBase64url(stored.statement))
+      if (entry.record !== record || entry.seq !== seq) continue
+      if (lie === null) delete stored.grant
+      else stored.grant = encodeBase64url(lie)
     }
     return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
   }

@@ -40,7 +40,7 @@ export async function keyNeedles(
   for (const id of roster.rows.keys()) {
     const { keys, head, steps } = await records.open(id)
     for (const [epoch, recordKey] of keys.entries()) {
-      take(`record key of ${id}`, recordKey)
+      take(`record key of ${id}`, recordKey!)
       take(`self-grant key of ${id}`, await deriveBytes(key, selfGrantPlace(physician, id, epoch)))
     }
     for (let seq = 0; seq <= head.seq; seq++) {

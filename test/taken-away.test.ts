@@ -5,19 +5,7 @@ import { leave, share, unshare } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { AppError } from "../src/errors.ts"
-import {
-  brady,
-  edit,
-  give,
-  home,
-  many,
-  meet,
-  none,
-  physicians,
-  raiseFalsely,
-  refused,
-  suspicions,
-} from "./colleagues.ts"
+import { brady, edit, give, home, many, meet, none, physicians, refused, suspicions } from "./colleagues.ts"
 import { Hold } from "./hold.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
@@ -102,40 +90,6 @@ describe("a record that was taken away", () => {
     await leave(ben, id)
     expect(home(ben).rows).toEqual([])
     expect(await suspicions(ben)).toEqual(none)
-  })
-
-  it("is left by whoever was given keys that are none, and says why it is refused until then", async () => {
-    const [ada, mal, cyd] = (await physicians(practice, "ada9", "mal9", "cyd9")) as [Workspace, Workspace, Workspace]
-    await meet(ada, mal)
-    await meet(ada, cyd)
-    const { id } = await createPatient(ada, brady)
-    await give(ada, mal, id, "writer")
-    await give(ada, cyd, id, "reader")
-    await raiseFalsely(mal, id)
-    await cyd.roster.sync()
-    await cyd.roster.looked()
-    expect(cyd.roster.refused.get(id)).toMatchObject({ code: "TAMPERED_GRANT" })
-    await leave(cyd, id)
-    expect(await suspicions(cyd)).toEqual(none)
-    expect(await suspicions(await practice.open("cyd9", "cyd9's second"))).toEqual(none)
-  })
-
-  it("is given again to whoever got false keys, by an owner who has the true ones", async () => {
-    const [ada, mal, cyd] = (await physicians(practice, "ada19", "mal19", "cyd19")) as [Workspace, Workspace, Workspace]
-    await meet(ada, mal)
-    await meet(ada, cyd)
-    const { id } = await createPatient(ada, brady)
-    await give(ada, mal, id, "writer")
-    await give(ada, cyd, id, "reader")
-    await raiseFalsely(mal, id, ada)
-    await ada.roster.sync()
-    await unshare(ada, id, cyd.session.physician)
-    await give(ada, cyd, id, "reader")
-    expect((await cyd.records.open(id)).keys).toHaveLength(3)
-    for (const work of [cyd, await practice.open("cyd19", "cyd19's second")]) {
-      expect(home(work).rows).toHaveLength(1)
-      expect(await suspicions(work)).toEqual(none)
-    }
   })
 
   it("ended by itself, and a roster that was lost is rebuilt without it", async () => {

@@ -35,7 +35,7 @@ const list: CliCommand = {
           io.stderr,
           "No records. Add one with `healthcrypt records add`, or import FHIR files with `healthcrypt import`.",
         )
-      for (const { id, code } of refused) await printLine(io.stderr, `${id}: ${code}. ${new AppError(code).message}`)
+      for (const { id, code, message } of refused) await printLine(io.stderr, `${id}: ${code}. ${message}`)
       if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
       // A list that is not whole must not pass for one.
       return refused.length > 0 ? 1 : 0

@@ -1,6 +1,7 @@
 import { listen } from "../client/events.ts"
 import type { RecordId } from "../client/ids.ts"
 import { history, namedIn } from "../client/record-views.ts"
+import { errorOf } from "../client/roster.ts"
 import type { Workspace } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { withWorkspace } from "./client.ts"
@@ -70,7 +71,7 @@ interface News {
 /** What is new in one record, oldest first. */
 async function news(work: Workspace, id: RecordId, seen: Map<RecordId, number>): Promise<News[]> {
   const refusal = work.roster.refused.get(id)
-  if (refusal !== undefined) throw new AppError(refusal.code)
+  if (refusal !== undefined) throw errorOf(refusal)
   const row = work.roster.rows.get(id)
   const before = seen.get(id) ?? -1
   if (row === undefined) {

@@ -13,9 +13,11 @@ import type { RosterRow } from "./roster-row.ts"
 import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
 import {
-  demandTaken,
+  type Failure,
   knownEntry,
   memberOf,
+  missingKey,
+  notTaken,
   rowOfWalk,
   startWalk,
   takeStep,
@@ -39,7 +41,7 @@ export interface Pulled {
   readonly rows: readonly RosterRow[]
   /** Records that the physician is no member of any more, by an entry that was verified: its number. */
   readonly gone: ReadonlyMap<RecordId, number>
-  readonly refused: ReadonlyMap<RecordId, { readonly error: AppError; readonly statement: Uint8Array }>
+  readonly refused: ReadonlyMap<RecordId, Failure>
   /** The heads as they stood before leaf `asOf`, where that was asked for. */
   readonly heads: ReadonlyMap<RecordId, PinnedHead>
   /** Records that were not the physician's before an answer said that they accepted them, with the leaf from which that answer began:
@@ -116,7 +118,7 @@ class Pull {
   readonly #asOf: number
   readonly #mine: PullOptions["mine"]
   readonly #walks = new Map<RecordId, Walk>()
-  readonly #refused = new Map<RecordId, { error: AppError; statement: Uint8Array }>()
+  readonly #refused = new Map<RecordId, Failure>()
   readonly #then = new Map<RecordId, HeadThen>()
   readonly #accepted = new Map<RecordId, { readonly leaf: number }[]>()
   readonly #excused = new Map<RecordId, number>()
@@ -166,10 +168,11 @@ class Pull {
       if (walk.memberSince === null) gone.set(record, walk.outAt)
       else if (walk.moved)
         try {
-          demandTaken(walk)
-          rows.push(await rowOfWalk(this.#session, walk))
+          const failure = notTaken(walk) ?? missingKey(walk)
+          if (failure === null) rows.push(await rowOfWalk(this.#session, walk))
+          else this.#refuse(record, failure.error, failure.statement, failure.by)
         } catch (error) {
-          this.#refuse(record, error, walk.failed?.statement ?? walk.statement)
+          this.#refuse(record, error, walk.statement)
         }
     }
     for (const record of this.#accepted.keys()) {
@@ -255,10 +258,10 @@ class Pull {
     return (this.#accepted.get(record) ?? []).some(({ leaf }) => leaf > memberSince && leaf < this.#asOf)
   }
 
-  #refuse(record: RecordId, error: unknown, statement: Uint8Array): void {
+  #refuse(record: RecordId, error: unknown, statement: Uint8Array, by: Failure["by"] = null): void {
     if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION" || error.is("UNAVAILABLE")) throw error
     const tampered = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
-    this.#refused.set(record, { error: tampered, statement })
+    this.#refused.set(record, { error: tampered, statement, by })
   }
 }
 

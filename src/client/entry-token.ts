@@ -5,7 +5,8 @@ import { entryPlace } from "../vault/places.ts"
 import type { OpenRecord } from "./records.ts"
 
 /** One entry's body token and the Fernet key that opens it, and it alone, as text for any Fernet implementation.
- * What comes out is the frame of docs/formats/token.md. @throws NOT_ALLOWED where the record has no such entry, or it no body */
+ * What comes out is the frame of docs/formats/token.md. @throws NOT_ALLOWED where the record has no such entry, or it no body; CANNOT_OPEN where a colleague
+ * gave this physician no key of its epoch */
 export async function entryToken(record: OpenRecord, seq: number): Promise<{ key: string; token: string }> {
   const step = record.steps[seq]
   if (step === undefined || step.token === null)
@@ -14,6 +15,8 @@ export async function entryToken(record: OpenRecord, seq: number): Promise<{ key
       "This record has no such entry, or it holds no body. See `healthcrypt records history`.",
     )
   const { epoch, author } = step.entry
-  const key = await deriveBytes(record.keys[epoch]!, entryPlace(record.id, epoch, seq, author))
+  const recordKey = record.keys[epoch]
+  if (recordKey === undefined) throw new AppError("CANNOT_OPEN")
+  const key = await deriveBytes(recordKey, entryPlace(record.id, epoch, seq, author))
   return { key: encodePaddedBase64url(key), token: encodePaddedBase64url(step.token) }
 }

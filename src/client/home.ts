@@ -37,7 +37,7 @@ export class HomeList {
       matching: found.length,
       rows: ordered.slice(query.offset, query.offset + query.limit).map((row) => this.#homeRow(row)),
       complete,
-      refused: [...this.#roster.refused].map(([id, { code }]) => ({ id, code })),
+      refused: [...this.#roster.refused].map(([id, { code, message }]) => ({ id, code, message })),
     }
   }
 

@@ -7,8 +7,8 @@ import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
 import { readInvitations } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
-import type { RecordKey } from "../vault/keys.ts"
 import { leaveRecord } from "./members.ts"
+import { errorOf } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import { doMany, endsAll, type Many } from "./sharing.ts"
@@ -45,13 +45,14 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     if (!(error instanceof AppError) || endsAll(work, error)) throw error
     // A server that sends as a chain what is none was tampered with like any other.
     const found = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
-    if (found.is("TAMPERED")) roster.refusedInvitations.set(id, { code: found.code, seq: -1, statement: "" })
-    refused.push({ id, code: found.code, message: found.message })
+    const { code, message } = found
+    if (found.is("TAMPERED")) roster.refusedInvitations.set(id, { code, message, seq: -1, statement: "", by: null })
+    refused.push({ id, code, message })
   }
   tick()
   await roster.sync()
   for (let at = 0; at < ids.length && !many.signal.aborted; at += acceptAtOnce) {
-    const taken: { id: RecordId; row: RosterRow; keys: readonly RecordKey[] }[] = []
+    const taken: { id: RecordId; row: RosterRow }[] = []
     for (const id of ids.slice(at, at + acceptAtOnce)) {
       if (many.signal.aborted) break
       if (roster.rows.has(id)) {
@@ -61,7 +62,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
       }
       try {
         const walk = await demandGood(work, id)
-        taken.push({ id, row: await rowOfWalk(session, walk), keys: walk.keys })
+        taken.push({ id, row: await rowOfWalk(session, walk) })
       } catch (error) {
         refuse(id, error)
       }
@@ -71,7 +72,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     await roster.syncAfresh()
     for (const { id } of taken) {
       if (roster.rows.has(id)) done++
-      else if (roster.refused.has(id)) refuse(id, new AppError(roster.refused.get(id)!.code))
+      else if (roster.refused.has(id)) refuse(id, errorOf(roster.refused.get(id)!))
       // Somebody changed the record's key, or took the invitation back, between reading it and accepting it.
       else refuse(id, new AppError("CONFLICT_HEAD", "The record changed at this moment. Accept it again."))
     }
@@ -86,10 +87,10 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
 export function declineInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
   return doMany(work, ids, many, async (id) => {
     for (let attempt = 0; ; attempt++) {
-      const { head, keys } = await walkRecord(work.session, id)
+      const { head } = await walkRecord(work.session, id)
       if (head === null || memberOf(work.session, head) === null) return "already"
       try {
-        await leaveRecord(work.session, head, keys)
+        await leaveRecord(work.session, head)
         return "done"
       } catch (error) {
         if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= 8) throw error

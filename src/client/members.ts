@@ -7,6 +7,7 @@ import type { Member } from "../proof/entry.ts"
 import { type Granted, importRecipient, sealGrant } from "../vault/grants.ts"
 import { commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
 import { type Appended, append } from "./append.ts"
+import type { EpochKeys } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import { memberOf } from "./walk.ts"
 
@@ -15,15 +16,16 @@ import { memberOf } from "./walk.ts"
  * @param keys of all epochs so far.
  * @param list the members from now on, in any order; this physician among them.
  * @returns what was appended, and the keys with the new one.
- * @throws NOT_ALLOWED_ROLE, NOT_ALLOWED_LAST_OWNER, NOT_ALLOWED_CHANGED_KEY, CONFLICT_HEAD; nothing is stored then */
+ * @throws NOT_ALLOWED_ROLE, NOT_ALLOWED_LAST_OWNER, NOT_ALLOWED_CHANGED_KEY, CONFLICT_HEAD; CANNOT_OPEN where somebody who joins would
+ * need a key that this physician does not have. Nothing is stored then */
 export async function changeMembers(
   session: Session,
   head: ChainHead,
-  keys: readonly RecordKey[],
+  keys: EpochKeys,
   list: readonly Member[],
   summary: Summary,
   raise: boolean,
-): Promise<{ appended: Appended; keys: readonly RecordKey[] }> {
+): Promise<{ appended: Appended; keys: EpochKeys }> {
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
   demandOwner(head.members, list)
@@ -32,17 +34,17 @@ export async function changeMembers(
   const raised = raise || removed || head.mustRaise
   const epoch = raised ? head.epoch + 1 : head.epoch
   const fresh = raised ? newSecretKey<"record">() : null
-  const all = fresh === null ? keys : [...keys, fresh]
+  const all = Array.from({ length: epoch + 1 }, (_, i) => (i > head.epoch && fresh !== null ? fresh : keys[i]))
   const key = all[epoch]
-  if (key === undefined || all.length !== epoch + 1) throw new AppError("CANNOT_OPEN")
+  if (key === undefined) throw new AppError("CANNOT_OPEN")
   const owed = raised
     ? members.filter((member) => member.physician !== session.physician)
     : members.filter((member) => !head.members.some((old) => sameKeys(old, member)))
   const grants = await Promise.all(
     owed.map(async (member) => {
       const joins = !head.members.some((old) => old.physician === member.physician)
-      const granted = joins ? all.map((one, i) => [i, one] as const) : [[epoch, key] as const]
-      return { recipient: member.physician, grant: await grantTo(session, head, me, member, new Map(granted)) }
+      const granted = joins ? everyKey(all) : new Map([[epoch, key]])
+      return { recipient: member.physician, grant: await grantTo(session, head, me, member, granted) }
     }),
   )
   const commit = fresh === null ? {} : { keyCommit: await commitTo(fresh, head.record, epoch) }
@@ -59,20 +61,27 @@ export async function changeMembers(
 
 /** Appends the entry by which this physician leaves. The others get a fresh key with the next entry of one of them.
  * @throws NOT_ALLOWED_LAST_OWNER, CONFLICT_HEAD */
-export async function leaveRecord(session: Session, head: ChainHead, keys: readonly RecordKey[]): Promise<void> {
+export async function leaveRecord(session: Session, head: ChainHead): Promise<void> {
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
   const members = head.members.filter((member) => member !== me)
   demandOwner(head.members, members)
   // Nothing is sealed: any key will do.
-  await append(
-    session,
-    head.record,
-    head,
-    keys[head.epoch] ?? newSecretKey<"record">(),
-    { kind: "members", members },
-    {},
-  )
+  await append(session, head.record, head, newSecretKey<"record">(), { kind: "members", members }, {})
+}
+
+/** What a joiner is owed. */
+function everyKey(keys: EpochKeys): Map<number, RecordKey> {
+  const all = new Map<number, RecordKey>()
+  for (const [epoch, key] of keys.entries()) {
+    if (key === undefined)
+      throw new AppError(
+        "CANNOT_OPEN",
+        "Part of this record does not open for you, so you cannot give it to somebody new. Export it, import it as a new record, and share that one.",
+      )
+    all.set(epoch, key)
+  }
+  return all
 }
 
 /** Seals keys to exactly the keys that the member list names. */

@@ -9,7 +9,7 @@ import { countInvitations } from "./invitations.ts"
 import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
 import { Session, type Surroundings } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
-import { viewTampered } from "./tampered.ts"
+import { viewRefused, viewTampered } from "./tampered.ts"
 import { fetchSend, fetchStream, Transport } from "./transport.ts"
 import type { Account, ClientEvent, TamperedView } from "./views.ts"
 import { type Workspace, workspaceOf } from "./workspace.ts"
@@ -261,11 +261,8 @@ export class Page {
     for (const signal of this.#running) signal.aborted = true
   }
 
-  tampered(id: RecordId | null): TamperedView | null {
-    if (id === null || this.#work === null) return this.#tampered
-    const { refused, refusedInvitations } = this.#work.roster
-    const refusal = refused.get(id) ?? refusedInvitations.get(id)
-    return refusal === undefined ? null : viewTampered(refusal.code, id, refusal, this.now)
+  async tampered(id: RecordId | null): Promise<TamperedView | null> {
+    return id === null || this.#work === null ? this.#tampered : viewRefused(this.#work, id)
   }
 
   emit(event: ClientEvent): void {

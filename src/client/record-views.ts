@@ -55,6 +55,8 @@ export function viewHistory({ session }: Workspace, record: OpenRecord): History
     if (body !== null) chart = applyBody(chart, body)
     const none = { changes: [], resources: { added: 0, changed: 0, removed: 0 } }
     const sharing = entry.kind === "members" ? membersInWords(people, members, entry) : []
+    if (entry.keyCommit !== undefined && record.keys[entry.epoch] === undefined)
+      sharing.push("The key that you were given does not open")
     members = entry.members ?? members
     return {
       seq: entry.seq,

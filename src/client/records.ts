@@ -16,10 +16,10 @@ import { entryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
 import { type Act, type Appended, append, type Contents } from "./append.ts"
 import { changeMembers } from "./members.ts"
-import type { Roster } from "./roster.ts"
-import { keyOf, rowOf } from "./roster-row.ts"
+import { errorOf, type Roster } from "./roster.ts"
+import { type EpochKeys, keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
+import { type Failure, failureOf, grantOf, keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
 
 /** One verified entry, opened. */
 export interface Step {
@@ -37,7 +37,7 @@ export interface Step {
 export interface OpenRecord {
   readonly id: RecordId
   readonly head: ChainHead
-  readonly keys: readonly RecordKey[]
+  readonly keys: EpochKeys
   readonly steps: readonly Step[]
   readonly chart: Chart
 }
@@ -86,6 +86,7 @@ export class Records {
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1
     const seen: TreeHead[] = []
+    const gaps = new Map<number, Failure>()
     for (let more = true; more; ) {
       const from: number = record === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
@@ -100,7 +101,7 @@ export class Records {
         const link = await this.#verify(id, record?.head ?? null, stored)
         // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
         if (link.entry.seq > verified && memberOf(session, link.head) === null) throw new AppError("NOT_ALLOWED")
-        record = await this.#extend(record, link, stored, answer.selfGrants)
+        record = await this.#extend(record, link, stored, answer.selfGrants, gaps)
         // What stands below a head that was verified before, its hash vouches for.
         if (link.entry.seq > verified) seen.push(link.entry.seen)
       }
@@ -119,6 +120,8 @@ export class Records {
       }
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
+    const gap = gaps.get(record.head.epoch)
+    if (gap !== undefined) throw this.#refuse(id, gap.error, record.head.seq, gap.statement, gap.by)
     await session.proveSeen(seen)
     this.#demandKnown(record)
     this.#take(record, summaryOf(record.chart))
@@ -193,7 +196,7 @@ export class Records {
     this.#kept.delete(id)
   }
 
-  #grow(before: OpenRecord | null, keys: readonly RecordKey[], appended: Appended, body: Body | null): OpenRecord {
+  #grow(before: OpenRecord | null, keys: EpochKeys, appended: Appended, body: Body | null): OpenRecord {
     const { entry, head, bodyToken, serverTime } = appended
     const step: Step = { entry, body, unreadable: false, serverTime, token: bodyToken }
     const chart = before?.chart ?? emptyChart()
@@ -219,46 +222,54 @@ export class Records {
     link: Link,
     stored: Stored,
     selfGrants: readonly SelfGrant[],
+    gaps: Map<number, Failure>,
   ): Promise<OpenRecord> {
     const { entry, head } = link
+    const own = grantOf(selfGrants, entry.epoch)
     const keys = [...(before?.keys ?? [])]
-    if (keys[entry.epoch] === undefined) {
+    if (entry.keyCommit !== undefined)
       try {
-        keys[entry.epoch] = await this.#findKey(before?.head ?? null, link, stored, selfGrants)
+        keys[entry.epoch] = await this.#findKey(before?.head ?? null, link, stored, own)
       } catch (error) {
-        throw this.#refuse(entry.record, error, entry.seq, stored.statement)
+        const failure = error instanceof AppError ? failureOf(this.#session, entry, stored, own, error) : null
+        if (failure === null || failure.by === null)
+          throw this.#refuse(entry.record, error, entry.seq, stored.statement)
+        gaps.set(entry.epoch, failure)
       }
-    }
-    let body: Body | null = null
-    let unreadable = false
-    if (stored.body !== undefined) {
-      try {
-        const place = entryPlace(entry.record, entry.epoch, entry.seq, entry.author)
-        body = parseBody(await open(keys[entry.epoch]!, place, stored.body, { compress: true }))
-        this.#session.people.heard(entry.author, body.by)
-      } catch {
-        unreadable = true
-      }
-    }
+    const body = stored.body === undefined ? null : await this.#read(entry, keys[entry.epoch], stored.body)
+    const unreadable = stored.body !== undefined && body === null
     const step: Step = { entry, body, unreadable, serverTime: stored.leaf.time, token: stored.body ?? null }
     const chart = body === null ? (before?.chart ?? emptyChart()) : applyBody(before?.chart ?? emptyChart(), body)
     return { id: entry.record, head, keys, steps: [...(before?.steps ?? []), step], chart }
   }
 
+  /** `null` for content that its author's signature covers and that does not open, or is none. */
+  async #read(entry: EntryStatement, key: RecordKey | undefined, token: Uint8Array): Promise<Body | null> {
+    if (key === undefined) return null
+    const { record, epoch, seq, author } = entry
+    try {
+      const body = parseBody(await open(key, entryPlace(record, epoch, seq, author), token, { compress: true }))
+      this.#session.people.heard(author, body.by)
+      return body
+    } catch {
+      return null
+    }
+  }
+
+  /** The key of the epoch that an entry begins; `undefined` for one that a colleague never really gave. */
   async #findKey(
     before: ChainHead | null,
     link: Link,
     stored: Stored,
-    selfGrants: readonly SelfGrant[],
-  ): Promise<RecordKey> {
+    own: Uint8Array | undefined,
+  ): Promise<RecordKey | undefined> {
     const { record, epoch } = link.entry
     const row = this.#roster.rows.get(record)
-    if (row?.keys[epoch] !== undefined) {
-      const key = keyOf(row, epoch)
-      await checkCommit(key, record, epoch, link.head.commits.get(epoch))
+    if (row !== undefined && epoch < row.keys.length) {
+      const key = keysOf(row)[epoch]
+      if (key !== undefined) await checkCommit(key, record, epoch, link.head.commits.get(epoch))
       return key
     }
-    const own = selfGrants.find((one) => one.epoch === epoch)?.token
     const key = (await keysFrom(this.#session, before, link, stored, own)).get(epoch)
     if (key === undefined) throw new AppError("CANNOT_OPEN")
     return key
@@ -271,7 +282,7 @@ export class Records {
     const refusal = refused.get(id)
     if (rows.has(id)) return
     this.#kept.delete(id)
-    throw new AppError(refusal?.code ?? "NOT_ALLOWED")
+    throw refusal === undefined ? new AppError("NOT_ALLOWED") : errorOf(refusal)
   }
 
   /** The head must be where this client saw it, or further on. */
@@ -307,10 +318,10 @@ export class Records {
     }
   }
 
-  #refuse(id: RecordId, error: unknown, seq: number, statement: Uint8Array): unknown {
+  #refuse(id: RecordId, error: unknown, seq: number, statement: Uint8Array, by: Failure["by"] = null): unknown {
     if (!(error instanceof AppError)) return error
     const refused = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
-    this.#roster.refuse(id, refused, seq, statement)
+    this.#roster.refuse(id, refused, seq, statement, by)
     this.#kept.delete(id)
     return refused
   }

@@ -9,6 +9,9 @@ import type { Member } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { asSecretKey, commitTo, type RecordKey } from "../vault/keys.ts"
 
+/** Record keys by epoch. A member goes without one where a colleague changed the key and granted them none that opens. */
+export type EpochKeys = readonly (RecordKey | undefined)[]
+
 /** What a roster holds of one record: its summary, its keys, and the head where a walk resumes. */
 export interface RosterRow extends Summary {
   readonly id: RecordId
@@ -17,7 +20,7 @@ export interface RosterRow extends Summary {
   readonly hash: string
   readonly epoch: number
   readonly leaf: number
-  /** The record keys by epoch, base64url. */
+  /** The record keys by epoch, base64url; "" where a colleague changed the key and granted none that opens. */
   readonly keys: readonly string[]
   /** The author's time of the newest entry, milliseconds since 1970. */
   readonly updated: number
@@ -116,19 +119,17 @@ function parseRow(tuple: unknown): RosterRow {
   }
 }
 
-/** The record key of an epoch. @throws CANNOT_OPEN where the row has none */
-export function keyOf(row: RosterRow, epoch: number): RecordKey {
-  const text = row.keys[epoch]
-  if (text === undefined || text === "") throw new AppError("CANNOT_OPEN")
-  return asSecretKey(parseBase64url(text))
+/** A row's record keys by epoch, as {@link EpochKeys}. */
+export function keysOf(row: RosterRow): (RecordKey | undefined)[] {
+  return row.keys.map((text) => (text === "" ? undefined : asSecretKey(parseBase64url(text))))
 }
 
 /** The head where a walk along the row's record resumes. */
 export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
   if (row.chain !== "") return parseChainHead(row.chain)
   const commits = new Map<number, Uint8Array>()
-  for (let epoch = 0; epoch < row.keys.length; epoch++)
-    commits.set(epoch, await commitTo(keyOf(row, epoch), row.id, epoch))
+  for (const [epoch, key] of keysOf(row).entries())
+    if (key !== undefined) commits.set(epoch, await commitTo(key, row.id, epoch))
   return {
     record: row.id,
     seq: row.seq,
@@ -147,23 +148,21 @@ export function membersOf(row: RosterRow): readonly Member[] | null {
   return row.chain === "" ? null : parseChainHead(row.chain).members
 }
 
-export function rowOf(
-  head: ChainHead,
-  me: Identity,
-  keys: readonly RecordKey[],
-  summary: Summary,
-  updated: number,
-): RosterRow {
+export function rowOf(head: ChainHead, me: Identity, keys: EpochKeys, summary: Summary, updated: number): RosterRow {
   const [only, ...others] = head.members
   const mine = only?.physician === me.physician && equal(only.fingerprint, me.fingerprint) && only.until === undefined
-  const alone = others.length === 0 && mine && !head.mustRaise
+  const texts = Array.from({ length: head.epoch + 1 }, (_, epoch) => {
+    const key = keys[epoch]
+    return key === undefined ? "" : encodeBase64url(key)
+  })
+  const alone = others.length === 0 && mine && !head.mustRaise && !texts.includes("")
   return {
     id: head.record,
     seq: head.seq,
     hash: encodeBase64url(head.hash),
     epoch: head.epoch,
     leaf: head.leaf,
-    keys: keys.map((key) => encodeBase64url(key)),
+    keys: texts,
     updated,
     seen: head.seen.get(me.physician)?.size ?? 0,
     chain: alone ? "" : encodeChainHead(head),

@@ -1,12 +1,11 @@
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
-import type { RecordId, SegmentId } from "../encoding/ids.ts"
+import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Keyring } from "../vault/keyring.ts"
-import type { RecordKey } from "../vault/keys.ts"
 import { digestHeads, pullChanges } from "./changes.ts"
 import { LeafWatch } from "./leaf-watch.ts"
-import { membersOf, type RosterRow } from "./roster-row.ts"
+import { keysOf, membersOf, type RosterRow } from "./roster-row.ts"
 import {
   deleteSegments,
   type NewSegment,
@@ -27,8 +26,16 @@ const catchUps = 5
 
 export interface Refusal {
   readonly code: AppError["code"]
+  readonly message: string
   readonly seq: number
   readonly statement: string
+  /** The colleague who signed what is refused, where it is not the server's doing: an owner may remove them, and go on. */
+  readonly by: PhysicianId | null
+}
+
+/** A refusal as what is thrown for it. */
+export function errorOf({ code, message }: Refusal): AppError {
+  return new AppError(code, message)
 }
 
 /** Everything the physician has, opened: summaries, keys and heads of all records. Read from packed segments and the changes since;
@@ -113,9 +120,11 @@ export class Roster {
 
   /** Stores the physician's own seals of keys that were granted to them, and so accepts a record that they were invited to.
    * @param row what `sync` takes in once the server says that the record is accepted. */
-  async accept(taken: readonly { row: RosterRow; keys: readonly RecordKey[] }[]): Promise<void> {
+  async accept(taken: readonly { readonly row: RosterRow }[]): Promise<void> {
     for (const { row } of taken) this.#accepting.set(row.id, row)
-    const grants = taken.flatMap(({ row, keys }) => keys.map((key, epoch) => ({ record: row.id, epoch, key })))
+    const grants = taken.flatMap(({ row }) =>
+      keysOf(row).flatMap((key, epoch) => (key === undefined ? [] : [{ record: row.id, epoch, key }])),
+    )
     await putSelfGrants(this.#session, grants)
   }
 
@@ -124,8 +133,9 @@ export class Roster {
     return this.#looking
   }
 
-  refuse(record: RecordId, error: AppError, seq: number, statement: Uint8Array): void {
-    this.refused.set(record, { code: error.code, seq, statement: encodeBase64url(statement) })
+  refuse(record: RecordId, error: AppError, seq: number, statement: Uint8Array, by: Refusal["by"] = null): void {
+    const { code, message } = error
+    this.refused.set(record, { code, message, seq, statement: encodeBase64url(statement), by })
     this.version++
   }
 
@@ -186,15 +196,18 @@ export class Roster {
   }
 
   async #pull(background: boolean): Promise<RecordId[]> {
-    const asOf = this.#rebuilding?.complete ?? 0
-    const known = (record: RecordId) => this.rows.get(record) ?? this.#accepting.get(record)
-    const mine = (record: RecordId) => this.rows.has(record)
+    // A roster that is rebuilt is held against its digest as a whole: not while a record of it is refused, and all again after that.
+    const rebuilding = this.refused.size === 0 ? this.#rebuilding : null
+    const row = (record: RecordId) => (rebuilding === null ? this.rows.get(record) : undefined)
+    const known = (record: RecordId) => row(record) ?? this.#accepting.get(record)
+    const mine = (record: RecordId) => row(record) !== undefined
     const look = (from: number, data: Uint8Array, explained: ReadonlySet<number>) =>
       this.#watch.add({ from, data, explained })
-    const pulled = await pullChanges(this.#session, this.#complete, known, { background, asOf, mine, look })
-    if (this.#rebuilding !== null && pulled.refused.size === 0) {
-      if (!equal(digestHeads(pulled.heads), this.#rebuilding.digest))
-        throw this.#session.log.refuse("TAMPERED_ROLLBACK")
+    const asOf = rebuilding?.complete ?? 0
+    const since = rebuilding === null ? this.#complete : 0
+    const pulled = await pullChanges(this.#session, since, known, { background, asOf, mine, look })
+    if (rebuilding !== null && pulled.refused.size === 0) {
+      if (!equal(digestHeads(pulled.heads), rebuilding.digest)) throw this.#session.log.refuse("TAMPERED_ROLLBACK")
       this.#rebuilding = null
     }
     for (const [record, from] of pulled.excused) this.#watch.excuse(record, from)
@@ -203,7 +216,7 @@ export class Roster {
       this.#accepting.delete(row.id)
     }
     for (const [record, at] of pulled.gone) this.drop(record, at)
-    for (const [record, { error, statement }] of pulled.refused) this.refuse(record, error, -1, statement)
+    for (const [record, { error, statement, by }] of pulled.refused) this.refuse(record, error, -1, statement, by)
     this.#complete = Math.max(this.#complete, pulled.complete)
     const ended = this.#dropEnded()
     this.#checkPins()
@@ -255,7 +268,7 @@ export class Roster {
 
   async #fold(): Promise<void> {
     const session = this.#session
-    for (let tries = 0; this.#behind(); tries++) {
+    for (let tries = 0; this.#behind() || this.#rebuilding !== null; tries++) {
       if (tries === catchUps) return
       await this.#pull(true)
     }

@@ -1,14 +1,15 @@
+import type { Summary } from "../clinical/summary.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import type { Member, Role } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
-import type { RecordKey } from "../vault/keys.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
-import { headOf, keyOf, rowOf } from "./roster-row.ts"
+import { errorOf } from "./roster.ts"
+import { type EpochKeys, headOf, keysOf, rowOf } from "./roster-row.ts"
 import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
-import { memberOf, walkRecord } from "./walk.ts"
+import { memberOf, notTaken, summaryOfWalk, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** How often a change of members that keeps losing the race is tried again. */
@@ -22,7 +23,7 @@ export interface Many {
 /** Who can read a record, as its newest verified entry says. */
 export async function viewSharing(work: Workspace, id: RecordId): Promise<SharingView> {
   const { session } = work
-  const { head } = await work.records.open(id)
+  const { head } = (await standingApart(work, id)) ?? (await work.records.open(id))
   await session.people.meet(head.members.map(({ physician }) => physician))
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
@@ -82,18 +83,15 @@ export async function leave(work: Workspace, id: RecordId): Promise<void> {
   const { session, roster, records } = work
   let tried = false
   await again(work, async () => {
+    // Nobody is kept in a record by keys that a colleague never really gave them.
+    const refused = roster.refused.has(id)
     const row = roster.rows.get(id)
     // The answer to the entry by which they left was lost, and the others have gone on since.
-    if (row === undefined && tried) return
-    if (row === undefined) throw new AppError("NOT_ALLOWED")
-    // Nobody is kept in a record by keys that a colleague never really gave them.
-    const { head } = roster.refused.has(id)
-      ? await walkRecord(session, id)
-      : { head: await headOf(row, session.identity) }
+    if (row === undefined && !refused && tried) return
+    const { head } = refused ? await walkRecord(session, id) : await standing(work, id)
     if (head === null) throw new AppError("NOT_ALLOWED")
-    const keys = keysOf(row.keys.length, (epoch) => keyOf(row, epoch))
     try {
-      await leaveRecord(session, head, keys)
+      await leaveRecord(session, head)
     } catch (error) {
       if (!(error instanceof AppError && error.code === "NOT_ALLOWED")) throw error
       await roster.syncAfresh()
@@ -154,6 +152,35 @@ async function setMember(
   })
 }
 
+async function standing({ session, roster }: Workspace, id: RecordId): Promise<Standing> {
+  const row = roster.rows.get(id)
+  if (row === undefined) throw new AppError("NOT_ALLOWED")
+  return { head: await headOf(row, session.identity), keys: keysOf(row), summary: row, updated: row.updated }
+}
+
+/** Where a record stands whose newest key a colleague never really gave this physician: verified, but for what cannot be opened.
+ * `null` for a record that can be. @throws what else it is refused for */
+async function standingApart(work: Workspace, id: RecordId): Promise<Standing | null> {
+  const { session, roster } = work
+  const refusal = roster.refused.get(id)
+  if (refusal === undefined) return null
+  if (refusal.by === null) throw errorOf(refusal)
+  const walk = await walkRecord(session, id)
+  const other = notTaken(walk)
+  if (other !== null) throw other.error
+  if (walk.head === null || walk.memberSince === null) throw new AppError("NOT_ALLOWED")
+  const { head, keys, updated } = walk
+  return { head, keys, updated, summary: await summaryOfWalk(walk) }
+}
+
+/** What a change of members goes on from. */
+interface Standing {
+  readonly head: ChainHead
+  readonly keys: EpochKeys
+  readonly summary: Summary
+  readonly updated: number
+}
+
 /** Changes the members of a record as an owner, on top of its newest head. @param list what they become, `null` to leave them. */
 function change(
   work: Workspace,
@@ -162,17 +189,15 @@ function change(
 ): Promise<"done" | "already"> {
   return again(work, async () => {
     const { session, roster } = work
-    const row = roster.rows.get(id)
-    if (row === undefined || roster.refused.has(id)) throw new AppError(roster.refused.get(id)?.code ?? "NOT_ALLOWED")
-    const head = await headOf(row, session.identity)
+    const now = (await standingApart(work, id)) ?? (await standing(work, id))
+    const { head } = now
     const wanted = list(head)
     if (wanted === null) return "already"
     if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
-    const now = session.around.now()
-    const current = wanted.filter(({ until }) => until === undefined || until > now)
-    const keys = keysOf(row.keys.length, (epoch) => keyOf(row, epoch))
-    const changed = await changeMembers(session, head, keys, current, row, false)
-    roster.take(rowOf(changed.appended.head, session.identity, changed.keys, row, row.updated))
+    const time = session.around.now()
+    const current = wanted.filter(({ until }) => until === undefined || until > time)
+    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, false)
+    roster.take(rowOf(appended.head, session.identity, keys, now.summary, now.updated))
     return "done"
   })
 }
@@ -186,8 +211,4 @@ async function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {
       await work.roster.syncAfresh()
     }
   }
-}
-
-function keysOf(count: number, keyAt: (epoch: number) => RecordKey): RecordKey[] {
-  return Array.from({ length: count }, (_, epoch) => keyAt(epoch))
 }

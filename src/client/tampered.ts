@@ -3,7 +3,9 @@ import type { RecordId } from "../encoding/ids.ts"
 import type { ErrorCode } from "../errors.ts"
 import type { LogRefusal } from "./log.ts"
 import type { Refusal } from "./roster.ts"
+import { membersOf } from "./roster-row.ts"
 import type { TamperedView } from "./views.ts"
+import type { Workspace } from "./workspace.ts"
 
 /** What was expected and what came, in a physician's words. */
 const words: Partial<Record<ErrorCode, readonly [expected: string, found: string]>> = {
@@ -26,6 +28,27 @@ const words: Partial<Record<ErrorCode, readonly [expected: string, found: string
   CANNOT_OPEN: ["Content that your keys open.", "Content that they do not open."],
 }
 
+const ofColleague = [
+  "A key that opens, from the colleague who changed this record’s key.",
+  "One that they signed for you, and that does not.",
+] as const
+
+/** What the page shows of a record that is refused; `null` for one that is not. */
+export async function viewRefused({ roster, session }: Workspace, id: RecordId): Promise<TamperedView | null> {
+  const refusal = roster.refused.get(id) ?? roster.refusedInvitations.get(id)
+  if (refusal === undefined) return null
+  const view = viewTampered(refusal.code, id, refusal, session.around.now())
+  if (refusal.by === null) return view
+  const { people, physician } = session
+  await people.meet([refusal.by]).catch(() => {})
+  const row = roster.rows.get(id)
+  // Where nothing is known of its members, the record was this physician's alone.
+  const mine = (row && membersOf(row))?.find((member) => member.physician === physician)
+  const mayRemove = mine === undefined || mine.role === "owner"
+  const [expected, found] = ofColleague
+  return { ...view, expected, found, by: { physician: refusal.by, label: people.label(refusal.by), mayRemove } }
+}
+
 /** The evidence holds statements and codes, which the server has anyway, and nothing of the record. */
 export function viewTampered(
   code: ErrorCode,
@@ -46,5 +69,5 @@ export function viewTampered(
       : { checkpoint: log.checkpoint, pinned: { size: log.pinned.size, root: encodeBase64(log.pinned.root) } }),
     ...(refusal === null ? {} : { seq: refusal.seq, statement: refusal.statement }),
   }
-  return { code, expected, found, evidence: `${JSON.stringify(evidence, null, 2)}\n` }
+  return { code, expected, found, by: null, evidence: `${JSON.stringify(evidence, null, 2)}\n` }
 }

@@ -79,7 +79,7 @@ export interface HomePage {
   /** False while the roster is still being opened. */
   readonly complete: boolean
   /** Records the roster could not show, with the code that says why. */
-  readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode }[]
+  readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode; readonly message: string }[]
 }
 
 export interface RecordView extends ChartView {
@@ -280,6 +280,8 @@ export interface TamperedView {
   readonly expected: string
   readonly found: string
   readonly evidence: string
+  /** The colleague who signed what is refused, where it is not the server's doing. */
+  readonly by: { readonly physician: PhysicianId; readonly label: string; readonly mayRemove: boolean } | null
 }
 
 export type ClientEvent =

@@ -13,7 +13,7 @@ import { openGrant } from "../vault/grants.ts"
 import { asSecretKey, checkCommit, type RecordKey } from "../vault/keys.ts"
 import { selfGrantPlace, summaryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
-import { headOf, keyOf, type RosterRow, rowOf } from "./roster-row.ts"
+import { headOf, keysOf, type RosterRow, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
 /** One stored entry, without its body. */
@@ -30,10 +30,18 @@ export interface SelfGrant {
   readonly token: Uint8Array
 }
 
+/** Why a walk did not get a key that an entry should have brought. */
+export interface Failure {
+  readonly error: AppError
+  readonly statement: Uint8Array
+  /** The author, where they signed the very grant that holds no such key: then it is not the server's doing. */
+  readonly by: PhysicianId | null
+}
+
 /** What a walk along one record's chain carries from entry to entry. */
 export interface Walk {
   readonly record: RecordId
-  readonly keys: RecordKey[]
+  readonly keys: (RecordKey | undefined)[]
   head: ChainHead | null
   summary: Summary
   /** The newest summary that came by, not opened yet: a joiner gets the key only later on the way. */
@@ -50,9 +58,9 @@ export interface Walk {
   memberEpoch: number
   /** The epochs of which the physician has a self-grant: what they took, and what was not only given to them. */
   readonly taken: Set<number>
-  /** The first entry whose keys were not what was promised. It counts where they are still missing in the end: a later grant may hold
-   * them, and whoever leaves needs none. */
-  failed: { readonly error: AppError; readonly statement: Uint8Array } | null
+  /** By epoch, the entries whose keys were not what was promised. They count where a key is still missing in the end: a later grant may
+   * hold it, and whoever leaves needs none. */
+  readonly failed: Map<number, Failure>
   /** Who added them last, with the keys that the member list then named. Only an owner can. */
   invitedBy: { readonly physician: PhysicianId; readonly fingerprint: Uint8Array } | null
   statement: Uint8Array
@@ -72,7 +80,7 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
   return {
     record,
     head: row === undefined ? null : await headOf(row, session.identity),
-    keys: row === undefined ? [] : row.keys.map((_, epoch) => keyOf(row, epoch)),
+    keys: row === undefined ? [] : keysOf(row),
     summary: row ?? blankSummary,
     unopened: null,
     updated: row?.updated ?? 0,
@@ -82,7 +90,7 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
     own: false,
     memberEpoch: 0,
     taken: new Set(row === undefined ? [] : [0]),
-    failed: null,
+    failed: failuresOf(row, session.physician),
     invitedBy: null,
     statement: new Uint8Array(0),
   }
@@ -136,11 +144,11 @@ export async function takeStep(
       if (takes) walk.taken.add(entry.epoch)
     } catch (error) {
       if (!(error instanceof AppError && (error.is("TAMPERED") || error.code === "CANNOT_OPEN"))) throw error
-      walk.failed ??= { error, statement: stored.statement }
+      walk.failed.set(entry.epoch, failureOf(session, entry, stored, selfGrant, error))
     }
   if (mine !== null || stored.summary !== undefined) {
     checkToken(entry.summary, stored.summary)
-    if (stored.summary !== undefined) walk.unopened = { entry, token: stored.summary }
+    if (stored.summary !== undefined) await keepSummary(walk, entry, stored.summary)
   }
   walk.head = head
   if (entry.body !== undefined) walk.updated = entry.time
@@ -201,24 +209,84 @@ export async function walkOn(session: Session, walk: Walk, to: number): Promise<
   await session.proveSeen(seen)
 }
 
-/** Demands that the physician took the record, and was not only named in it: a record that appears without an invitation accepted is
- * no patient of theirs. @throws TAMPERED_GRANT, or what was wrong with the seal that should say so */
-export function demandTaken(walk: Walk): void {
-  if (walk.memberSince !== null && !walk.taken.has(walk.memberEpoch))
-    throw walk.failed?.error ?? new AppError("TAMPERED_GRANT")
+/** Why the physician has not taken the record but was only named in it: one that appears without an invitation accepted is no patient
+ * of theirs. `null` where they have. */
+export function notTaken(walk: Walk): Failure | null {
+  if (walk.memberSince === null || walk.taken.has(walk.memberEpoch)) return null
+  return { ...firstFailure(walk, "TAMPERED_GRANT"), by: null }
+}
+
+/** The first key that is missing in a walk's end, or `null`. What a colleague signed and what held no key is a gap that the record goes
+ * on from, once somebody gave a good one: the gap's entries are theirs to answer for, and are shown as such. */
+export function missingKey(walk: Walk): Failure | null {
+  const { epoch: newest } = walk.head!
+  for (let epoch = 0; epoch <= newest; epoch++) {
+    if (walk.keys[epoch] !== undefined) continue
+    const failure = walk.failed.get(epoch) ?? firstFailure(walk, "CANNOT_OPEN")
+    const isGap = epoch < newest && failure === walk.failed.get(epoch) && failure.by !== null
+    if (!isGap) return failure
+  }
+  return null
 }
 
 /** A walk's end as a roster row. @throws TAMPERED_GRANT, TAMPERED_KEY, CANNOT_OPEN where a key is missing */
 export async function rowOfWalk(session: Session, walk: Walk): Promise<RosterRow> {
-  const head = walk.head!
-  for (let epoch = 0; epoch <= head.epoch; epoch++)
-    if (walk.keys[epoch] === undefined) throw walk.failed?.error ?? new AppError("CANNOT_OPEN")
-  if (walk.unopened !== null) walk.summary = await openSummary(walk.unopened, walk.keys)
-  walk.unopened = null
-  return rowOf(head, session.identity, walk.keys, walk.summary, walk.updated)
+  const missing = missingKey(walk)
+  if (missing !== null) throw missing.error
+  return rowOf(walk.head!, session.identity, walk.keys, await summaryOfWalk(walk), walk.updated)
 }
 
-function grantOf(selfGrants: readonly SelfGrant[], epoch: number): Uint8Array | undefined {
+/** The newest summary that a walk's keys open. */
+export async function summaryOfWalk(walk: Walk): Promise<Summary> {
+  const { unopened } = walk
+  const key = unopened === null ? undefined : walk.keys[unopened.entry.epoch]
+  if (unopened !== null && key !== undefined) walk.summary = await openSummary(unopened, key)
+  walk.unopened = null
+  return walk.summary
+}
+
+/** What a key that could not be had says, and of whom. */
+export function failureOf(
+  { physician }: Session,
+  entry: EntryStatement,
+  { statement, grant }: StoredEntry,
+  selfGrant: Uint8Array | undefined,
+  error: AppError,
+): Failure {
+  if (selfGrant !== undefined || !listsGrant(entry, physician, grant)) return { error, statement, by: null }
+  const cause = new AppError(
+    error.code,
+    "A colleague changed this record's key and gave you one that does not open. Call them, or an owner of the record: an owner can remove them, and the record goes on.",
+    { cause: error },
+  )
+  return { error: cause, statement, by: entry.author }
+}
+
+/** Whether an entry's author signed for this very grant to the physician. */
+function listsGrant(entry: EntryStatement, physician: PhysicianId, grant: Uint8Array | undefined): boolean {
+  const listed = entry.grants?.find(({ recipient }) => recipient === physician)
+  return listed !== undefined && grant !== undefined && equal(listed.hash, sha256(grant))
+}
+
+/** A row's gaps were found to be a colleague's doing when it was made. */
+function failuresOf(row: RosterRow | undefined, by: PhysicianId): Map<number, Failure> {
+  const gap: Failure = { error: new AppError("CANNOT_OPEN"), statement: new Uint8Array(0), by }
+  return new Map(row?.keys.flatMap((text, epoch) => (text === "" ? [[epoch, gap] as const] : [])))
+}
+
+function firstFailure(walk: Walk, code: "TAMPERED_GRANT" | "CANNOT_OPEN"): Failure {
+  const [first] = walk.failed.values()
+  return first ?? { error: new AppError(code), statement: walk.statement, by: null }
+}
+
+/** Keeps the newest summary, and of an epoch that ends the last one that opens, should the next one's never. */
+async function keepSummary(walk: Walk, entry: EntryStatement, token: Uint8Array): Promise<void> {
+  if (walk.unopened !== null && walk.unopened.entry.epoch !== entry.epoch) await summaryOfWalk(walk)
+  walk.unopened = { entry, token }
+}
+
+/** The self-grant of an epoch. */
+export function grantOf(selfGrants: readonly SelfGrant[], epoch: number): Uint8Array | undefined {
   return selfGrants.find((one) => one.epoch === epoch)?.token
 }
 
@@ -267,9 +335,8 @@ async function openGranted(session: Session, before: ChainHead, { entry, head }:
  * @throws TAMPERED_GRANT where the entry lists another, or none; TAMPERED_IDENTITY where it names other keys of this physician */
 export async function openListed(session: Session, entry: EntryStatement, granter: Uint8Array, grant: Uint8Array) {
   const { physician, keyring } = session
-  const listed = entry.grants?.find((one) => one.recipient === physician)
   const mine = memberOf(session, { members: entry.members ?? [] })
-  if (listed === undefined || mine === null || !equal(listed.hash, sha256(grant))) throw new AppError("TAMPERED_GRANT")
+  if (mine === null || !listsGrant(entry, physician, grant)) throw new AppError("TAMPERED_GRANT")
   const place = {
     record: entry.record,
     granter: entry.author,
@@ -282,12 +349,9 @@ export async function openListed(session: Session, entry: EntryStatement, grante
   return openGrant(keyring.sealSeed, place, grant)
 }
 
-async function openSummary(
-  { entry, token }: NonNullable<Walk["unopened"]>,
-  keys: readonly RecordKey[],
-): Promise<Summary> {
+async function openSummary({ entry, token }: NonNullable<Walk["unopened"]>, key: RecordKey): Promise<Summary> {
   try {
-    return parseSummary(await open(keys[entry.epoch]!, summaryPlace(entry.record, entry.epoch, entry.seq), token))
+    return parseSummary(await open(key, summaryPlace(entry.record, entry.epoch, entry.seq), token))
   } catch (error) {
     if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") throw error
     return blankSummary

@@ -8,7 +8,7 @@ import type { RecordId } from "./record-id.ts"
 export type RecordState =
   | { readonly state: "loading" }
   | { readonly state: "ready"; readonly record: RecordView }
-  | { readonly state: "tampered"; readonly view: TamperedView }
+  | { readonly state: "tampered"; readonly id: RecordId; readonly view: TamperedView }
   | { readonly state: "failed"; readonly error: AppError }
   /** It was open here, and may no longer be read. */
   | { readonly state: "gone"; readonly id: RecordId }
@@ -44,7 +44,7 @@ export function useRecord(id: RecordId | null, seq?: number, live = true): { now
         return { state: "ready", record: await (seq === undefined ? api.record(id) : api.record(id, seq)) }
       } catch (cause) {
         const error = cause instanceof AppError ? cause : new AppError("UNAVAILABLE", undefined, { cause })
-        if (error.is("TAMPERED")) return { state: "tampered", view: await evidenceOf(api, id, error) }
+        if (error.is("TAMPERED")) return { state: "tampered", id, view: await evidenceOf(api, id, error) }
         return { state: "failed", error }
       }
     }
@@ -82,6 +82,7 @@ async function evidenceOf(
       expected: "A record that fits its own signed history.",
       found: error.message,
       evidence: error.code,
+      by: null,
     }
   )
 }

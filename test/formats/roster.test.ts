@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest"
 import { sha256 } from "#sha256"
 import { digestHeads } from "../../src/client/changes.ts"
 import { Pins } from "../../src/client/pins.ts"
-import { encodeRows, keyOf, parseRows, type RosterRow } from "../../src/client/roster-row.ts"
+import { encodeRows, keysOf, parseRows, type RosterRow } from "../../src/client/roster-row.ts"
 import type { ClientStorage } from "../../src/client/storage.ts"
 import { encodeBase64url } from "../../src/encoding/base64.ts"
 import { concat, parseUtf8, utf8 } from "../../src/encoding/bytes.ts"
@@ -69,7 +69,7 @@ describe("docs/formats/roster.md, a segment", () => {
   it("opens to the row, and the row to its key", async () => {
     const rows = parseRows(await open(key, segmentPlace(), parseToken(example("segment token"))))
     expect(rows).toEqual([row()])
-    expect(hex(keyOf(rows[0]!, 0))).toBe(example("record key"))
+    expect(hex(keysOf(rows[0]!)[0]!)).toBe(example("record key"))
   })
 })
 

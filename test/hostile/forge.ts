@@ -133,7 +133,7 @@ export async function plantInvitation(
   const { world, cast } = scene
   const before = (await world.store.chainHead(cast.records[name]))!
   const held = (await owner.records.open(cast.records[name])).keys
-  const honest = new Map(held.map((key, epoch) => [epoch, key]))
+  const honest = new Map(held.map((key, epoch) => [epoch, key!]))
   const member = await memberOf(owner, whom, role)
   const grant = await grantOf(scene, owner, name, member, place, keys(honest))
   const members = sorted([...before.members.filter(({ physician }) => physician !== member.physician), member])
@@ -163,7 +163,7 @@ export async function plantEpoch(
   const { world, cast } = scene
   const record = cast.records[name]
   const before = (await world.store.chainHead(record))!
-  const held = (await owner.records.open(record)).keys
+  const held = (await owner.records.open(record)).keys.filter((one) => one !== undefined)
   const epoch = before.epoch + 1
   const key = newSecretKey<"record">()
   const list = members?.(before.members) ?? before.members

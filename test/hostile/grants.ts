@@ -48,7 +48,7 @@ export const grants: readonly Attack[] = [
       const { cast, world } = scene
       const ada = await scene.accomplice("ada")
       const head = (await world.store.chainHead(cast.records.other))!
-      const keys = new Map((await ada.records.open(cast.records.other)).keys.map((key, epoch) => [epoch, key]))
+      const keys = new Map((await ada.records.open(cast.records.other)).keys.map((key, epoch) => [epoch, key!]))
       const member = await memberOf(ada, "ben", "writer")
       const { grant } = await grantOf(scene, ada, "other", member, { seq: head.seq }, keys)
       world.sql("update sealed_grant set token = ? where record = ? and seq = ?", grant, cast.records.other, head.seq)

@@ -98,13 +98,12 @@ export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
 }
 
 interface RemoveMemberProps {
-  member: MemberView
+  username: string
   onClose: () => void
   onRemove: () => Promise<void>
 }
 
-export function RemoveMember({ member, onClose, onRemove }: RemoveMemberProps) {
-  const { username } = member.colleague
+export function RemoveMember({ username, onClose, onRemove }: RemoveMemberProps) {
   return (
     <Ask title={`Remove ${username}?`} action="Remove" danger onClose={onClose} onDo={onRemove}>
       What {username} has already read can’t be unread. They cannot open anything written from now on.

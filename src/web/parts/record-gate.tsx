@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router"
 import { Fragment } from "react"
 import type { RecordState } from "../use-record.ts"
+import { FalseKey } from "./false-key.tsx"
 import { Heading } from "./heading.tsx"
 import { KeptDraft } from "./kept-draft.tsx"
 import classes from "./record-gate.module.css"
@@ -16,7 +17,14 @@ interface RecordGateProps {
 /** What stands where a record would be while it is loading, when it may not be shown, and when it does not check. */
 export function RecordGate({ now, reload }: RecordGateProps) {
   if (now.state === "loading") return <Skeleton lines={6} heading />
-  if (now.state === "tampered") return <Tampered view={now.view} inside />
+  if (now.state === "tampered") {
+    const { view, id } = now
+    return view.by === null ? (
+      <Tampered view={view} inside />
+    ) : (
+      <FalseKey id={id} view={view} by={view.by} onDone={reload} />
+    )
+  }
   if (now.state === "gone") {
     return (
       <div className={classes.gone}>

@@ -149,7 +149,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
       )}
       {question?.what === "remove" && (
         <RemoveMember
-          member={question.member}
+          username={question.member.colleague.username}
           onClose={close}
           onRemove={async () => {
             const { physician, username } = question.member.colleague

@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { createPatient } from "../src/client/edits.ts"
+import { history } from "../src/client/record-views.ts"
+import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import { viewRefused } from "../src/client/tampered.ts"
+import type { Workspace } from "../src/client/workspace.ts"
+import type { RecordId } from "../src/encoding/ids.ts"
+import {
+  brady,
+  edit,
+  give,
+  home,
+  many,
+  meet,
+  none,
+  physicians,
+  raiseFalsely,
+  refused,
+  suspicions,
+} from "./colleagues.ts"
+import { changeGrant } from "./hold.ts"
+import { type Practice, startPractice } from "./practice.ts"
+
+let practice: Practice
+beforeAll(async () => {
+  practice = await startPractice()
+})
+afterAll(() => practice.close())
+
+/** An owner's record, a writer who gave everybody else a key that is none and went on writing, and a reader. */
+async function sabotaged(tag: string, before: (ada: Workspace) => Promise<void> = async () => {}) {
+  const names = [`ada-${tag}`, `mal-${tag}`, `cyd-${tag}`]
+  const [ada, mal, cyd] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+  await meet(ada, mal)
+  await meet(ada, cyd)
+  const { id } = await createPatient(ada, brady)
+  await give(ada, mal, id, "writer")
+  await give(ada, cyd, id, "reader")
+  await before(ada)
+  await ada.roster.fold(true)
+  await raiseFalsely(mal, id)
+  await edit(mal, id, "Written under a key of their own")
+  return { ada, mal, cyd, id }
+}
+
+/** What a device without any memory comes to, with its packed roster and without. */
+async function anew(username: string, device: string): Promise<Workspace[]> {
+  const rebuilt = practice.open(username, `${device}, rebuilt`, async (request, send) =>
+    request.path.startsWith("/api/segments") ? { status: 200, body: new Uint8Array(0) } : send(request),
+  )
+  return [await practice.open(username, device), await rebuilt]
+}
+
+describe("a key that a colleague signed and that does not open", () => {
+  it("stops an owner only until they have removed that colleague", async () => {
+    const { ada, mal, cyd, id } = await sabotaged("a")
+    for (const work of [ada, ...(await anew("ada-a", "before"))]) {
+      await work.roster.sync()
+      expect(home(work)).toMatchObject({ rows: [], refused: [{ id, code: "TAMPERED_GRANT" }] })
+      await expect(work.records.open(id)).rejects.toEqual(refused("TAMPERED_GRANT"))
+      expect(await viewRefused(work, id)).toMatchObject({ by: { label: "mal-a", mayRemove: true } })
+      await expect(share(work, [id], "cyd-a", "writer", null, many)).resolves.toMatchObject({ done: 0 })
+    }
+    expect((await viewSharing(ada, id)).members.map(({ role }) => role).sort()).toEqual(["owner", "reader", "writer"])
+    await unshare(ada, id, mal.session.physician)
+
+    await edit(ada, id, "Asthma")
+    await mal.roster.sync()
+    expect(home(mal).rows).toEqual([])
+    await cyd.roster.sync()
+    const everybody = [ada, cyd, ...(await anew("ada-a", "after")), ...(await anew("cyd-a", "after"))]
+    for (const work of everybody) {
+      expect(await suspicions(work)).toEqual(none)
+      expect(home(work).rows).toMatchObject([{ lastName: "Kuhlman", firstName: "Brady", diagnoses: ["Asthma"] }])
+      const { steps, keys } = await work.records.open(id)
+      expect(keys.map((key) => key !== undefined)).toEqual([true, false, true])
+      expect(steps.filter(({ unreadable }) => unreadable).map(({ entry }) => entry.seq)).toEqual([4])
+      expect((await history(work, id)).find(({ seq }) => seq === 3)).toMatchObject({
+        author: "mal-a",
+        sharing: expect.arrayContaining(["The key that you were given does not open"]),
+      })
+    }
+  })
+
+  it("leaves a gap that a packed roster keeps, and that goes on changing", async () => {
+    const { ada, mal, id } = await sabotaged("b")
+    const [, rebuilt] = (await anew("ada-b", "first")) as [Workspace, Workspace]
+    const { complete } = ada.session.keyring.roster
+    await unshare(rebuilt, id, mal.session.physician)
+    await rebuilt.roster.fold(true)
+    expect(rebuilt.session.keyring.roster.complete).toBeGreaterThan(complete)
+    const later = await practice.open("ada-b", "later")
+    await edit(later, id, "Gout")
+    await unshare(later, id, (await viewSharing(later, id)).members.find(({ you }) => !you)!.colleague.physician)
+    await later.roster.fold(true)
+    for (const work of await anew("ada-b", "last")) {
+      expect(await suspicions(work)).toEqual(none)
+      expect(home(work).rows).toMatchObject([{ lastName: "Kuhlman", diagnoses: ["Gout"] }])
+    }
+  })
+
+  it("lets no server leave out another record of a roster that is rebuilt meanwhile", async () => {
+    let other: RecordId | null = null
+    const { mal, id } = await sabotaged("f", async (ada) => {
+      other = (await createPatient(ada, brady)).id
+    })
+    const work = await practice.open("ada-f", "told less", async (request, send) => {
+      if (request.path.startsWith("/api/segments")) return { status: 200, body: new Uint8Array(0) }
+      const answer = await send(request)
+      if (!request.path.startsWith("/api/changes")) return answer
+      const reply = JSON.parse(new TextDecoder().decode(answer.body))
+      reply.entries = reply.entries.filter(({ record }: { record: string }) => record !== other)
+      return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
+    })
+    await unshare(work, id, mal.session.physician)
+    await expect(work.roster.sync()).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
+    await expect(work.roster.fold(true)).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
+  })
+
+  it("cannot be handed on: nobody new is let into a record with a gap, and it says what to do", async () => {
+    const { ada, mal, id } = await sabotaged("c")
+    const [dan] = (await physicians(practice, "dan-c")) as [Workspace]
+    await meet(ada, dan)
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    const report = await share(ada, [id], "dan-c", "reader", null, many)
+    expect(report).toMatchObject({ done: 0, refused: [{ id, code: "CANNOT_OPEN" }] })
+    expect(report.refused[0]?.message).toContain("import it as a new record")
+    await share(ada, [id], "cyd-c", "writer", null, many)
+    expect((await viewSharing(ada, id)).members.map(({ role }) => role).sort()).toEqual(["owner", "writer"])
+  })
+
+  it("is not for a reader to mend, who is told whose it is", async () => {
+    const { cyd, mal, id } = await sabotaged("d")
+    await cyd.roster.sync()
+    expect(await viewRefused(cyd, id)).toMatchObject({ by: { label: "mal-d", mayRemove: false } })
+    await expect(unshare(cyd, id, mal.session.physician)).rejects.toEqual(refused("NOT_ALLOWED_ROLE"))
+  })
+
+  it("is no colleague's doing where the server changed it or kept it back", async () => {
+    const { ada, mal, cyd, id } = await sabotaged("e")
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    await cyd.roster.sync()
+    expect(await suspicions(cyd)).toEqual(none)
+    for (const lie of [null, new Uint8Array(1300)]) {
+      const told = await practice.open("cyd-e", `told ${lie?.length}`, changeGrant(id, 3, lie))
+      expect(await viewRefused(told, id)).toMatchObject({ by: null })
+      await expect(told.records.open(id)).rejects.toEqual(refused(lie === null ? "CANNOT_OPEN" : "TAMPERED_GRANT"))
+      const owner = await practice.open("ada-e", `owner ${lie?.length}`, changeGrant(id, 3, lie))
+      expect(await viewRefused(owner, id)).toMatchObject({ by: null })
+      await expect(unshare(owner, id, cyd.session.physician)).rejects.toEqual(
+        refused(lie === null ? "CANNOT_OPEN" : "TAMPERED_GRANT"),
+      )
+    }
+  })
+
+  it("holds nobody in the record", async () => {
+    const [ada, mal, cyd] = (await physicians(practice, "ada9", "mal9", "cyd9")) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, cyd)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    await give(ada, cyd, id, "reader")
+    await raiseFalsely(mal, id)
+    await cyd.roster.sync()
+    await cyd.roster.looked()
+    expect(cyd.roster.refused.get(id)).toMatchObject({ code: "TAMPERED_GRANT" })
+    await leave(cyd, id)
+    expect(await suspicions(cyd)).toEqual(none)
+    expect(await suspicions(await practice.open("cyd9", "cyd9's second"))).toEqual(none)
+  })
+
+  it("is made good by an owner who has the true one", async () => {
+    const [ada, mal, cyd] = (await physicians(practice, "ada19", "mal19", "cyd19")) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, cyd)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    await give(ada, cyd, id, "reader")
+    await raiseFalsely(mal, id, ada)
+    await ada.roster.sync()
+    await unshare(ada, id, cyd.session.physician)
+    await give(ada, cyd, id, "reader")
+    expect((await cyd.records.open(id)).keys).toHaveLength(3)
+    for (const work of [cyd, await practice.open("cyd19", "cyd19's second")]) {
+      expect(home(work).rows).toHaveLength(1)
+      expect(await suspicions(work)).toEqual(none)
+    }
+  })
+})
