@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import type { RecordId } from "../../src/encoding/ids.ts"
 import { type Desk, desk } from "../cli.ts"
+import { openClient } from "../client.ts"
+import { give, meet, raiseFalsely } from "../colleagues.ts"
 import { bareEnv, bin, type LiveServer, removeFolder, serve, tempFolder } from "../server.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -174,4 +177,28 @@ test("usage is told with exit code 2", async () => {
     ["shares", "accept"],
   ])
     expect((await ada.run(args)).code, args.join(" ")).toBe(2)
+})
+
+test("a colleague whose key does not open is named, and an owner removes them", async () => {
+  const [record, mal] = [(await ada.run(["records", "add"], { input: beer })).stdout.trimEnd(), "mal"]
+  await desk(server.url, folder, mal).register("Mal", "Delta")
+  const program = (who: Desk) =>
+    openClient(server.url, join(folder, `${who.where.username}'s own`), who.where.username, who.where.password)
+  const [owner, writer] = [await program(ada), await program(desk(server.url, folder, mal))]
+  await meet(owner, writer)
+  await give(owner, writer, record as RecordId, "writer")
+  await raiseFalsely(writer, record as RecordId)
+  for (const command of [
+    ["records", "list"],
+    ["records", "show", record],
+  ]) {
+    const { code, stdout, stderr } = await ada.run(command)
+    expect({ command, code }).toEqual({ command, code: 3 })
+    expect(stdout).not.toContain(record)
+    expect(stderr).toContain("an owner can remove them")
+  }
+  expect((await ada.run(["members", record])).stdout).toContain(mal)
+  expect(await ada.run(["unshare", record, mal])).toMatchObject({ code: 0 })
+  expect((await ada.run(["records", "show", record])).stdout).toContain("Hypertension")
+  for (const { close } of [owner, writer]) close()
 })

@@ -26,7 +26,8 @@ export function HomeScreen() {
   useTypingSearches()
 
   const name = account.state === "signed-in" ? `${account.firstName} ${account.lastName}` : ""
-  const none = view.complete && view.total === 0 && view.search === "" && !view.archived && !view.error
+  const empty = view.total === 0 && view.refused.length === 0
+  const none = view.complete && empty && view.search === "" && !view.archived && !view.error
   const first = useFirstRun(none)
   return (
     <>
@@ -142,7 +143,9 @@ function Nobody({ view }: { view: HomeView }) {
           ? "Nobody matches. Search by name, birth date or diagnosis."
           : view.archived
             ? "No archived patients."
-            : "No patients that are not archived."}
+            : view.refused.length > 0
+              ? "No other patients."
+              : "No patients that are not archived."}
       </p>
       {view.search !== "" && (
         <button type="button" className={classes.plain} onClick={() => home.setSearch("")}>
