@@ -27,7 +27,10 @@ export const errors = {
     "This colleague's key has changed since you verified it. Compare the safety number again before you share anything.",
   ],
   NOT_ALLOWED_ROLE: [403, "Your role in this record does not allow this. Ask one of its owners."],
-  NOT_ALLOWED_LAST_OWNER: [403, "A record needs an owner. Make a colleague an owner first, then try again."],
+  NOT_ALLOWED_LAST_OWNER: [
+    403,
+    "A record needs an owner who has accepted it. Make a colleague an owner, wait until they have accepted, then try again.",
+  ],
   CONFLICT_HEAD: [409, "The record has changed since it was read. Pull the newest version and try again."],
   CONFLICT_EDIT: [409, "Somebody else changed the same part of this record. Look at both versions and choose."],
   CONFLICT_KEYRING: [409, "Your account was changed on another device. Pull the newest version and try again."],

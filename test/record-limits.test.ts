@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
-import { acceptInvitations } from "../src/client/invitations.ts"
+import { acceptInvitations, declineInvitations } from "../src/client/invitations.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { brady, many, meet, physicians, refused } from "./colleagues.ts"
@@ -27,6 +27,23 @@ describe("a record", () => {
     await share(ada, [id], "ben11", "owner", null, many)
     expect((await viewSharing(ada, id)).mayLeave).toBe(true)
     await leave(ada, id)
+  })
+
+  it("is not left to an owner who has not accepted it, and who may still decline", async () => {
+    const [ada, ben] = (await physicians(practice, "ada14", "ben14")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    await share(ada, [id], "ben14", "owner", null, many)
+    const refusal = {
+      code: "NOT_ALLOWED_LAST_OWNER",
+      message: expect.stringContaining("wait until they have accepted"),
+    }
+    await expect(leave(ada, id)).rejects.toMatchObject(refusal)
+    await declineInvitations(ben, [id], many)
+    await share(ada, [id], "ben14", "owner", null, many)
+    await acceptInvitations(ben, [id], many)
+    await leave(ada, id)
+    await expect(leave(ben, id)).rejects.toEqual(refused("NOT_ALLOWED_LAST_OWNER"))
   })
 
   it("names no moment that a calendar does not have", async () => {

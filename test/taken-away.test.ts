@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { signIn } from "../src/client/account.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { leave, share, unshare } from "../src/client/sharing.ts"
-import type { Workspace } from "../src/client/workspace.ts"
+import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, home, many, meet, none, physicians, refused, suspicions } from "./colleagues.ts"
 import { Hold } from "./hold.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { type Practice, password, startPractice } from "./practice.ts"
 
 let practice: Practice
 beforeAll(async () => {
@@ -113,5 +114,31 @@ describe("a record that was taken away", () => {
     const later = await rebuilt("ben10's fourth")
     expect(later.roster.rows.size).toBe(1)
     expect(await suspicions(later)).toEqual(none)
+  })
+  it("ends by the server's clock, which enforces it, and not by a device's own", async () => {
+    const [ada, ben] = (await physicians(practice, "ada15", "ben15")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    const soon = Date.now() + 8_000
+    await share(ada, [id], "ben15", "reader", soon, many)
+    await acceptInvitations(ben, [id], many)
+    const devices = await Promise.all(
+      [-3_600_000, 3_600_000].map(async (wrong) => {
+        const around = { ...practice.device(`ben15, ${wrong}`), now: () => Date.now() + wrong }
+        const work = workspaceOf(await signIn(around, "ben15", password))
+        await work.roster.load()
+        return work
+      }),
+    )
+    for (const work of devices) {
+      expect(await suspicions(work)).toEqual(none)
+      expect(home(work).rows).toHaveLength(1)
+    }
+    await pause(soon - Date.now() + 200)
+    await edit(ada, id, "Asthma")
+    for (const work of devices) {
+      expect(await suspicions(work)).toEqual(none)
+      expect(home(work).rows).toEqual([])
+    }
   })
 })

@@ -9,6 +9,7 @@ import { leafData, leafDataBytes } from "../proof/leaf.ts"
 import { type Stretch, verifyStretch } from "../proof/stretch.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
+import type { Look } from "./leaf-watch.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
@@ -47,6 +48,8 @@ export interface Pulled {
   /** Records that were not the physician's before an answer said that they accepted them, with the leaf from which that answer began:
    * no entry before it was owed. */
   readonly excused: ReadonlyMap<RecordId, number>
+  /** The server's clock at the last answer, milliseconds since 1970. */
+  readonly time: number
   /** Keys that were granted and that have no self-grant yet. */
   readonly granted: readonly GrantedKey[]
 }
@@ -57,8 +60,8 @@ export interface PullOptions {
   readonly asOf: number
   /** Whether a record is one of the physician's already. */
   readonly mine: (record: RecordId) => boolean
-  /** Told of every stretch of the log, and which of its leaves speak of entries that came along. */
-  readonly look: (from: number, data: Uint8Array, explained: ReadonlySet<number>) => void
+  /** Told of every stretch of the log. */
+  readonly look: (look: Look) => void
 }
 
 /** A record's head at the leaf `asOf`, and since when the physician was a member then. */
@@ -82,6 +85,7 @@ export async function pullChanges(
 ): Promise<Pulled> {
   const pull = new Pull(session, known, options)
   let complete = since
+  let time = 0
   for (let more = true; more; ) {
     const from = complete
     const { answer, tree } = await session.log.exchange(
@@ -100,8 +104,9 @@ export async function pullChanges(
     }
     complete = answer.next
     more = answer.more
+    time = answer.time
   }
-  return pull.end(complete)
+  return pull.end(complete, time)
 }
 
 /** One hash over all heads: what a roster that has to be rebuilt is held against.
@@ -157,10 +162,10 @@ class Pull {
     }
     this.#entries.clear()
     await this.#session.proveSeen(seen, roots)
-    look(from, stretch.data, explained)
+    look({ from, data: stretch.data, explained, time: answer.time })
   }
 
-  async end(complete: number): Promise<Pulled> {
+  async end(complete: number, time: number): Promise<Pulled> {
     const rows: RosterRow[] = []
     const gone = new Map<RecordId, number>()
     for (const [record, walk] of this.#walks) {
@@ -183,7 +188,16 @@ class Pull {
     const heads = Array.from(this.#then).filter(([record, then]) => this.#wasMine(record, then))
     // Nothing that a refused record brought is stored under one's own key.
     const granted = this.#granted.filter(({ record }) => !this.#refused.has(record))
-    return { complete, rows, gone, refused: this.#refused, heads: new Map(heads), excused: this.#excused, granted }
+    return {
+      complete,
+      time,
+      rows,
+      gone,
+      refused: this.#refused,
+      heads: new Map(heads),
+      excused: this.#excused,
+      granted,
+    }
   }
 
   async #record(record: RecordId, changes: readonly Change[], seen: TreeHead[]): Promise<void> {

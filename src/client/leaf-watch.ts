@@ -18,12 +18,12 @@ export interface Look {
   readonly data: Uint8Array
   /** Leaves whose entries came along and were held against them. */
   readonly explained: ReadonlySet<number>
+  /** The server's clock then, milliseconds since 1970. */
+  readonly time: number
 }
 
 /** So many tags are made at a time, so that whoever waits for this thread gets it in between. */
 const tagsAtOnce = 2000
-/** A colleague's access may end a little before or after the client thinks it does. */
-const expirySlackMs = 10 * 60_000
 /** Of a record that was accepted an entry may have been withheld whose leaf lies further back than this client ever looked: so many
  * numbers beyond the newest that is known are looked for in every record that somebody else may write. */
 const aheadOfShared = 16
@@ -74,7 +74,7 @@ export class LeafWatch {
         const { subject, stream, number } = meaning
         if (stream === "keyring") await this.#demandKeyring(number, data)
         else if (stream === "identity") await this.#demandIdentity(subject as PhysicianId, number)
-        else if (this.#isOwed(subject as RecordId, number, index))
+        else if (this.#isOwed(subject as RecordId, number, index, look.time))
           withheld.push({ record: subject as RecordId, seq: number })
       }
     return withheld
@@ -98,17 +98,18 @@ export class LeafWatch {
   }
 
   /** @throws TAMPERED_LOG where the client holds another entry under this number */
-  #isOwed(record: RecordId, number: number, index: number): boolean {
+  #isOwed(record: RecordId, number: number, index: number, time: number): boolean {
     const row = this.#rows.get(record)
-    if (row === undefined || index < (this.#since.get(record) ?? 0) || this.#mayHaveEnded(row)) return false
+    if (row === undefined || index < (this.#since.get(record) ?? 0) || this.#hasEnded(row, time)) return false
     if (number > row.seq) return true
     if (index !== row.leaf) throw this.#session.log.refuse("TAMPERED_LOG")
     return false
   }
 
-  #mayHaveEnded(row: RosterRow): boolean {
+  /** Whose time was over when the server answered was owed nothing more: it drops the record by the same clock. */
+  #hasEnded(row: RosterRow, time: number): boolean {
     const mine = membersOf(row)?.find(({ physician }) => physician === this.#session.physician)
-    return mine?.until !== undefined && mine.until - expirySlackMs < this.#session.around.now()
+    return mine?.until !== undefined && mine.until <= time
   }
 
   async #demandKeyring(number: number, data: Uint8Array): Promise<void> {

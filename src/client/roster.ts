@@ -4,7 +4,7 @@ import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import { digestHeads, pullChanges } from "./changes.ts"
-import { LeafWatch } from "./leaf-watch.ts"
+import { LeafWatch, type Look } from "./leaf-watch.ts"
 import { keysOf, membersOf, type RosterRow } from "./roster-row.ts"
 import {
   deleteSegments,
@@ -201,8 +201,7 @@ export class Roster {
     const row = (record: RecordId) => (rebuilding === null ? this.rows.get(record) : undefined)
     const known = (record: RecordId) => row(record) ?? this.#accepting.get(record)
     const mine = (record: RecordId) => row(record) !== undefined
-    const look = (from: number, data: Uint8Array, explained: ReadonlySet<number>) =>
-      this.#watch.add({ from, data, explained })
+    const look = (one: Look) => this.#watch.add(one)
     const asOf = rebuilding?.complete ?? 0
     const since = rebuilding === null ? this.#complete : 0
     const pulled = await pullChanges(this.#session, since, known, { background, asOf, mine, look })
@@ -218,7 +217,7 @@ export class Roster {
     for (const [record, at] of pulled.gone) this.drop(record, at)
     for (const [record, { error, statement, by }] of pulled.refused) this.refuse(record, error, -1, statement, by)
     this.#complete = Math.max(this.#complete, pulled.complete)
-    const ended = this.#dropEnded()
+    const ended = this.#dropEnded(pulled.time)
     this.#checkPins()
     this.#looking = this.#look()
     this.#looking.catch(() => {})
@@ -235,10 +234,9 @@ export class Roster {
     }
   }
 
-  /** A membership that was given until a day ends by itself, without an entry. */
-  #dropEnded(): RecordId[] {
+  /** A membership that was given until a day ends by itself, without an entry. @param now by the server's clock, which enforces it */
+  #dropEnded(now: number): RecordId[] {
     const ended: RecordId[] = []
-    const now = this.#session.around.now()
     for (const row of this.rows.values()) {
       const end = this.#endOf(row)
       if (end === null || end > now) continue

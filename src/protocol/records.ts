@@ -88,6 +88,8 @@ export const readChanges = {
     /** Ask from here next time: one past the last leaf that was looked at. */
     next: count,
     more: z.boolean(),
+    /** The server's clock, milliseconds since 1970: a membership that was given until then has ended, whatever the client's own says. */
+    time: count,
     log: logState,
   }),
 }

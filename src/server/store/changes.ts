@@ -51,6 +51,7 @@ export function changeFeed({ reader, tree, now }: StoreContext): Pick<EntryStore
         leaves: { data: found.data, left: left!, right: right! },
         next: to,
         more: to < state.size,
+        time: scope.time,
         log: await tree.logState(pinned, state),
       }
     },
