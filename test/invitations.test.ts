@@ -61,6 +61,19 @@ describe("an invitation", () => {
     expect(await listInvitations(ben)).toMatchObject([{ from: { username: "ada2", name: "Ada Byron" } }])
   })
 
+  it("says what it would give now, also where an owner has changed it since", async () => {
+    const [ada, ben] = (await physicians(practice, "ada9", "ben9")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    const day = Date.now() + 86_400_000
+    await share(ada, [id], "ben9", "reader", null, many)
+    expect(await listInvitations(ben)).toMatchObject([{ role: "reader", until: null }])
+    await share(ada, [id], "ben9", "writer", day, many)
+    expect(await listInvitations(ben)).toMatchObject([{ role: "writer", until: day, problem: null }])
+    await acceptInvitations(ben, [id], many)
+    await edit(ben, id, "Asthma")
+  })
+
   it("brings every key, whatever came between it and its acceptance", async () => {
     const [ada, ben, cyd] = (await physicians(practice, "ada3", "ben3", "cyd3")) as [Workspace, Workspace, Workspace]
     await meet(ada, ben)

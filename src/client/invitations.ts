@@ -147,13 +147,12 @@ function readEntry({ record, statement }: Given): EntryStatement | null {
 
 async function viewInvitation(work: Workspace, given: Given, entry: EntryStatement | null): Promise<Invitation> {
   const { session } = work
-  const mine = entry?.members?.find(({ physician }) => physician === session.physician)
   const problem = await problemOf(work, given, entry)
   return {
     id: given.record,
     from: entry === null ? nobody(given.record) : session.people.colleague(entry.author),
-    role: mine?.role ?? "reader",
-    until: mine?.until ?? null,
+    role: given.role,
+    until: given.until ?? null,
     time: entry?.time ?? given.leaf.time,
     problem: problem === null ? null : { code: problem.code, message: problem.message },
   }

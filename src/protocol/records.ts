@@ -116,11 +116,21 @@ export const putSelfGrants = {
 }
 
 /** Records that name the caller as a member and that they have neither accepted nor left: the entry that invited them last, in the
- * log's order. The client believes none of it before it has verified the chain. */
+ * log's order, and what an owner may have changed it to since. The client believes none of it before it has verified the chain. */
 export const readInvitations = {
   query: z.object({ since: countText, limit: countText }),
   reply: z.object({
-    invitations: z.array(z.object({ record: id<"record">(), statement, signature, leaf: leafInfo, grant: grantToken })),
+    invitations: z.array(
+      z.object({
+        record: id<"record">(),
+        statement,
+        signature,
+        leaf: leafInfo,
+        grant: grantToken,
+        role: z.enum(["owner", "writer", "reader"]),
+        until: count.optional(),
+      }),
+    ),
     /** How many wait altogether. */
     waiting: count,
     next: count,

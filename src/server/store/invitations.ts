@@ -29,6 +29,7 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
         )
         .innerJoin("leaf", "leaf.idx", "entry.leaf")
         .select(["entry.record", "statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
+        .select(["member.role", "member.until"])
         .where("entry.leaf", ">=", since)
         .where("entry.leaf", "<", size)
         .orderBy("entry.leaf")
@@ -36,13 +37,17 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
         .execute()
       const more = rows.length > atMost
       return {
-        invitations: rows.slice(0, atMost).map(({ record, statement, signature, idx, time, salt, grant }) => ({
-          record,
-          statement,
-          signature,
-          leaf: { index: idx, time, salt },
-          grant,
-        })),
+        invitations: rows
+          .slice(0, atMost)
+          .map(({ record, statement, signature, idx, time, salt, grant, role, until }) => ({
+            record,
+            statement,
+            signature,
+            leaf: { index: idx, time, salt },
+            grant,
+            role: role!,
+            ...(until === null ? {} : { until }),
+          })),
         waiting: Number(count),
         next: more ? rows[atMost]!.idx : size,
         more,
