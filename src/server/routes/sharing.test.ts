@@ -104,6 +104,7 @@ describe("an invitation", () => {
       statement: inviting.statement,
       signature: inviting.signature,
       leaf: inviting.leaf,
+      role: "writer",
       grant: inviting.grant,
     })
     expect(await invited(cyd)).toBe(false)
