@@ -162,7 +162,7 @@ class Pull {
     }
     this.#entries.clear()
     await this.#session.proveSeen(seen, roots)
-    look({ from, data: stretch.data, explained, time: answer.time })
+    look({ from, data: stretch.data, explained })
   }
 
   async end(complete: number, time: number): Promise<Pulled> {

@@ -2,7 +2,7 @@ import { equal } from "../encoding/bytes.ts"
 import { type Id, idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { leafDataBytes, leafTag, leafTagger, type Stream } from "../proof/leaf.ts"
-import { membersOf, type RosterRow } from "./roster-row.ts"
+import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
 /** What a tag that this client waits for would mean. */
@@ -18,8 +18,6 @@ export interface Look {
   readonly data: Uint8Array
   /** Leaves whose entries came along and were held against them. */
   readonly explained: ReadonlySet<number>
-  /** The server's clock then, milliseconds since 1970. */
-  readonly time: number
 }
 
 /** So many tags are made at a time, so that whoever waits for this thread gets it in between. */
@@ -74,7 +72,7 @@ export class LeafWatch {
         const { subject, stream, number } = meaning
         if (stream === "keyring") await this.#demandKeyring(number, data)
         else if (stream === "identity") await this.#demandIdentity(subject as PhysicianId, number)
-        else if (this.#isOwed(subject as RecordId, number, index, look.time))
+        else if (this.#isOwed(subject as RecordId, number, index))
           withheld.push({ record: subject as RecordId, seq: number })
       }
     return withheld
@@ -98,18 +96,12 @@ export class LeafWatch {
   }
 
   /** @throws TAMPERED_LOG where the client holds another entry under this number */
-  #isOwed(record: RecordId, number: number, index: number, time: number): boolean {
+  #isOwed(record: RecordId, number: number, index: number): boolean {
     const row = this.#rows.get(record)
-    if (row === undefined || index < (this.#since.get(record) ?? 0) || this.#hasEnded(row, time)) return false
+    if (row === undefined || index < (this.#since.get(record) ?? 0)) return false
     if (number > row.seq) return true
     if (index !== row.leaf) throw this.#session.log.refuse("TAMPERED_LOG")
     return false
-  }
-
-  /** Whose time was over when the server answered was owed nothing more: it drops the record by the same clock. */
-  #hasEnded(row: RosterRow, time: number): boolean {
-    const mine = membersOf(row)?.find(({ physician }) => physician === this.#session.physician)
-    return mine?.until !== undefined && mine.until <= time
   }
 
   async #demandKeyring(number: number, data: Uint8Array): Promise<void> {

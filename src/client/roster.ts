@@ -217,6 +217,7 @@ export class Roster {
     for (const [record, at] of pulled.gone) this.drop(record, at)
     for (const [record, { error, statement, by }] of pulled.refused) this.refuse(record, error, -1, statement, by)
     this.#complete = Math.max(this.#complete, pulled.complete)
+    // Before the leaves are looked at: whose time is over is owed nothing more.
     const ended = this.#dropEnded(pulled.time)
     this.#checkPins()
     this.#looking = this.#look()
