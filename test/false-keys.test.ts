@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { history } from "../src/client/record-views.ts"
+import { headOf } from "../src/client/roster-row.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import { viewRefused } from "../src/client/tampered.ts"
 import type { Workspace } from "../src/client/workspace.ts"
+import { encodeBase64url } from "../src/encoding/base64.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import {
   brady,
@@ -18,7 +20,7 @@ import {
   refused,
   suspicions,
 } from "./colleagues.ts"
-import { changeGrant } from "./hold.ts"
+import { changeEntry } from "./hold.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 let practice: Practice
@@ -28,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => practice.close())
 
 /** An owner's record, a writer who gave everybody else a key that is none and went on writing, and a reader. */
-async function sabotaged(tag: string, before: (ada: Workspace) => Promise<void> = async () => {}) {
+async function sabotaged(tag: string, before: (ada: Workspace, id: RecordId) => Promise<void> = async () => {}) {
   const names = [`ada-${tag}`, `mal-${tag}`, `cyd-${tag}`]
   const [ada, mal, cyd] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
   await meet(ada, mal)
@@ -36,7 +38,7 @@ async function sabotaged(tag: string, before: (ada: Workspace) => Promise<void> 
   const { id } = await createPatient(ada, brady)
   await give(ada, mal, id, "writer")
   await give(ada, cyd, id, "reader")
-  await before(ada)
+  await before(ada, id)
   await ada.roster.fold(true)
   await raiseFalsely(mal, id)
   await edit(mal, id, "Written under a key of their own")
@@ -63,6 +65,8 @@ describe("a key that a colleague signed and that does not open", () => {
     }
     expect((await viewSharing(ada, id)).members.map(({ role }) => role).sort()).toEqual(["owner", "reader", "writer"])
     await unshare(ada, id, mal.session.physician)
+    for (const work of [ada, ...(await anew("ada-a", "between"))])
+      expect(home(work).rows).toMatchObject([{ lastName: "Kuhlman", diagnoses: ["Hypertension"] }])
 
     await edit(ada, id, "Asthma")
     await mal.roster.sync()
@@ -96,13 +100,15 @@ describe("a key that a colleague signed and that does not open", () => {
     for (const work of await anew("ada-b", "last")) {
       expect(await suspicions(work)).toEqual(none)
       expect(home(work).rows).toMatchObject([{ lastName: "Kuhlman", diagnoses: ["Gout"] }])
+      const row = work.roster.rows.get(id)!
+      expect([...(await headOf(row, work.session.identity)).commits.keys()]).toEqual([0, 1, 2, 3])
     }
   })
 
   it("lets no server leave out another record of a roster that is rebuilt meanwhile", async () => {
     let other: RecordId | null = null
-    const { mal, id } = await sabotaged("f", async (ada) => {
-      other = (await createPatient(ada, brady)).id
+    const { ada, mal, id } = await sabotaged("f", async (owner) => {
+      other = (await createPatient(owner, brady)).id
     })
     const work = await practice.open("ada-f", "told less", async (request, send) => {
       if (request.path.startsWith("/api/segments")) return { status: 200, body: new Uint8Array(0) }
@@ -112,9 +118,12 @@ describe("a key that a colleague signed and that does not open", () => {
       reply.entries = reply.entries.filter(({ record }: { record: string }) => record !== other)
       return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
     })
-    await unshare(work, id, mal.session.physician)
-    await expect(work.roster.sync()).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
+    expect(work.roster.refused.has(id)).toBe(true)
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    expect(await work.roster.sync()).toEqual([id])
     await expect(work.roster.fold(true)).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
+    await expect(work.roster.sync()).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
   })
 
   it("cannot be handed on: nobody new is let into a record with a gap, and it says what to do", async () => {
@@ -143,16 +152,67 @@ describe("a key that a colleague signed and that does not open", () => {
     await unshare(ada, id, mal.session.physician)
     await cyd.roster.sync()
     expect(await suspicions(cyd)).toEqual(none)
-    for (const lie of [null, new Uint8Array(1300)]) {
-      const told = await practice.open("cyd-e", `told ${lie?.length}`, changeGrant(id, 3, lie))
-      expect(await viewRefused(told, id)).toMatchObject({ by: null })
-      await expect(told.records.open(id)).rejects.toEqual(refused(lie === null ? "CANNOT_OPEN" : "TAMPERED_GRANT"))
-      const owner = await practice.open("ada-e", `owner ${lie?.length}`, changeGrant(id, 3, lie))
-      expect(await viewRefused(owner, id)).toMatchObject({ by: null })
-      await expect(unshare(owner, id, cyd.session.physician)).rejects.toEqual(
-        refused(lie === null ? "CANNOT_OPEN" : "TAMPERED_GRANT"),
-      )
-    }
+    const random = encodeBase64url(crypto.getRandomValues(new Uint8Array(1300)))
+    const lies: [string, Parameters<typeof changeEntry>[2]][] = [
+      ["CANNOT_OPEN", (stored) => delete stored.grant],
+      ["TAMPERED_GRANT", (stored) => Object.assign(stored, { grant: random })],
+      [
+        "CANNOT_OPEN",
+        (stored, { selfGrants }) => {
+          stored.selfGrant = random.slice(0, 200)
+          selfGrants?.push({ epoch: 1, token: random.slice(0, 200) })
+        },
+      ],
+    ]
+    for (const [at, [code, lie]] of lies.entries())
+      for (const username of ["cyd-e", "ada-e"]) {
+        const told = await practice.open(username, `${username}, ${at}`, changeEntry(id, 3, lie))
+        expect(told.roster.refused.get(id)).toMatchObject({ code, by: null })
+        await expect(told.records.open(id)).rejects.toEqual(refused(code))
+        await expect(unshare(told, id, (username === "ada-e" ? cyd : ada).session.physician)).rejects.toEqual(
+          refused(code),
+        )
+      }
+  })
+
+  it("is no colleague's doing either where a record is opened that the server did not announce", async () => {
+    let lying = false
+    let told: Workspace | null = null
+    const { ada, mal, id } = await sabotaged("g", async (_, record) => {
+      told = await practice.open("cyd-g", "told", async (request, send) => {
+        const lie = changeEntry(
+          record,
+          3,
+          (stored) => delete stored.grant,
+          () => lying,
+        )
+        return lie(request, send)
+      })
+    })
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    lying = true
+    await expect(told!.records.open(id)).rejects.toEqual(refused("CANNOT_OPEN"))
+    lying = false
+    await told!.roster.sync()
+    expect((await told!.records.open(id)).keys).toHaveLength(3)
+  })
+
+  it("gives nobody a say in a record that they were put out of, and have not accepted again", async () => {
+    const names = ["ada-h", "mal-h", "dan-h"]
+    const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, dan)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    await give(ada, dan, id, "owner")
+    await raiseFalsely(mal, id, ada)
+    await dan.roster.sync()
+    expect(await viewRefused(dan, id)).toMatchObject({ by: { label: "mal-h", mayRemove: true } })
+    await ada.roster.sync()
+    await unshare(ada, id, dan.session.physician)
+    await share(ada, [id], "dan-h", "owner", null, many)
+    await expect(unshare(dan, id, mal.session.physician)).rejects.toEqual(refused("TAMPERED_GRANT"))
   })
 
   it("holds nobody in the record", async () => {

@@ -1,5 +1,5 @@
 import type { HttpRequest } from "../src/client/transport.ts"
-import { encodeBase64url, parseBase64url } from "../src/encoding/base64.ts"
+import { parseBase64url } from "../src/encoding/base64.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { parseEntry } from "../src/proof/entry.ts"
 import type { Between } from "./practice.ts"
@@ -70,17 +70,26 @@ export function withhold(last: number): Between {
   }
 }
 
-/** A server that hands out another grant with one entry, or none. */
-export function changeGrant(record: RecordId, seq: number, lie: Uint8Array | null): Between {
+interface Wired {
+  statement: string
+  grant?: string
+  selfGrant?: string
+}
+
+/** A server that hands out one entry, and the caller's own seals, otherwise. @param on whether it does at the moment */
+export function changeEntry(
+  record: RecordId,
+  seq: number,
+  change: (stored: Wired, reply: { selfGrants?: unknown[] }) => void,
+  on = () => true,
+): Between {
   return async (request, send) => {
     const answer = await send(request)
-    if (request.method !== "GET" || !/\/entries|^\/api\/changes/.test(request.path)) return answer
+    if (!on() || request.method !== "GET" || !/\/entries|^\/api\/changes/.test(request.path)) return answer
     const reply = JSON.parse(new TextDecoder().decode(answer.body))
     for (const stored of reply.entries) {
       const entry = parseEntry(parseBase64url(stored.statement))
-      if (entry.record !== record || entry.seq !== seq) continue
-      if (lie === null) delete stored.grant
-      else stored.grant = encodeBase64url(lie)
+      if (entry.record === record && entry.seq === seq) change(stored, reply)
     }
     return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
   }
