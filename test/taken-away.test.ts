@@ -141,4 +141,23 @@ describe("a record that was taken away", () => {
       expect(home(work).rows).toEqual([])
     }
   })
+  it("does not end by a server's word that no clock bears out: what it then keeps back is told", async () => {
+    const [ada, ben] = (await physicians(practice, "ada16", "ben16")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    await share(ada, [id], "ben16", "reader", Date.now() + 5 * 86_400_000, many)
+    await acceptInvitations(ben, [id], many)
+    let lying = false
+    const told = await practice.open("ben16", "told", async (request, send) => {
+      const answer = await send(request)
+      if (!lying || !request.path.startsWith("/api/changes")) return answer
+      const reply = JSON.parse(new TextDecoder().decode(answer.body))
+      const lie = { ...reply, entries: [], time: reply.time + 10 * 86_400_000 }
+      return { ...answer, body: new TextEncoder().encode(JSON.stringify(lie)) }
+    })
+    lying = true
+    await edit(ada, id, "Asthma")
+    expect(await suspicions(told)).toMatchObject({ refused: [[id, { code: "TAMPERED_ROLLBACK" }]] })
+    expect(told.roster.rows.has(id)).toBe(true)
+  })
 })

@@ -9,23 +9,12 @@ import { leafData, leafDataBytes } from "../proof/leaf.ts"
 import { type Stretch, verifyStretch } from "../proof/stretch.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
+import { type Failure, missingKey, notTaken } from "./false-keys.ts"
 import type { Look } from "./leaf-watch.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
-import {
-  type Failure,
-  knownEntry,
-  memberOf,
-  missingKey,
-  notTaken,
-  rowOfWalk,
-  startWalk,
-  takeStep,
-  type Walk,
-  walkOn,
-  walkRecord,
-} from "./walk.ts"
+import { knownEntry, memberOf, rowOfWalk, startWalk, takeStep, type Walk, walkOn, walkRecord } from "./walk.ts"
 
 type Reply = z.output<typeof readChanges.reply>
 type Change = Reply["entries"][number]
@@ -38,7 +27,7 @@ export interface PinnedHead {
 export interface Pulled {
   /** Every leaf before this index has been looked at. */
   readonly complete: number
-  /** Heads that moved, each verified, with every entry's leaf where the log has it. */
+  /** Heads that moved, each verified, with every entry's leaf where the log has it; also of a record that a colleague locked. */
   readonly rows: readonly RosterRow[]
   /** Records that the physician is no member of any more, by an entry that was verified: its number. */
   readonly gone: ReadonlyMap<RecordId, number>
@@ -174,8 +163,9 @@ class Pull {
       else if (walk.moved)
         try {
           const failure = notTaken(walk) ?? missingKey(walk)
-          if (failure === null) rows.push(await rowOfWalk(this.#session, walk))
-          else this.#refuse(record, failure.error, failure.statement, failure.by)
+          // A record that a colleague locked is refused, and still goes on from where it was verified to stand.
+          if (failure === null || failure.by !== null) rows.push(await rowOfWalk(this.#session, walk))
+          if (failure !== null) this.#refuse(record, failure.error, failure.statement, failure.by)
         } catch (error) {
           this.#refuse(record, error, walk.statement)
         }

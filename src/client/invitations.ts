@@ -7,6 +7,7 @@ import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
 import { readInvitations } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
+import { firstFailure } from "./false-keys.ts"
 import { leaveRecord } from "./members.ts"
 import { errorOf } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
@@ -111,6 +112,9 @@ async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
   const walk = await walkRecord(session, id)
   const granter = walk.invitedBy
   if (walk.memberSince === null || granter === null) throw new AppError("NOT_ALLOWED")
+  // Whoever joins is owed every key.
+  for (let epoch = 0; epoch <= walk.head!.epoch; epoch++)
+    if (walk.keys[epoch] === undefined) throw walk.failed.get(epoch)?.error ?? firstFailure(walk, "CANNOT_OPEN").error
   if (!equal(demandPinned(session, granter.physician).fingerprint, granter.fingerprint))
     throw new AppError("NOT_ALLOWED_CHANGED_KEY")
   return walk

@@ -3,7 +3,7 @@ import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
 import { type Summary, summaryOf } from "../clinical/summary.ts"
 import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
-import { newId, type RecordId } from "../encoding/ids.ts"
+import { newId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
@@ -15,11 +15,12 @@ import { checkCommit, commitTo, newSecretKey, type RecordKey } from "../vault/ke
 import { entryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
 import { type Act, type Appended, append, type Contents } from "./append.ts"
+import { type Failure, failureOf } from "./false-keys.ts"
 import { changeMembers } from "./members.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { type EpochKeys, keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { type Failure, failureOf, grantOf, keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
+import { grantOf, keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
 
 /** One verified entry, opened. */
 export interface Step {
@@ -62,6 +63,9 @@ export class Records {
    * @throws NOT_ALLOWED, TAMPERED_* (then nothing of the record may be shown) */
   async open(id: RecordId): Promise<OpenRecord> {
     await this.#demandMine(id)
+    if (this.#roster.lockedBy(id) !== null) await this.#roster.syncAfresh()
+    const locked = this.#roster.lockedBy(id)
+    if (locked !== null) throw errorOf(locked)
     try {
       return await this.#open(id)
     } catch (error) {
@@ -82,7 +86,7 @@ export class Records {
   }
 
   async #open(id: RecordId): Promise<OpenRecord> {
-    let record: OpenRecord | null = this.#kept.get(id) ?? null
+    let record: OpenRecord | null = this.#keptOf(id)
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1
     const seen: TreeHead[] = []
@@ -120,10 +124,10 @@ export class Records {
       }
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
-    const gap = gaps.get(record.head.epoch)
-    if (gap !== undefined) throw this.#refuse(id, gap.error, record.head.seq, gap.statement, gap.by)
     await session.proveSeen(seen)
     this.#demandKnown(record)
+    const gap = gaps.get(record.head.epoch)
+    if (gap !== undefined) return this.#beyondGap(record, gap)
     this.#take(record, summaryOf(record.chart))
     // Taken away while it was being opened.
     if (!this.#roster.rows.has(id)) {
@@ -231,7 +235,10 @@ export class Records {
       try {
         keys[entry.epoch] = await this.#findKey(before?.head ?? null, link, stored, own)
       } catch (error) {
-        const failure = error instanceof AppError ? failureOf(this.#session, entry, stored, own, error) : null
+        const failure =
+          error instanceof AppError
+            ? failureOf(this.#session.physician, before?.head ?? null, entry, stored, own, error)
+            : null
         if (failure === null || failure.by === null)
           throw this.#refuse(entry.record, error, entry.seq, stored.statement)
         gaps.set(entry.epoch, failure)
@@ -285,6 +292,25 @@ export class Records {
     throw refusal === undefined ? new AppError("NOT_ALLOWED") : errorOf(refusal)
   }
 
+  /** Of a record whose newest key a colleague falsified the change feed says so, or that it has gone on. */
+  async #beyondGap({ id, head }: OpenRecord, { error, statement }: Failure): Promise<OpenRecord> {
+    await this.#roster.syncAfresh()
+    const refusal = this.#roster.refused.get(id)
+    if (refusal !== undefined) throw errorOf(refusal)
+    const seq = this.#roster.rows.get(id)?.seq ?? -1
+    if (seq <= head.seq) throw this.#refuse(id, error, head.seq, statement)
+    return this.#open(id)
+  }
+
+  /** What was opened before, if it still has every key that there is now. */
+  #keptOf(id: RecordId): OpenRecord | null {
+    const kept = this.#kept.get(id)
+    const row = this.#roster.rows.get(id)
+    if (kept === undefined || row === undefined) return kept ?? null
+    const gained = keysOf(row).some((key, epoch) => epoch <= kept.head.epoch && key !== undefined && !kept.keys[epoch])
+    return gained ? null : kept
+  }
+
   /** The head must be where this client saw it, or further on. */
   #demandKnown(record: OpenRecord): void {
     const row = this.#roster.rows.get(record.id)
@@ -309,7 +335,10 @@ export class Records {
   #take(record: OpenRecord, summary: Summary): void {
     const { identity } = this.#session
     const updated = record.steps.findLast(({ entry }) => entry.body !== undefined)?.entry.time ?? 0
-    this.#roster.take(rowOf(record.head, identity, record.keys, summary, updated))
+    const gaps = new Map<number, PhysicianId>()
+    for (const { entry } of record.steps)
+      if (entry.keyCommit !== undefined && record.keys[entry.epoch] === undefined) gaps.set(entry.epoch, entry.author)
+    this.#roster.take(rowOf(record.head, identity, record.keys, gaps, summary, updated))
     this.#kept.delete(record.id)
     this.#kept.set(record.id, record)
     for (const id of this.#kept.keys()) {
@@ -318,10 +347,10 @@ export class Records {
     }
   }
 
-  #refuse(id: RecordId, error: unknown, seq: number, statement: Uint8Array, by: Failure["by"] = null): unknown {
+  #refuse(id: RecordId, error: unknown, seq: number, statement: Uint8Array): unknown {
     if (!(error instanceof AppError)) return error
     const refused = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
-    this.#roster.refuse(id, refused, seq, statement, by)
+    this.#roster.refuse(id, refused, seq, statement)
     this.#kept.delete(id)
     return refused
   }

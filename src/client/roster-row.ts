@@ -1,7 +1,7 @@
 import type { Summary } from "../clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
-import { isId, type RecordId } from "../encoding/ids.ts"
+import { isId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import { encodeChainHead, parseChainHead } from "../proof/chain-head.ts"
@@ -20,7 +20,7 @@ export interface RosterRow extends Summary {
   readonly hash: string
   readonly epoch: number
   readonly leaf: number
-  /** The record keys by epoch, base64url; "" where a colleague changed the key and granted none that opens. */
+  /** The record keys by epoch, base64url; where a colleague changed the key and granted none that opens, their id instead. */
   readonly keys: readonly string[]
   /** The author's time of the newest entry, milliseconds since 1970. */
   readonly updated: number
@@ -121,7 +121,12 @@ function parseRow(tuple: unknown): RosterRow {
 
 /** A row's record keys by epoch, as {@link EpochKeys}. */
 export function keysOf(row: RosterRow): (RecordKey | undefined)[] {
-  return row.keys.map((text) => (text === "" ? undefined : asSecretKey(parseBase64url(text))))
+  return row.keys.map((text) => (isId(text) ? undefined : asSecretKey(parseBase64url(text))))
+}
+
+/** The epochs of which a row has no key, with the colleague who falsified it. */
+export function gapsOf(row: RosterRow): Map<number, PhysicianId> {
+  return new Map(row.keys.flatMap((text, epoch) => (isId(text) ? [[epoch, text as PhysicianId] as const] : [])))
 }
 
 /** The head where a walk along the row's record resumes. */
@@ -148,14 +153,24 @@ export function membersOf(row: RosterRow): readonly Member[] | null {
   return row.chain === "" ? null : parseChainHead(row.chain).members
 }
 
-export function rowOf(head: ChainHead, me: Identity, keys: EpochKeys, summary: Summary, updated: number): RosterRow {
+/** @param gaps who falsified the keys that are missing. @throws CANNOT_OPEN where one is missing for no such reason */
+export function rowOf(
+  head: ChainHead,
+  me: Identity,
+  keys: EpochKeys,
+  gaps: ReadonlyMap<number, PhysicianId>,
+  summary: Summary,
+  updated: number,
+): RosterRow {
   const [only, ...others] = head.members
   const mine = only?.physician === me.physician && equal(only.fingerprint, me.fingerprint) && only.until === undefined
   const texts = Array.from({ length: head.epoch + 1 }, (_, epoch) => {
     const key = keys[epoch]
-    return key === undefined ? "" : encodeBase64url(key)
+    const text = key === undefined ? gaps.get(epoch) : encodeBase64url(key)
+    if (text === undefined) throw new AppError("CANNOT_OPEN")
+    return text
   })
-  const alone = others.length === 0 && mine && !head.mustRaise && !texts.includes("")
+  const alone = others.length === 0 && mine && !head.mustRaise && gaps.size === 0
   return {
     id: head.record,
     seq: head.seq,

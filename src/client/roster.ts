@@ -23,6 +23,7 @@ const foldAt = 300
 /** So many leaves of others are looked through once, and not again at every sign-in. */
 const foldAfterLeaves = 4096
 const catchUps = 5
+const clockSlackMs = 24 * 3_600_000
 
 export interface Refusal {
   readonly code: AppError["code"]
@@ -128,6 +129,12 @@ export class Roster {
     await putSelfGrants(this.#session, grants)
   }
 
+  /** Why a record that a colleague gave a false key of cannot be opened, where its row has all that was verified; an owner may go on. */
+  lockedBy(record: RecordId): (Refusal & { readonly by: PhysicianId }) | null {
+    const refusal = this.refused.get(record)
+    return refusal?.by == null ? null : { ...refusal, by: refusal.by }
+  }
+
   /** Settles once every leaf that was pulled has been looked at. @throws what that found: see {@link LeafWatch} */
   looked(): Promise<void> {
     return this.#looking
@@ -210,15 +217,22 @@ export class Roster {
       this.#rebuilding = null
     }
     for (const [record, from] of pulled.excused) this.#watch.excuse(record, from)
+    const before = new Map(this.refused)
     for (const row of pulled.rows) {
       this.take(row)
       this.#accepting.delete(row.id)
     }
     for (const [record, at] of pulled.gone) this.drop(record, at)
-    for (const [record, { error, statement, by }] of pulled.refused) this.refuse(record, error, -1, statement, by)
+    for (const [record, { error, statement, by }] of pulled.refused) {
+      // Nothing is added to what was said of a colleague, or of an entry that is owed, by what follows under the same key.
+      const owed = (this.owed.get(record) ?? -1) > (this.rows.get(record)?.seq ?? -1)
+      const said = statement.length === 0 || owed ? before.get(record) : undefined
+      if (said === undefined) this.refuse(record, error, -1, statement, by)
+      else this.refused.set(record, said)
+    }
     this.#complete = Math.max(this.#complete, pulled.complete)
     // Before the leaves are looked at: whose time is over is owed nothing more.
-    const ended = this.#dropEnded(pulled.time)
+    const ended = this.#dropEnded(Math.min(pulled.time, this.#session.around.now() + clockSlackMs))
     this.#checkPins()
     this.#looking = this.#look()
     this.#looking.catch(() => {})
@@ -231,11 +245,13 @@ export class Roster {
     for (const { record, seq } of await this.#watch.run()) {
       this.owed.set(record, seq)
       // What came along and was refused is not withheld: its own reason, and the evidence, stay.
-      if (!this.refused.has(record)) this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
+      if (!this.refused.has(record) || this.lockedBy(record) !== null)
+        this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
     }
   }
 
-  /** A membership that was given until a day ends by itself, without an entry. @param now by the server's clock, which enforces it */
+  /** A membership that was given until a day ends by itself, without an entry. @param now by the server's clock, which enforces it, and
+   * which is believed as far as a device's own may be wrong */
   #dropEnded(now: number): RecordId[] {
     const ended: RecordId[] = []
     for (const row of this.rows.values()) {

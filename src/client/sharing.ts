@@ -7,9 +7,9 @@ import type { Member, Role } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
 import { errorOf } from "./roster.ts"
-import { type EpochKeys, headOf, keysOf, rowOf } from "./roster-row.ts"
+import { type EpochKeys, gapsOf, headOf, keysOf, rowOf } from "./roster-row.ts"
 import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
-import { memberOf, notTaken, summaryOfWalk, walkRecord } from "./walk.ts"
+import { memberOf, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** How often a change of members that keeps losing the race is tried again. */
@@ -23,7 +23,7 @@ export interface Many {
 /** Who can read a record, as its newest verified entry says. */
 export async function viewSharing(work: Workspace, id: RecordId): Promise<SharingView> {
   const { session } = work
-  const { head } = (await standingApart(work, id)) ?? (await work.records.open(id))
+  const { head } = work.roster.lockedBy(id) === null ? await work.records.open(id) : await standing(work, id)
   await session.people.meet(head.members.map(({ physician }) => physician))
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
@@ -69,13 +69,15 @@ export async function share(
   return doMany(work, ids, many, (id) => setMember(work, id, colleague, role, until))
 }
 
-/** Removes a member: a fresh key for everybody else, in the same entry. What they have read, they have read. */
+/** Removes a member: a fresh key for everybody else, in the same entry. What they have read, they have read. A record that this member
+ * locked, and perhaps left since, goes on with it. */
 export async function unshare(work: Workspace, id: RecordId, physician: PhysicianId): Promise<void> {
   if (physician === work.session.physician) return leave(work, id)
-  await change(work, id, (head) => {
-    const list = head.members.filter((member) => member.physician !== physician)
-    return list.length === head.members.length ? null : list
-  })
+  const list = (head: ChainHead) => {
+    const others = head.members.filter((member) => member.physician !== physician)
+    return others.length === head.members.length ? null : others
+  }
+  await change(work, id, list, physician)
 }
 
 /** Takes this physician out of a record, which then is none of their patients any more. @throws NOT_ALLOWED_LAST_OWNER */
@@ -83,12 +85,11 @@ export async function leave(work: Workspace, id: RecordId): Promise<void> {
   const { session, roster, records } = work
   let tried = false
   await again(work, async () => {
-    // Nobody is kept in a record by keys that a colleague never really gave them.
-    const refused = roster.refused.has(id)
-    const row = roster.rows.get(id)
     // The answer to the entry by which they left was lost, and the others have gone on since.
-    if (row === undefined && !refused && tried) return
-    const { head } = refused ? await walkRecord(session, id) : await standing(work, id)
+    if (tried && !roster.rows.has(id) && !roster.refused.has(id)) return
+    // Nobody is kept in a record by what a server did to it.
+    const apart = roster.refused.has(id) && roster.lockedBy(id) === null
+    const { head } = apart ? await walkRecord(session, id) : await standing(work, id)
     if (head === null) throw new AppError("NOT_ALLOWED")
     try {
       await leaveRecord(session, head)
@@ -152,52 +153,46 @@ async function setMember(
   })
 }
 
+/** Where a record stands by its newest entry that was verified. Of one that a colleague locked there is no newest key. */
 async function standing({ session, roster }: Workspace, id: RecordId): Promise<Standing> {
   const row = roster.rows.get(id)
   if (row === undefined) throw new AppError("NOT_ALLOWED")
-  return { head: await headOf(row, session.identity), keys: keysOf(row), summary: row, updated: row.updated }
-}
-
-/** Where a record stands whose newest key a colleague never really gave this physician: verified, but for what cannot be opened.
- * `null` for a record that can be. @throws what else it is refused for */
-async function standingApart(work: Workspace, id: RecordId): Promise<Standing | null> {
-  const { session, roster } = work
-  const refusal = roster.refused.get(id)
-  if (refusal === undefined) return null
-  if (refusal.by === null) throw errorOf(refusal)
-  const walk = await walkRecord(session, id)
-  const other = notTaken(walk)
-  if (other !== null) throw other.error
-  if (walk.head === null || walk.memberSince === null) throw new AppError("NOT_ALLOWED")
-  const { head, keys, updated } = walk
-  return { head, keys, updated, summary: await summaryOfWalk(walk) }
+  const head = await headOf(row, session.identity)
+  return { head, keys: keysOf(row), gaps: gapsOf(row), summary: row, updated: row.updated }
 }
 
 /** What a change of members goes on from. */
 interface Standing {
   readonly head: ChainHead
   readonly keys: EpochKeys
+  readonly gaps: ReadonlyMap<number, PhysicianId>
   readonly summary: Summary
   readonly updated: number
 }
 
-/** Changes the members of a record as an owner, on top of its newest head. @param list what they become, `null` to leave them. */
+/** Changes the members of a record as an owner, on top of its newest head.
+ * @param list what they become, `null` to leave them.
+ * @param removed who goes: where it was they who locked the record, it gets a fresh key in any case. */
 function change(
   work: Workspace,
   id: RecordId,
   list: (head: ChainHead) => readonly Member[] | null,
+  removed?: PhysicianId,
 ): Promise<"done" | "already"> {
   return again(work, async () => {
     const { session, roster } = work
-    const now = (await standingApart(work, id)) ?? (await standing(work, id))
+    const refusal = roster.refused.get(id)
+    if (refusal !== undefined && (removed === undefined || refusal.by !== removed)) throw errorOf(refusal)
+    const now = await standing(work, id)
     const { head } = now
-    const wanted = list(head)
+    const wanted = list(head) ?? (refusal === undefined ? null : head.members)
     if (wanted === null) return "already"
     if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
     const time = session.around.now()
     const current = wanted.filter(({ until }) => until === undefined || until > time)
-    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, false)
-    roster.take(rowOf(appended.head, session.identity, keys, now.summary, now.updated))
+    const raise = refusal !== undefined
+    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, raise)
+    roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
     return "done"
   })
 }

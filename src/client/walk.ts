@@ -13,6 +13,7 @@ import { openGrant } from "../vault/grants.ts"
 import { asSecretKey, checkCommit, type RecordKey } from "../vault/keys.ts"
 import { selfGrantPlace, summaryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
+import { type Failure, failureOf, failuresOf, listsGrant } from "./false-keys.ts"
 import { headOf, keysOf, type RosterRow, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
@@ -28,14 +29,6 @@ export interface StoredEntry {
 export interface SelfGrant {
   readonly epoch: number
   readonly token: Uint8Array
-}
-
-/** Why a walk did not get a key that an entry should have brought. */
-export interface Failure {
-  readonly error: AppError
-  readonly statement: Uint8Array
-  /** The author, where they signed the very grant that holds no such key: then it is not the server's doing. */
-  readonly by: PhysicianId | null
 }
 
 /** What a walk along one record's chain carries from entry to entry. */
@@ -90,7 +83,7 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
     own: false,
     memberEpoch: 0,
     taken: new Set(row === undefined ? [] : [0]),
-    failed: failuresOf(row, session.physician),
+    failed: failuresOf(row),
     invitedBy: null,
     statement: new Uint8Array(0),
   }
@@ -144,7 +137,7 @@ export async function takeStep(
       if (takes) walk.taken.add(entry.epoch)
     } catch (error) {
       if (!(error instanceof AppError && (error.is("TAMPERED") || error.code === "CANNOT_OPEN"))) throw error
-      walk.failed.set(entry.epoch, failureOf(session, entry, stored, selfGrant, error))
+      walk.failed.set(entry.epoch, failureOf(session.physician, before, entry, stored, selfGrant, error))
     }
   if (mine !== null || stored.summary !== undefined) {
     checkToken(entry.summary, stored.summary)
@@ -209,31 +202,11 @@ export async function walkOn(session: Session, walk: Walk, to: number): Promise<
   await session.proveSeen(seen)
 }
 
-/** Why the physician has not taken the record but was only named in it: one that appears without an invitation accepted is no patient
- * of theirs. `null` where they have. */
-export function notTaken(walk: Walk): Failure | null {
-  if (walk.memberSince === null || walk.taken.has(walk.memberEpoch)) return null
-  return { ...firstFailure(walk, "TAMPERED_GRANT"), by: null }
-}
-
-/** The first key that is missing in a walk's end, or `null`. What a colleague signed and what held no key is a gap that the record goes
- * on from, once somebody gave a good one: the gap's entries are theirs to answer for, and are shown as such. */
-export function missingKey(walk: Walk): Failure | null {
-  const { epoch: newest } = walk.head!
-  for (let epoch = 0; epoch <= newest; epoch++) {
-    if (walk.keys[epoch] !== undefined) continue
-    const failure = walk.failed.get(epoch) ?? firstFailure(walk, "CANNOT_OPEN")
-    const isGap = epoch < newest && failure === walk.failed.get(epoch) && failure.by !== null
-    if (!isGap) return failure
-  }
-  return null
-}
-
-/** A walk's end as a roster row. @throws TAMPERED_GRANT, TAMPERED_KEY, CANNOT_OPEN where a key is missing */
+/** A walk's end as a roster row. */
 export async function rowOfWalk(session: Session, walk: Walk): Promise<RosterRow> {
-  const missing = missingKey(walk)
-  if (missing !== null) throw missing.error
-  return rowOf(walk.head!, session.identity, walk.keys, await summaryOfWalk(walk), walk.updated)
+  const gaps = new Map<number, PhysicianId>()
+  for (const [epoch, { by }] of walk.failed) if (walk.keys[epoch] === undefined && by !== null) gaps.set(epoch, by)
+  return rowOf(walk.head!, session.identity, walk.keys, gaps, await summaryOfWalk(walk), walk.updated)
 }
 
 /** The newest summary that a walk's keys open. */
@@ -243,40 +216,6 @@ export async function summaryOfWalk(walk: Walk): Promise<Summary> {
   if (unopened !== null && key !== undefined) walk.summary = await openSummary(unopened, key)
   walk.unopened = null
   return walk.summary
-}
-
-/** What a key that could not be had says, and of whom. */
-export function failureOf(
-  { physician }: Session,
-  entry: EntryStatement,
-  { statement, grant }: StoredEntry,
-  selfGrant: Uint8Array | undefined,
-  error: AppError,
-): Failure {
-  if (selfGrant !== undefined || !listsGrant(entry, physician, grant)) return { error, statement, by: null }
-  const cause = new AppError(
-    error.code,
-    "A colleague changed this record's key and gave you one that does not open. Call them, or an owner of the record: an owner can remove them, and the record goes on.",
-    { cause: error },
-  )
-  return { error: cause, statement, by: entry.author }
-}
-
-/** Whether an entry's author signed for this very grant to the physician. */
-function listsGrant(entry: EntryStatement, physician: PhysicianId, grant: Uint8Array | undefined): boolean {
-  const listed = entry.grants?.find(({ recipient }) => recipient === physician)
-  return listed !== undefined && grant !== undefined && equal(listed.hash, sha256(grant))
-}
-
-/** A row's gaps were found to be a colleague's doing when it was made. */
-function failuresOf(row: RosterRow | undefined, by: PhysicianId): Map<number, Failure> {
-  const gap: Failure = { error: new AppError("CANNOT_OPEN"), statement: new Uint8Array(0), by }
-  return new Map(row?.keys.flatMap((text, epoch) => (text === "" ? [[epoch, gap] as const] : [])))
-}
-
-function firstFailure(walk: Walk, code: "TAMPERED_GRANT" | "CANNOT_OPEN"): Failure {
-  const [first] = walk.failed.values()
-  return first ?? { error: new AppError(code), statement: walk.statement, by: null }
 }
 
 /** Keeps the newest summary, and of an epoch that ends the last one that opens, should the next one's never. */
