@@ -210,7 +210,7 @@ export async function rowOfWalk(session: Session, walk: Walk): Promise<RosterRow
 }
 
 /** The newest summary that a walk's keys open. */
-export async function summaryOfWalk(walk: Walk): Promise<Summary> {
+async function summaryOfWalk(walk: Walk): Promise<Summary> {
   const { unopened } = walk
   const key = unopened === null ? undefined : walk.keys[unopened.entry.epoch]
   if (unopened !== null && key !== undefined) walk.summary = await openSummary(unopened, key)
