@@ -50,7 +50,10 @@ export async function verifyEntry(
       checkToken(entry.summary, given.summary)
     })(),
   )
-  if (entry.kind === "members") await demandKnown(store, before?.members ?? [], entry.members ?? [])
+  if (entry.kind === "members") {
+    await demandKnown(store, before?.members ?? [], entry.members ?? [])
+    await demandOwner(store, record, before?.members ?? [], entry.members ?? [])
+  }
   return link
 }
 
@@ -73,6 +76,15 @@ async function demandKnown(store: Store, before: readonly Member[], members: rea
     const newest = await store.newestFingerprint(physician)
     if (newest === null || !equal(newest, fingerprint)) throw new AppError("BAD_INPUT_STATEMENT")
   }
+}
+
+/** Demands that a record is not left to owners who may still decline it, or whose time will be over. @throws NOT_ALLOWED_LAST_OWNER */
+async function demandOwner(store: Store, record: RecordId, before: readonly Member[], members: readonly Member[]) {
+  const isLasting = ({ role, until }: Member) => role === "owner" && until === undefined
+  const lasting = members.filter(isLasting).map(({ physician }) => physician)
+  if (before.every((old) => !isLasting(old) || lasting.includes(old.physician))) return
+  const accepted = await store.whoAccepted(record)
+  if (!lasting.some((physician) => accepted.has(physician))) throw new AppError("NOT_ALLOWED_LAST_OWNER")
 }
 
 /** Says which it was: somebody else was faster, no right, or no valid entry. */

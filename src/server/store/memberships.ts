@@ -2,7 +2,6 @@ import { sql } from "kysely"
 import { sha256 } from "#sha256"
 import { equal } from "../../encoding/bytes.ts"
 import type { PhysicianId } from "../../encoding/ids.ts"
-import { AppError } from "../../errors.ts"
 import type { Member } from "../../proof/entry.ts"
 import type { Db } from "./connection.ts"
 import { prepare } from "./prepared.ts"
@@ -11,8 +10,7 @@ import type { VerifiedEntry } from "./store.ts"
 
 type Place = Pick<MemberRow, "record" | "physician">
 
-/** Writes what an `open` or `members` entry changes about who belongs to a record, and the keys that came with it.
- * What it returns throws NOT_ALLOWED_LAST_OWNER where nobody who accepted the record would be its owner for good. */
+/** Writes what an `open` or `members` entry changes about who belongs to a record, and the keys that came with it. */
 export function membershipWriter(compiler: Db) {
   const invite = prepare<Place & Pick<MemberRow, "role" | "until" | "invited" | "accepted">>((p) =>
     compiler
@@ -56,16 +54,6 @@ export function membershipWriter(compiler: Db) {
       .where("record", "=", p.record)
       .where("physician", "=", p.physician),
   )
-  const owners = prepare<Pick<MemberRow, "record">, { physician: PhysicianId }>((p) =>
-    compiler
-      .selectFrom("member")
-      .select("physician")
-      .where("record", "=", p.record)
-      .where("role", "=", "owner")
-      .where("until", "is", null)
-      .where("accepted", "is not", null)
-      .limit(1),
-  )
   const putGrant = prepare<SealedGrantRow>((p) =>
     compiler.insertInto("sealed_grant").values({
       record: p.record,
@@ -90,18 +78,11 @@ export function membershipWriter(compiler: Db) {
       if (was !== undefined && !equal(was.fingerprint, fingerprint))
         await inviteAgain(db, { record, physician, invited: seq })
     }
-    const losesOwner = before?.members.some((old) => isLastingOwner(old) && !isLastingOwner(now.get(old.physician)))
-    if (losesOwner && (await owners(db, { record })).rows.length === 0) throw new AppError("NOT_ALLOWED_LAST_OWNER")
     for (const { recipient, grant } of grants)
       await putGrant(db, { record, seq, recipient, token: grant, token_sha256: sha256(grant) })
     if (selfGrant !== undefined)
       await putSelfGrant(db, { physician: author, record, epoch, token: selfGrant, token_sha256: sha256(selfGrant) })
   }
-}
-
-/** A record is not left to somebody who may decline it: one of its owners has accepted it. */
-function isLastingOwner(member: Member | undefined): boolean {
-  return member?.role === "owner" && member.until === undefined
 }
 
 /** A physician may seal a record key to themself again: the newest counts. */

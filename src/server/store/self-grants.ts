@@ -15,7 +15,7 @@ interface Mine {
 }
 
 /** Stores self-grants, and accepts the records that they complete. */
-export function selfGrantStore({ reader, writer }: StoreContext): Pick<SharingStore, "putSelfGrants"> {
+export function selfGrantStore({ reader, writer }: StoreContext): Pick<SharingStore, "putSelfGrants" | "whoAccepted"> {
   const put = selfGrantWriter(reader)
   const membership = prepare<Mine & { time: number }, { accepted: number | null; epoch: number }>((p) =>
     reader
@@ -69,6 +69,11 @@ export function selfGrantStore({ reader, writer }: StoreContext): Pick<SharingSt
   }
 
   return {
+    async whoAccepted(record) {
+      const query = reader.selectFrom("member").select("physician").where("record", "=", record)
+      const rows = await query.where("accepted", "is not", null).execute()
+      return new Set(rows.map(({ physician }) => physician))
+    },
     putSelfGrants: (physician, records) =>
       writer.write(async (batch) => {
         const stored: RecordId[] = []

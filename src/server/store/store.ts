@@ -184,6 +184,8 @@ export interface SharingStore {
     records: readonly SelfGrants[],
   ): Promise<{ stored: RecordId[]; accepted: RecordId[] }>
   invitations(physician: PhysicianId, since: number, limit: number): Promise<InvitationsReply>
+  /** Members of a record who have accepted it, or opened it. */
+  whoAccepted(record: RecordId): Promise<ReadonlySet<PhysicianId>>
 }
 
 /** Leaves that speak of one subject, newest first, with an index below `before`. */
