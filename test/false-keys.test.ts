@@ -159,6 +159,34 @@ describe("a key that a colleague signed and that does not open", () => {
     }
   })
 
+  it("does not hide that an entry is kept back, and stands again once it was shown", async () => {
+    const { mal, id } = await sabotaged("n")
+    let lying = false
+    const told = await practice.open("ada-n", "told", async (request, send) => {
+      const answer = await send(request)
+      if (!lying || !request.path.startsWith("/api/changes")) return answer
+      const reply = JSON.parse(new TextDecoder().decode(answer.body))
+      return { ...answer, body: new TextEncoder().encode(JSON.stringify({ ...reply, entries: [] })) }
+    })
+    const first = told.roster.refused.get(id)!
+    await edit(mal, id, "Seen")
+    await told.roster.sync()
+    expect(told.roster.refused.get(id)).toEqual(first)
+    lying = true
+    await edit(mal, id, "Kept back")
+    for (let n = 0; n < 2; n++) {
+      expect(await suspicions(told)).toMatchObject({ refused: [[id, { code: "TAMPERED_ROLLBACK", by: null }]] })
+      await expect(unshare(told, id, mal.session.physician)).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
+    }
+    lying = false
+    await edit(mal, id, "Shown, with what was kept back")
+    await told.roster.sync()
+    expect(told.roster.refused.get(id)).toMatchObject({ code: "TAMPERED_GRANT", by: mal.session.physician })
+    await unshare(told, id, mal.session.physician)
+    await edit(told, id, "Asthma")
+    expect(await suspicions(told)).toEqual(none)
+  })
+
   it("is not mended by the way, when somebody else is removed who had no part in it", async () => {
     const { ada, cyd, id } = await sabotaged("k")
     await expect(unshare(ada, id, cyd.session.physician)).rejects.toEqual(refused("TAMPERED_GRANT"))
@@ -200,7 +228,10 @@ describe("a key that a colleague signed and that does not open", () => {
     const { head: next } = await append(mal.session, id, head, keys[0]!, { kind: "members", members }, { grants })
     const summary = mal.roster.rows.get(id)!
     await changeMembers(mal.session, next, keys, next.members, summary, true)
-    expect(await acceptInvitations(dan, [id], many)).toMatchObject({ done: 0, refused: [{ code: "TAMPERED_GRANT" }] })
+    expect(await acceptInvitations(dan, [id], many)).toMatchObject({
+      done: 0,
+      refused: [{ code: "TAMPERED_GRANT", message: expect.stringContaining("An invitation's keys") }],
+    })
     expect(dan.roster.rows.size).toBe(0)
   })
 

@@ -224,11 +224,11 @@ export class Roster {
     }
     for (const [record, at] of pulled.gone) this.drop(record, at)
     for (const [record, { error, statement, by }] of pulled.refused) {
-      // Nothing is added to what was said of a colleague, or of an entry that is owed, by what follows under the same key.
+      // What follows under a colleague's key adds nothing to what was said of them, nor what is shown to what is still owed.
+      const said = before.get(record)
       const owed = (this.owed.get(record) ?? -1) > (this.rows.get(record)?.seq ?? -1)
-      const said = statement.length === 0 || owed ? before.get(record) : undefined
-      if (said === undefined) this.refuse(record, error, -1, statement, by)
-      else this.refused.set(record, said)
+      if (said !== undefined && (owed || (statement.length === 0 && said.by === by))) this.refused.set(record, said)
+      else this.refuse(record, error, -1, statement, by)
     }
     this.#complete = Math.max(this.#complete, pulled.complete)
     // Before the leaves are looked at: whose time is over is owed nothing more.

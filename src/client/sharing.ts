@@ -172,7 +172,7 @@ interface Standing {
 
 /** Changes the members of a record as an owner, on top of its newest head.
  * @param list what they become, `null` to leave them.
- * @param removed who goes: where it was they who locked the record, it gets a fresh key in any case. */
+ * @param removed who goes: where it was they who locked the record, it goes on without them. */
 function change(
   work: Workspace,
   id: RecordId,
@@ -185,13 +185,13 @@ function change(
     if (refusal !== undefined && (removed === undefined || refusal.by !== removed)) throw errorOf(refusal)
     const now = await standing(work, id)
     const { head } = now
+    // Who locked it and is no member any more has left: it gets a fresh key in any case.
     const wanted = list(head) ?? (refusal === undefined ? null : head.members)
     if (wanted === null) return "already"
     if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
     const time = session.around.now()
     const current = wanted.filter(({ until }) => until === undefined || until > time)
-    const raise = refusal !== undefined
-    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, raise)
+    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, false)
     roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
     return "done"
   })
