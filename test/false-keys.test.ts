@@ -1,3 +1,5 @@
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
@@ -8,8 +10,9 @@ import { gapsOf, headOf } from "../src/client/roster-row.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import { viewRefused } from "../src/client/tampered.ts"
 import type { Workspace } from "../src/client/workspace.ts"
-import { encodeBase64url } from "../src/encoding/base64.ts"
+import { encodeBase64url, parseBase64url } from "../src/encoding/base64.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
+import { parseEntry } from "../src/proof/entry.ts"
 import {
   brady,
   edit,
@@ -161,30 +164,58 @@ describe("a key that a colleague signed and that does not open", () => {
 
   it("does not hide that an entry is kept back, and stands again once it was shown", async () => {
     const { mal, id } = await sabotaged("n")
-    let lying = false
+    let shown = Number.POSITIVE_INFINITY
     const told = await practice.open("ada-n", "told", async (request, send) => {
       const answer = await send(request)
-      if (!lying || !request.path.startsWith("/api/changes")) return answer
+      if (!request.path.startsWith("/api/changes")) return answer
       const reply = JSON.parse(new TextDecoder().decode(answer.body))
-      return { ...answer, body: new TextEncoder().encode(JSON.stringify({ ...reply, entries: [] })) }
+      reply.entries = reply.entries.filter(
+        ({ statement }: { statement: string }) => parseEntry(parseBase64url(statement)).seq <= shown,
+      )
+      return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
     })
     const first = told.roster.refused.get(id)!
     await edit(mal, id, "Seen")
     await told.roster.sync()
     expect(told.roster.refused.get(id)).toEqual(first)
-    lying = true
-    await edit(mal, id, "Kept back")
-    for (let n = 0; n < 2; n++) {
+    const keptBack = async () => {
       expect(await suspicions(told)).toMatchObject({ refused: [[id, { code: "TAMPERED_ROLLBACK", by: null }]] })
       await expect(unshare(told, id, mal.session.physician)).rejects.toEqual(refused("TAMPERED_ROLLBACK"))
     }
-    lying = false
-    await edit(mal, id, "Shown, with what was kept back")
+    const { seq } = told.roster.rows.get(id)!
+    shown = seq
+    await edit(mal, id, "Kept back")
+    await keptBack()
+    shown = seq + 2
+    await edit(mal, id, "Shown")
+    await edit(mal, id, "Kept back as well")
+    await keptBack()
+    shown = seq + 4
+    await edit(mal, id, "Shown, with all that was kept back")
     await told.roster.sync()
     expect(told.roster.refused.get(id)).toMatchObject({ code: "TAMPERED_GRANT", by: mal.session.physician })
     await unshare(told, id, mal.session.physician)
+    shown = Number.POSITIVE_INFINITY
     await edit(told, id, "Asthma")
     expect(await suspicions(told)).toEqual(none)
+  })
+
+  it("makes no patient of an invitation that was not accepted, whatever the server says", async () => {
+    const { ada, mal, id } = await sabotaged("o")
+    const [dan] = (await physicians(practice, "dan-o")) as [Workspace]
+    await meet(ada, dan)
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    const { id: other } = await createPatient(ada, brady)
+    await give(ada, mal, other, "writer")
+    await share(ada, [other], "dan-o", "reader", null, many)
+    await raiseFalsely(mal, other)
+    const database = new DatabaseSync(join(practice.folder, "data", "healthcrypt.db"))
+    database.prepare("update member set accepted = 1 where record = ? and accepted is null").run(other)
+    database.close()
+    await dan.roster.sync()
+    expect(dan.roster.refused.get(other)).toMatchObject({ code: "TAMPERED_GRANT", by: null })
+    expect(dan.roster.rows.size).toBe(0)
   })
 
   it("is not mended by the way, when somebody else is removed who had no part in it", async () => {
