@@ -1,6 +1,6 @@
 import { expect } from "vitest"
 import { type Act, append } from "../src/client/append.ts"
-import { savePatient } from "../src/client/edits.ts"
+import { createPatient, savePatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { share } from "../src/client/sharing.ts"
@@ -11,7 +11,7 @@ import { compare } from "../src/encoding/bytes.ts"
 import { idBytes, type RecordId } from "../src/encoding/ids.ts"
 import type { Member } from "../src/proof/entry.ts"
 import { importRecipient, sealGrant } from "../src/vault/grants.ts"
-import { commitTo, newSecretKey } from "../src/vault/keys.ts"
+import { commitTo, newSecretKey, type RecordKey } from "../src/vault/keys.ts"
 import type { Practice } from "./practice.ts"
 
 export const refused = (code: string) => expect.objectContaining({ code })
@@ -68,8 +68,9 @@ export async function suspicions({ roster, session }: Workspace): Promise<unknow
 /** What `suspicions` comes to before an honest server. */
 export const none = { refused: [], log: null }
 
-/** A writer gives everybody else a fresh key that none of them can open. @param but who gets the true one. */
-export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspace): Promise<void> {
+/** A writer gives everybody else a fresh key that none of them can open.
+ * @param but who gets the true one, or one that is given here */
+export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspace, given?: RecordKey): Promise<void> {
   const { session } = work
   const { head } = await work.records.open(id)
   const key = newSecretKey<"record">()
@@ -87,7 +88,7 @@ export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspac
       seq: head.seq + 1,
       role,
     }
-    const granted = { by: "", keys: new Map([[epoch, key]]) }
+    const granted = { by: "", keys: new Map([[epoch, given ?? key]]) }
     return {
       recipient: physician,
       grant: await sealGrant(await importRecipient(but.session.identity.sealKey), place, granted),
@@ -95,4 +96,32 @@ export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspac
   })
   const contents = { summary: work.roster.rows.get(id)!, grants: await Promise.all(grants) }
   await append(session, id, head, key, act, contents)
+}
+
+/** An owner's record, a writer who gave everybody else a key that is none and went on writing, and a reader. */
+export async function sabotaged(
+  practice: Practice,
+  tag: string,
+  before: (ada: Workspace, id: RecordId) => Promise<void> = async () => {},
+) {
+  const names = [`ada-${tag}`, `mal-${tag}`, `cyd-${tag}`]
+  const [ada, mal, cyd] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+  await meet(ada, mal)
+  await meet(ada, cyd)
+  const { id } = await createPatient(ada, brady)
+  await give(ada, mal, id, "writer")
+  await give(ada, cyd, id, "reader")
+  await before(ada, id)
+  await ada.roster.fold(true)
+  await raiseFalsely(mal, id)
+  await edit(mal, id, "Written under a key of their own")
+  return { ada, mal, cyd, id }
+}
+
+/** What a device without any memory comes to, with its packed roster and without. */
+export async function anew(practice: Practice, username: string, device: string): Promise<Workspace[]> {
+  const rebuilt = practice.open(username, `${device}, rebuilt`, async (request, send) =>
+    request.path.startsWith("/api/segments") ? { status: 200, body: new Uint8Array(0) } : send(request),
+  )
+  return [await practice.open(username, device), await rebuilt]
 }

@@ -1,4 +1,5 @@
 import type { HttpRequest } from "../src/client/transport.ts"
+import type { Workspace } from "../src/client/workspace.ts"
 import { parseBase64url } from "../src/encoding/base64.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { parseEntry } from "../src/proof/entry.ts"
@@ -93,4 +94,17 @@ export function changeEntry(
     }
     return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
   }
+}
+
+/** Stops a client where it is about to verify the next entry. */
+export function stopVerifying({ session: { people } }: Workspace): { reached: Promise<void>; release: () => void } {
+  const honest = people.keysOf.bind(people)
+  const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  people.keysOf = async (...args) => {
+    people.keysOf = honest
+    reached.resolve()
+    await gate.promise
+    return honest(...args)
+  }
+  return { reached: reached.promise, release: gate.resolve }
 }

@@ -6,7 +6,8 @@ import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
-import { brady, edit, give, home, many, meet, physicians, refused } from "./colleagues.ts"
+import { brady, edit, give, home, many, meet, none, physicians, refused, suspicions } from "./colleagues.ts"
+import { stopVerifying } from "./hold.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 let practice: Practice
@@ -178,6 +179,22 @@ describe("sharing a record", () => {
       expect([home(later).matching, later.roster.refused.size], device).toEqual([1, 0])
       expect(await diagnosis(later, id)).toBe("Gout")
     }
+  })
+
+  it("shows what was written while it was being opened, and takes that for no roll-back", async () => {
+    const [ada, ben] = (await physicians(practice, "ada21", "ben21")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, ben, id, "writer")
+    const second = await practice.open("ada21", "second")
+    const { reached, release } = stopVerifying(second)
+    const opening = second.records.open(id)
+    await reached
+    await edit(ben, id, "Asthma")
+    await second.roster.sync()
+    release()
+    expect((await opening).head.seq).toBe(2)
+    expect(await suspicions(second)).toEqual(none)
   })
 
   it("is declined by leaving, and nothing of the patient was shown", async () => {

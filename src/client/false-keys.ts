@@ -65,7 +65,8 @@ export function failuresOf(row: RosterRow | undefined): Map<number, Failure> {
   return new Map(row && Array.from(gapsOf(row), ([epoch, by]) => [epoch, gap(by)]))
 }
 
-function falseKey(code: AppError["code"], cause?: AppError): AppError {
+/** What is said of a record that a colleague locked. */
+export function falseKey(code: AppError["code"], cause?: AppError): AppError {
   return new AppError(
     code,
     "A colleague changed this record's key and gave you one that does not open. Call them, or an owner of the record: an owner can remove them, and the record goes on.",

@@ -59,7 +59,9 @@ export class HomeList {
     const key = (row: { firstName: string; lastName: string; birthDate: string }) =>
       [wordsOf(row.firstName).join(" "), wordsOf(row.lastName).join(" "), row.birthDate].join("|")
     const wanted = key(fields)
-    return [...this.#roster.rows.values()].filter((row) => key(row) === wanted).map((row) => this.#homeRow(row))
+    return [...this.#roster.rows.values()]
+      .filter((row) => key(row) === wanted && !this.#roster.refused.has(row.id))
+      .map((row) => this.#homeRow(row))
   }
 
   #rows(sort: HomeSort, archived: boolean): readonly RosterRow[] {

@@ -86,11 +86,31 @@ export class Records {
   }
 
   async #open(id: RecordId): Promise<OpenRecord> {
-    let record: OpenRecord | null = this.#keptOf(id)
+    let record = this.#keptOf(id)
+    const gaps = new Map<number, Failure>()
+    let known: number
+    do {
+      known = this.#newestKnown(id)
+      record = await this.#walkOn(id, record, gaps)
+      // What was learnt of meanwhile is asked for as well, before the server is said to keep it back.
+    } while (record.head.seq < this.#newestKnown(id) && known < this.#newestKnown(id))
+    this.#demandKnown(record)
+    this.#take(record, summaryOf(record.chart))
+    if (record.keys[record.head.epoch] === undefined) throw this.#locked(record, gaps.get(record.head.epoch))
+    // Taken away while it was being opened.
+    if (!this.#roster.rows.has(id)) {
+      this.#kept.delete(id)
+      throw new AppError("NOT_ALLOWED")
+    }
+    return record
+  }
+
+  /** Takes an opened record on to the head that the server shows. */
+  async #walkOn(id: RecordId, opened: OpenRecord | null, gaps: Map<number, Failure>): Promise<OpenRecord> {
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1
     const seen: TreeHead[] = []
-    const gaps = new Map<number, Failure>()
+    let record = opened
     for (let more = true; more; ) {
       const from: number = record === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
@@ -109,32 +129,25 @@ export class Records {
         // What stands below a head that was verified before, its hash vouches for.
         if (link.entry.seq > verified) seen.push(link.entry.seen)
       }
+      const last = answer.entries.at(-1)
       if (answer.entries.some(({ leaf }) => leaf.index >= tree.size)) throw new AppError("TAMPERED_LOG")
       more = answer.more
-      if (more && answer.entries.length === 0) throw new AppError("TAMPERED_CHAIN")
-      if (!more) {
-        if (record === null) throw new AppError("TAMPERED_CHAIN")
-        if (answer.entries.length > 0) {
-          const last = answer.entries.at(-1)!
-          const about = { subject: id, stream: "entry", type: "entry", number: record.head.seq } as const
-          const author = record.steps.at(-1)!.entry.author
-          const leaf = { ...about, actor: author, statementHash: record.head.hash }
-          session.log.checkLeaf(last.leaf, answer.inclusion, leaf, tree)
-        }
+      if (more && last === undefined) throw new AppError("TAMPERED_CHAIN")
+      if (!more && last !== undefined && record !== null) {
+        const about = { subject: id, stream: "entry", type: "entry", number: record.head.seq } as const
+        const leaf = { ...about, actor: record.steps.at(-1)!.entry.author, statementHash: record.head.hash }
+        session.log.checkLeaf(last.leaf, answer.inclusion, leaf, tree)
       }
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
     await session.proveSeen(seen)
-    this.#demandKnown(record)
-    const gap = gaps.get(record.head.epoch)
-    if (gap !== undefined) return this.#beyondGap(record, gap)
-    this.#take(record, summaryOf(record.chart))
-    // Taken away while it was being opened.
-    if (!this.#roster.rows.has(id)) {
-      this.#kept.delete(id)
-      throw new AppError("NOT_ALLOWED")
-    }
     return record
+  }
+
+  /** The highest number of an entry that this client knows to be there. */
+  #newestKnown(id: RecordId): number {
+    const { rows, owed } = this.#roster
+    return Math.max(rows.get(id)?.seq ?? -1, this.#session.pins.heads.get(id)?.seq ?? -1, owed.get(id) ?? -1)
   }
 
   /** Makes a record with its first entry. @returns it, as opened. */
@@ -292,14 +305,13 @@ export class Records {
     throw refusal === undefined ? new AppError("NOT_ALLOWED") : errorOf(refusal)
   }
 
-  /** Of a record whose newest key a colleague falsified the change feed says so, or that it has gone on. */
-  async #beyondGap({ id, head }: OpenRecord, { error, statement }: Failure): Promise<OpenRecord> {
-    await this.#roster.syncAfresh()
-    const refusal = this.#roster.refused.get(id)
-    if (refusal !== undefined) throw errorOf(refusal)
-    const seq = this.#roster.rows.get(id)?.seq ?? -1
-    if (seq <= head.seq) throw this.#refuse(id, error, head.seq, statement)
-    return this.#open(id)
+  /** What is said of a record whose newest key a colleague falsified. @param gap where it was found just now */
+  #locked({ id, head }: OpenRecord, gap: Failure | undefined): AppError {
+    const { refused } = this.#roster
+    if (gap !== undefined && this.#roster.lockedBy(id) !== null)
+      this.#roster.refuse(id, gap.error, head.seq, gap.statement, gap.by)
+    const refusal = refused.get(id)
+    return refusal === undefined ? new AppError("NOT_ALLOWED") : errorOf(refusal)
   }
 
   /** What was opened before, if it still has every key that there is now. */

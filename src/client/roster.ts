@@ -4,8 +4,9 @@ import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import { digestHeads, pullChanges } from "./changes.ts"
+import { falseKey } from "./false-keys.ts"
 import { LeafWatch, type Look } from "./leaf-watch.ts"
-import { keysOf, membersOf, type RosterRow } from "./roster-row.ts"
+import { gapsOf, keysOf, membersOf, type RosterRow } from "./roster-row.ts"
 import {
   deleteSegments,
   type NewSegment,
@@ -100,12 +101,21 @@ export class Roster {
     if (row.seq <= (this.#leftAt.get(row.id) ?? -1)) return
     if ((known !== undefined && known.seq > row.seq) || (this.owed.get(row.id) ?? 0) > row.seq) return
     this.rows.set(row.id, row)
-    this.refused.delete(row.id)
+    this.#settle(row)
     this.refusedInvitations.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
     this.#session.pins.moveHead(row.id, { seq: row.seq, hash: hashOf(row), leaf: row.leaf })
     this.version++
+  }
+
+  /** A row ends what was said against its record, unless its own newest key is one that a colleague falsified: whoever brings such a row,
+   * the record is locked. */
+  #settle(row: RosterRow): void {
+    const by = gapsOf(row).get(row.epoch)
+    if (by === undefined) this.refused.delete(row.id)
+    else if (this.refused.get(row.id)?.by !== by)
+      this.refuse(row.id, falseKey("TAMPERED_GRANT"), row.seq, new Uint8Array(0), by)
   }
 
   /** Forgets a record that the physician left or was removed from. @param at the number of the entry that said so. */
@@ -178,7 +188,10 @@ export class Roster {
     this.#complete = opened === null ? 0 : complete
     this.#rebuilding = opened === null ? { complete, digest } : null
     for (const { id, rows } of opened ?? []) {
-      for (const row of rows) this.rows.set(row.id, row)
+      for (const row of rows) {
+        this.rows.set(row.id, row)
+        this.#settle(row)
+      }
       this.#segments.set(
         id,
         rows.map((row) => row.id),
@@ -203,8 +216,9 @@ export class Roster {
   }
 
   async #pull(background: boolean): Promise<RecordId[]> {
-    // A roster that is rebuilt is held against its digest as a whole: not while a record of it is refused, and all again after that.
-    const rebuilding = this.refused.size === 0 ? this.#rebuilding : null
+    // A roster that is rebuilt is held against its digest as a whole: not while a head of it was refused, and all again after that.
+    const whole = (refused: Iterable<{ readonly by: unknown }>) => Iterator.from(refused).every(({ by }) => by !== null)
+    const rebuilding = whole(this.refused.values()) ? this.#rebuilding : null
     const row = (record: RecordId) => (rebuilding === null ? this.rows.get(record) : undefined)
     const known = (record: RecordId) => row(record) ?? this.#accepting.get(record)
     const mine = (record: RecordId) => row(record) !== undefined
@@ -212,24 +226,19 @@ export class Roster {
     const asOf = rebuilding?.complete ?? 0
     const since = rebuilding === null ? this.#complete : 0
     const pulled = await pullChanges(this.#session, since, known, { background, asOf, mine, look })
-    if (rebuilding !== null && pulled.refused.size === 0) {
+    if (rebuilding !== null && whole(pulled.refused.values())) {
       if (!equal(digestHeads(pulled.heads), rebuilding.digest)) throw this.#session.log.refuse("TAMPERED_ROLLBACK")
       this.#rebuilding = null
     }
     for (const [record, from] of pulled.excused) this.#watch.excuse(record, from)
-    const before = new Map(this.refused)
     for (const row of pulled.rows) {
       this.take(row)
       this.#accepting.delete(row.id)
     }
     for (const [record, at] of pulled.gone) this.drop(record, at)
-    for (const [record, { error, statement, by }] of pulled.refused) {
-      // What follows under a colleague's key adds nothing to what was said of them, nor what is shown to what is still owed.
-      const said = before.get(record)
-      const owed = (this.owed.get(record) ?? -1) > (this.rows.get(record)?.seq ?? -1)
-      if (said !== undefined && (owed || (statement.length === 0 && said.by === by))) this.refused.set(record, said)
-      else this.refuse(record, error, -1, statement, by)
-    }
+    // A lock is the row's; what is added is the evidence, once.
+    for (const [record, { error, statement, by }] of pulled.refused)
+      if (by === null || this.lockedBy(record)?.statement === "") this.refuse(record, error, -1, statement, by)
     this.#complete = Math.max(this.#complete, pulled.complete)
     // Before the leaves are looked at: whose time is over is owed nothing more.
     const ended = this.#dropEnded(Math.min(pulled.time, this.#session.around.now() + clockSlackMs))

@@ -23,7 +23,11 @@ export interface Many {
 /** Who can read a record, as its newest verified entry says. */
 export async function viewSharing(work: Workspace, id: RecordId): Promise<SharingView> {
   const { session } = work
-  const { head } = work.roster.lockedBy(id) === null ? await work.records.open(id) : await standing(work, id)
+  const { head } = await work.records.open(id).catch((error: unknown) => {
+    // Who can read a record that a colleague locked has to be seen to be changed.
+    if (work.roster.lockedBy(id) === null) throw error
+    return standing(work, id)
+  })
   await session.people.meet(head.members.map(({ physician }) => physician))
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
@@ -182,9 +186,10 @@ function change(
   return again(work, async () => {
     const { session, roster } = work
     const refusal = roster.refused.get(id)
-    if (refusal !== undefined && (removed === undefined || refusal.by !== removed)) throw errorOf(refusal)
+    if (refusal !== undefined && refusal.by === null) throw errorOf(refusal)
     const now = await standing(work, id)
     const { head } = now
+    if (refusal !== undefined && removed !== refusal.by && !isChanged(work, head, removed)) throw errorOf(refusal)
     // Who locked it and is no member any more has left: it gets a fresh key in any case.
     const wanted = list(head) ?? (refusal === undefined ? null : head.members)
     if (wanted === null) return "already"
@@ -195,6 +200,18 @@ function change(
     roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
     return "done"
   })
+}
+
+/** Whether a member's keys are not those that were verified: nothing can be given to them, so they have to go before anything else can. */
+function isChanged({ session }: Workspace, head: ChainHead, physician: PhysicianId | undefined): boolean {
+  const member = head.members.find((one) => one.physician === physician)
+  if (member === undefined) return false
+  try {
+    session.people.demandNotChanged(member.physician, member.fingerprint)
+    return false
+  } catch {
+    return true
+  }
 }
 
 async function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {

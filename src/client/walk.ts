@@ -125,6 +125,8 @@ export async function takeStep(
   } else if (walk.memberSince === null) {
     walk.memberSince = stored.leaf.index
     walk.memberEpoch = entry.epoch
+    // Whoever joins is owed every key: what a colleague once kept from them explains nothing any more.
+    for (const [epoch, { by }] of walk.failed) if (by !== null) walk.failed.delete(epoch)
     const granter = before?.members.find((member) => member.physician === entry.author)
     walk.invitedBy = granter ?? null
   }

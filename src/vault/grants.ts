@@ -102,6 +102,8 @@ function parsePlain(plain: Uint8Array): Granted {
   for (const pair of list) {
     const [epoch, key] = Array.isArray(pair) && pair.length === 2 ? pair : []
     if (typeof epoch !== "number" || epoch <= last || !(key instanceof Uint8Array)) throw new Error("not a grant")
+    // A key of zeros stands for one that was wiped; nobody makes one in earnest.
+    if (key.every((byte) => byte === 0)) throw new Error("not a grant")
     keys.set(epoch, asSecretKey<"record">(key))
     last = epoch
   }
