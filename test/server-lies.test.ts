@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { confirmWords, recover, renewWords, signIn } from "../src/client/account.ts"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
+import { formOf } from "../src/clinical/form.ts"
 import { parseUtf8, utf8 } from "../src/encoding/bytes.ts"
-import { idFromBytes } from "../src/encoding/ids.ts"
+import { idFromBytes, type RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { decrypt, importKey } from "../src/vault/fernet.ts"
 import { asSecretKey, deriveBytes } from "../src/vault/keys.ts"
@@ -63,6 +64,30 @@ describe("a server that withholds, repeats or reorders", () => {
     for (const device of ["lost", "a fresh device"])
       await expect(practice.open("lost", device, between)).rejects.toEqual(code("TAMPERED_ROLLBACK"))
     expect((await practice.open("lost")).roster.rows.size).toBe(3)
+  })
+
+  it("cannot leave out a record beside one that it spoils for a while", async () => {
+    const work = workspaceOf(await practice.register("beside"))
+    await work.roster.sync()
+    await add(work, 2)
+    await work.roster.fold(true)
+    const [spoilt, gone] = [...work.roster.rows.keys()] as [RecordId, RecordId]
+    let spoiling = true
+    const told = await practice.open("beside", "told", async (request, send) => {
+      if (request.path.startsWith("/api/segments")) return { status: 200, body: new Uint8Array(0) }
+      return rewriting("/api/changes", (answer) => {
+        answer.entries = answer.entries.filter((entry) => entry.record !== gone)
+        if (spoiling) for (const entry of answer.entries) entry.signature = "A".repeat(86)
+      })(request, send)
+    })
+    expect([...told.roster.refused.keys()]).toEqual([spoilt])
+    await told.roster.sync()
+    spoiling = false
+    const { chart, head } = await work.records.open(spoilt)
+    await savePatient(work, spoilt, head.seq, { ...formOf(chart), diagnosis: "Gout" })
+    expect(await told.roster.sync()).toEqual([spoilt])
+    await expect(told.roster.fold(true)).rejects.toEqual(code("TAMPERED_ROLLBACK"))
+    await expect(told.roster.sync()).rejects.toEqual(code("TAMPERED_ROLLBACK"))
   })
 
   it("cannot show an older head in the place of a newer one by losing segments", async () => {
