@@ -93,22 +93,24 @@ export const members: CliCommand = {
     const id = recordIdFrom(args)
     return withWorkspace(io, async (work) => {
       const sharing = await viewSharing(work, id)
-      const plain = sharing.members.map(({ colleague, you, role, until }) => ({
+      const plain = sharing.members.map(({ colleague, you, role, until, accepted }) => ({
         username: colleague.username,
         name: colleague.name,
         role,
         until: dayOf(until),
         you,
         verified: colleague.state === "verified",
+        accepted,
       }))
       if (options.json) await printJson(io.stdout, plain)
       else {
-        const head = ["Username", "Role", "Until", "Verified", "Name, as they give it"]
+        const head = ["Username", "Role", "Until", "Verified", "Accepted", "Name, as they give it"]
         const rows = plain.map((one) => [
           one.username,
           one.role,
           one.until ?? "",
           one.you ? "you" : one.verified ? "yes" : "no",
+          one.accepted ? "yes" : "not yet",
           one.name,
         ])
         await printLine(io.stdout, table(head, rows, false))
@@ -178,16 +180,21 @@ async function many(io: Io, word: string, act: (how: Many) => Promise<ManyReport
   }
 }
 
-async function report(io: Io, { done, already, refused, cancelled }: ManyReport, word: string): Promise<number> {
+async function report(
+  io: Io,
+  { done, already, refused, cancelled, problem }: ManyReport,
+  word: string,
+): Promise<number> {
   for (const { id, code, message } of refused) await printLine(io.stderr, clean(`${id}: ${code}. ${message}`))
   if (done > 0)
     await printLine(
       io.stderr,
       already === 0 ? `${word}: ${done}.` : `${word}: ${done}, of which ${already} were before.`,
     )
+  if (problem !== null) await printLine(io.stderr, clean(problem.message))
   if (cancelled) await printLine(io.stderr, "Stopped. The same command goes on from here.")
   if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
-  return refused.length > 0 || cancelled ? 1 : 0
+  return refused.length > 0 || cancelled || problem !== null ? 1 : 0
 }
 
 function nameOf({ username, name, state }: Colleague): string {

@@ -12,7 +12,7 @@ import { leaveRecord } from "./members.ts"
 import { errorOf } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { doMany, endsAll, type Many } from "./sharing.ts"
+import { doMany, endsAll, type Many, stopsHere } from "./sharing.ts"
 import type { Invitation, ManyReport } from "./views.ts"
 import { memberOf, openListed, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
@@ -41,6 +41,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
   const refused: ManyReport["refused"][number][] = []
   let done = 0
   let already = 0
+  let problem: ManyReport["problem"] = null
   const tick = () => many.progress({ done: done + refused.length, total: ids.length })
   const refuse = (id: RecordId, error: unknown) => {
     if (!(error instanceof AppError) || endsAll(work, error)) throw error
@@ -52,7 +53,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
   }
   tick()
   await roster.sync()
-  for (let at = 0; at < ids.length && !many.signal.aborted; at += acceptAtOnce) {
+  const acceptFrom = async (at: number) => {
     const taken: { id: RecordId; row: RosterRow }[] = []
     for (const id of ids.slice(at, at + acceptAtOnce)) {
       if (many.signal.aborted) break
@@ -79,9 +80,14 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
     }
     tick()
   }
-  await roster.fold()
-  await session.saveNews()
-  return { done, already, refused, cancelled: many.signal.aborted && done + refused.length < ids.length }
+  try {
+    for (let at = 0; at < ids.length && !many.signal.aborted; at += acceptAtOnce) await acceptFrom(at)
+    await roster.fold()
+    await session.saveNews()
+  } catch (error) {
+    problem = stopsHere(work, error)
+  }
+  return { done, already, refused, cancelled: done + refused.length < ids.length, problem }
 }
 
 /** Declines by leaving: an entry of this physician's own, after which the others get a fresh key. */

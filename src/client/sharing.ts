@@ -5,6 +5,8 @@ import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import type { Member, Role } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
+import { acceptedPath } from "../protocol/paths.ts"
+import { readAccepted } from "../protocol/records.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
 import { errorOf } from "./roster.ts"
 import { type EpochKeys, gapsOf, headOf, keysOf, rowOf } from "./roster-row.ts"
@@ -31,6 +33,9 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
   await session.people.meet(head.members.map(({ physician }) => physician))
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
+  const path = acceptedPath(id)
+  const { accepted } = await session.around.transport.call("GET", path, { reply: readAccepted.reply, background: true })
+  const rest = head.members.filter((member) => member !== me)
   return {
     id,
     role: me.role,
@@ -39,11 +44,12 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
       you: physician === session.physician,
       role,
       until: until ?? null,
+      accepted: accepted.includes(physician),
     })),
     mayShare: me.role === "owner",
     mayLeave: keepsOwner(
       head.members,
-      head.members.filter((member) => member !== me),
+      rest.filter(({ physician }) => accepted.includes(physician)),
     ),
     keyChanges: head.mustRaise,
   }
@@ -52,7 +58,7 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
 /** Gives one colleague a role in many records, each by one signed entry. What is so already counts as done, so that asking again goes
  * on where an action was stopped.
  * @param until milliseconds since 1970, or null for no end.
- * @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY before anything is done; a lost session or server in between */
+ * @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY before anything is done; a lost session in between */
 export async function share(
   work: Workspace,
   ids: readonly RecordId[],
@@ -119,21 +125,31 @@ export async function doMany(
   const refused: ManyReport["refused"][number][] = []
   let done = 0
   let already = 0
-  const report = (cancelled: boolean): ManyReport => ({ done, already, refused, cancelled })
+  let problem: ManyReport["problem"] = null
   progress({ done: 0, total: ids.length })
   for (const id of ids) {
-    if (signal.aborted) return report(true)
+    if (signal.aborted) break
     try {
       if ((await act(id)) === "already") already++
       done++
     } catch (error) {
-      if (!(error instanceof AppError) || endsAll(work, error)) throw error
+      if (!(error instanceof AppError)) throw error
+      if (endsAll(work, error)) {
+        problem = stopsHere(work, error)
+        break
+      }
       refused.push({ id, code: error.code, message: error.message })
     }
     progress({ done: done + refused.length, total: ids.length })
   }
-  await work.roster.fold()
-  return report(false)
+  if (problem === null) await work.roster.fold().catch((error: unknown) => stopsHere(work, error))
+  return { done, already, refused, cancelled: done + refused.length < ids.length, problem }
+}
+
+/** A server that cannot be reached ends an action on many records, and what was done by then counts. @throws anything else */
+export function stopsHere({ session }: Workspace, error: unknown): NonNullable<ManyReport["problem"]> {
+  if (!(error instanceof AppError) || !error.is("UNAVAILABLE") || session.log.refusal !== null) throw error
+  return { code: error.code, message: error.message }
 }
 
 /** What is not about one record. */

@@ -128,6 +128,8 @@ export interface MemberView {
   readonly role: Role
   /** Milliseconds since 1970, or null for no end. The server alone enforces it. */
   readonly until: number | null
+  /** Whether they have taken the record up, as the server says; until then they can, and can decline. */
+  readonly accepted: boolean
 }
 
 /** Who can read a record, and what the physician may do about it. */
@@ -137,7 +139,7 @@ export interface SharingView {
   readonly members: readonly MemberView[]
   /** An owner may add, change and remove. */
   readonly mayShare: boolean
-  /** Anybody but the last owner. */
+  /** Anybody but the last owner who has accepted it. */
   readonly mayLeave: boolean
   /** Somebody left: the key is changed with the next entry of an owner or writer. */
   readonly keyChanges: boolean
@@ -155,7 +157,10 @@ export interface ManyReport {
   /** Of `done`, those that were so already. */
   readonly already: number
   readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode; readonly message: string }[]
+  /** Stopped before the end, by the physician or by `problem`. */
   readonly cancelled: boolean
+  /** What ended it for all of them, such as a server that could not be reached any more; null where nothing did. */
+  readonly problem: { readonly code: ErrorCode; readonly message: string } | null
 }
 
 export interface Invitation {

@@ -22,6 +22,7 @@ export const paths = {
   entries: "/api/records/:record/entries",
   acts: "/api/records/:record/acts",
   recordActivity: "/api/records/:record/activity",
+  accepted: "/api/records/:record/accepted",
   selfGrants: "/api/self-grants",
   invitations: "/api/invitations",
   events: "/api/events",
@@ -38,6 +39,10 @@ export const paths = {
 
 export function entriesPath(record: RecordId): string {
   return paths.entries.replace(":record", record)
+}
+
+export function acceptedPath(record: RecordId): string {
+  return paths.accepted.replace(":record", record)
 }
 
 export function actsPath(record: RecordId): string {

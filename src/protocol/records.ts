@@ -138,6 +138,12 @@ export const readInvitations = {
   }),
 }
 
+/** Which of a record's members have accepted it, or opened it. This is the server's word. */
+export const readAccepted = {
+  params: z.object({ record: id<"record">() }),
+  reply: z.object({ accepted: z.array(id<"physician">()) }),
+}
+
 /** What the log says of a record, or of the caller's own account, newest first: leaves with an index below `before`. */
 export const readActivity = {
   params: z.object({ record: id<"record">() }),

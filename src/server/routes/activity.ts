@@ -1,9 +1,9 @@
 import { paths } from "../../protocol/paths.ts"
-import { readActivity } from "../../protocol/records.ts"
+import { readAccepted, readActivity } from "../../protocol/records.ts"
 import { demandMember } from "../access.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
-/** What the log says of a record, for its members, and of the caller's own account. */
+/** What happened with a record, for its members, and with the caller's own account. */
 export function activityRoutes(app: Api, { store, sessions, now }: RouteContext): void {
   const { params, query, reply } = readActivity
 
@@ -15,6 +15,16 @@ export function activityRoutes(app: Api, { store, sessions, now }: RouteContext)
       const { before, limit, pinned } = request.query
       demandMember(await store.chainHead(record), sessionOf(request).physician, now())
       return store.recordActivity(record, before, limit, pinned)
+    },
+  )
+
+  app.get(
+    paths.accepted,
+    { ...signedIn(sessions), schema: { params: readAccepted.params, response: { 200: readAccepted.reply } } },
+    async (request) => {
+      const { record } = request.params
+      demandMember(await store.chainHead(record), sessionOf(request).physician, now())
+      return { accepted: [...(await store.whoAccepted(record))] }
     },
   )
 
