@@ -32,7 +32,8 @@ export async function meet(a: Workspace, b: Workspace): Promise<void> {
   expect(ofA).toBe(ofB)
   expect(ofA).toMatch(/^\d{60}$/)
   await a.session.people.verify(b.session.username, ofB, "digits")
-  await b.session.people.verify(a.session.username, ofA, "code")
+  const { code } = a.session.people.view(await a.session.people.find(b.session.username))
+  await b.session.people.verify(a.session.username, code, "code")
 }
 
 /** Shares a record, and accepts it. */

@@ -217,6 +217,9 @@ describe("sharing a record", () => {
     )
     const wrong = number.slice(0, -1) + ((Number(number.at(-1)) + 1) % 10)
     await expect(hal.session.people.verify("ida", wrong, "digits")).rejects.toEqual(refused("BAD_INPUT_SAFETY_NUMBER"))
+    const own = hal.session.people.view(await hal.session.people.find("ida")).code
+    await expect(hal.session.people.verify("ida", own, "code")).rejects.toEqual(refused("BAD_INPUT_FORMAT"))
+    await expect(hal.session.people.verify("ida", number, "code")).rejects.toEqual(refused("BAD_INPUT_SAFETY_NUMBER"))
     await hal.session.people.verify("ida", number, "digits")
     const { id } = await createPatient(hal, brady)
     await share(hal, [id], "ida", "reader", null, many)

@@ -146,7 +146,7 @@ export class People {
       ...this.colleague(identity.physician),
       safetyNumber: number,
       fingerprint: Array.from(identity.fingerprint, (byte) => byte.toString(16).padStart(2, "0")).join(""),
-      code: number,
+      code: codeOf(me.physician, number),
     }
   }
 
@@ -159,13 +159,18 @@ export class People {
   }
 
   /** Pins an identity once the number was compared, on every device of this physician.
-   * @param given the digits that the colleague reads out, or what their code says. @throws BAD_INPUT_SAFETY_NUMBER */
+   * @param given the digits that the colleague reads out, or what the code on their screen says.
+   * @throws BAD_INPUT_SAFETY_NUMBER; BAD_INPUT_FORMAT for one's own code, which compares nothing */
   async verify(username: string, given: string, how: "digits" | "code"): Promise<ColleagueView> {
     const identity = await this.find(username)
     const { session, me } = this.#ofMe()
     if (identity.physician === session.physician)
       throw new AppError("BAD_INPUT_USERNAME", "This is your own username. Enter your colleague's.")
-    if (!sameDigits(given, safetyNumber(me, identity))) throw new AppError("BAD_INPUT_SAFETY_NUMBER")
+    const number = safetyNumber(me, identity)
+    if (how === "code" && given.trim() === codeOf(me.physician, number))
+      throw new AppError("BAD_INPUT_FORMAT", "This is your own code. Scan the one on your colleague's screen.")
+    const same = how === "code" ? given.trim() === codeOf(identity.physician, number) : sameDigits(given, number)
+    if (!same) throw new AppError("BAD_INPUT_SAFETY_NUMBER")
     const { physician, fingerprint, seq, hash } = identity
     const pin: KnownColleague = {
       physician,
@@ -252,6 +257,12 @@ function goesOn(chain: readonly Identity[], from: { readonly seq: number; readon
 }
 
 /** Anything but digits is passed over, and nothing may be missing. */
+/** What the QR code of one side says: whose screen it stands on, and the number. Both sides' codes differ, so that nobody is verified by
+ * a picture of one's own screen. */
+function codeOf(shownBy: PhysicianId, number: string): string {
+  return `${shownBy}:${number}`
+}
+
 function sameDigits(given: string, number: string): boolean {
   return number.length === 60 && given.normalize("NFKC").replace(/[^0-9]/g, "") === number
 }
