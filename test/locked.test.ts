@@ -2,6 +2,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
+import { HomeList } from "../src/client/home.ts"
 import { changeMembers } from "../src/client/members.ts"
 import { encodeRows, parseRows } from "../src/client/roster-row.ts"
 import { share, unshare, viewSharing } from "../src/client/sharing.ts"
@@ -83,6 +84,8 @@ describe("a record that a colleague locked, before a server that lies", () => {
       }),
     )
     const first = told.roster.refused.get(id)!
+    expect(parseEntry(parseBase64url(first.statement))).toMatchObject({ seq: 3, author: mal.session.physician })
+    expect(new HomeList(told).namesakes(brady)).toEqual([])
     await edit(mal, id, "Seen")
     await told.roster.sync()
     expect(told.roster.refused.get(id)).toEqual(first)

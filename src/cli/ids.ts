@@ -1,8 +1,15 @@
 import { parseRecordId, type RecordId } from "../client/ids.ts"
 import { UsageError } from "./ask.ts"
 
-export function recordIdFrom(args: readonly string[]): RecordId {
-  return parseRecordId(args[0] ?? "")
+/** The record's id among what was given. What was given is not repeated: it may be a name that got there by mistake.
+ * @throws UsageError */
+export function recordIdFrom(args: readonly string[], at = 0): RecordId {
+  try {
+    return parseRecordId(args[at] ?? "")
+  } catch {
+    const which = args.length > 1 && at > 0 ? `Number ${at + 1} of ${args.length}` : "This"
+    throw new UsageError(`${which} is not a record's id, which has 22 characters. See \`healthcrypt records list\`.`)
+  }
 }
 
 /** An option that has to be a whole number; `null` where it was left out. */

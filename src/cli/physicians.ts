@@ -5,6 +5,7 @@ import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 import { clean, printJson, printLine } from "./print.ts"
 
+const yourself = "This is your own username. Enter your colleague's."
 const json = { flags: "--json", description: "Print JSON" }
 
 const show: CliCommand = {
@@ -14,7 +15,9 @@ const show: CliCommand = {
   options: [json],
   run: (io, options, args) =>
     withWorkspace(io, async ({ session }) => {
-      const view = session.people.view(await session.people.find(args[0] ?? ""))
+      const found = await session.people.find(args[0] ?? "")
+      if (found.physician === session.physician) throw new AppError("BAD_INPUT_USERNAME", yourself)
+      const view = session.people.view(found)
       if (options.json) {
         const { physician, username, name, state, verified, fingerprint, safetyNumber } = view
         const when = verified && { time: new Date(verified.time).toISOString(), how: verified.how }
@@ -36,11 +39,14 @@ const verify: CliCommand = {
       const identity = await session.people.find(username)
       const number =
         given ?? (await ask(io, `The 60 digits that ${identity.username} reads out, by telephone or face to face`))
+      const digits = number.normalize("NFKC").replace(/\D/g, "").length
       if (number.trim() === "")
         throw new AppError(
           "BAD_INPUT_SAFETY_NUMBER",
           "Give the 60 digits that your colleague reads out on standard input.",
         )
+      if (digits !== 60)
+        throw new AppError("BAD_INPUT_SAFETY_NUMBER", `These are ${digits} digits; it takes 60 digits.`)
       const view = await session.people.verify(username, number, "digits")
       await printLine(io.stderr, `Verified: ${view.username}. You can share records with them now.`)
       return 0

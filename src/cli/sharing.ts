@@ -28,7 +28,8 @@ export const share: CliCommand = {
     if (role === undefined) throw new UsageError("--role takes reader, writer or owner.")
     const until = options.until === undefined ? null : dayEnd(String(options.until))
     const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
-    const ids = words.map((word) => recordIdFrom([word]))
+    if (until !== null && until <= Date.now()) throw new UsageError("--until takes a day that is still to come.")
+    const ids = words.map((_, at) => recordIdFrom(words, at))
     return withWorkspace(io, (work) => many(io, "Shared", (how) => shareRecords(work, ids, username, role, until, how)))
   },
 }
@@ -149,7 +150,7 @@ export const unshare: CliCommand = {
 export const shares: readonly CliCommand[] = [list, accept, decline]
 
 function onMany(io: Io, args: readonly string[], act: typeof acceptInvitations, done: string): Promise<number> {
-  const ids = args.map((id) => recordIdFrom([id]))
+  const ids = args.map((_, at) => recordIdFrom(args, at))
   return withWorkspace(io, (work) => many(io, done, (how) => act(work, ids, how)))
 }
 

@@ -70,12 +70,12 @@ export async function share(
   const { session } = work
   if (until !== null && until <= session.around.now())
     throw new AppError("BAD_INPUT_FORM", undefined, { fields: { until: "Choose a day that is still to come." } })
+  if (username.trim().toLowerCase() === session.username)
+    throw new AppError("BAD_INPUT_USERNAME", "This is your own username. Enter your colleague's.")
   // Whose keys have changed, the log says: all of it is looked at before anything is sealed.
   await work.roster.sync()
   await work.roster.looked()
   const colleague = await session.people.demandVerified(username)
-  if (colleague.physician === session.physician)
-    throw new AppError("BAD_INPUT_USERNAME", "This is your own username. Enter your colleague's.")
   return doMany(work, ids, many, (id) => setMember(work, id, colleague, role, until))
 }
 

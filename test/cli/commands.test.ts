@@ -87,6 +87,7 @@ describe("exit code 2, with a word about what is missing, nothing on standard ou
     ["another way of TLS", ["serve", "--tls", "please"], {}],
     ["a certificate without its key", ["serve", "--tls-cert", "x"], {}],
     ["two ways of TLS", ["serve", "--tls", "auto", "--behind-proxy"], {}],
+    ["an id that is none", ["records", "show", "beer"], {}],
     ["an expression that is none", ["shell", "--data", "DATA", "-e", "1 +"], {}],
   ])("%s", async (_, args, env) => {
     const folder = await tempFolder()
@@ -127,7 +128,6 @@ test("an id that begins with a hyphen is an id, wherever it stands", async () =>
 
 describe("exit code 1, for what is refused before any server is asked", () => {
   test.each<[string, string[], Record<string, string>, unknown, RegExp]>([
-    ["an id that is none", ["records", "show", "beer"], somebody, undefined, /22 characters/],
     ["standard input that is no JSON", ["records", "add"], somebody, "{", /JSON object/],
     ["standard input that is a list", ["records", "add"], somebody, "[]", /JSON object/],
     ["nothing on standard input", ["records", "add"], somebody, "", /JSON object/],

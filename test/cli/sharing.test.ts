@@ -175,8 +175,30 @@ test("usage is told with exit code 2", async () => {
     ["share", id],
     ["share", id, "beta", "--role", "god"],
     ["shares", "accept"],
-  ])
-    expect((await ada.run(args)).code, args.join(" ")).toBe(2)
+    ["shares", "accept", "Mustermann"],
+    ["share", id, "beta", "--role", "reader", "--until", "2020-01-01"],
+    ["share", id, "beta", "--role", "reader", "--until", "2026-02-31"],
+  ]) {
+    const { code, stderr } = await ada.run(args)
+    expect(code, args.join(" ")).toBe(2)
+    expect(stderr).not.toContain("Mustermann")
+  }
+  const many = await ada.run(["share", "-", "beta", "--role", "reader"], { input: `${id}\nMustermann\n` })
+  expect(many).toMatchObject({ code: 2, stdout: "" })
+  expect(many.stderr).toContain("Number 2 of 2")
+})
+
+test("one's own username is told from a colleague's, and too few digits from others", async () => {
+  for (const args of [
+    ["physicians", "show", "ada"],
+    ["share", id, "ada", "--role", "reader"],
+  ]) {
+    const { code, stderr } = await ada.run(args)
+    expect({ args, code }).toEqual({ args, code: 1 })
+    expect(stderr).toContain("your own username")
+  }
+  const { stderr } = await ada.run(["physicians", "verify", "beta"], { input: "12345" })
+  expect(stderr).toContain("These are 5 digits")
 })
 
 test("a colleague whose key does not open is named, and an owner removes them", async () => {
