@@ -295,12 +295,19 @@ export class TestClient {
     return done?.finishLoginRequest ?? null
   }
 
-  async login(username: string, password: string, carrier: Carrier = "bearer"): Promise<SignedIn> {
+  /** @param headers such as those of a browser that has a session already */
+  async login(
+    username: string,
+    password: string,
+    carrier: Carrier = "bearer",
+    headers: Record<string, string> = {},
+  ): Promise<SignedIn> {
     const { response, clientLoginState } = await this.startLogin(username, password)
     const { login, loginResponse } = loginStart.reply.parse(response.json())
     const finishLoginRequest = this.finishLogin(username, password, clientLoginState, loginResponse)
     if (finishLoginRequest === null) throw new Error("wrong password")
-    const finished = await this.send("POST", paths.loginFinish, { login, finishLoginRequest, carrier, since: 0 })
+    const body = { login, finishLoginRequest, carrier, since: 0 }
+    const finished = await this.send("POST", paths.loginFinish, body, headers)
     if (finished.statusCode !== 200) throw new Error(`${finished.statusCode} ${finished.body}`)
     const account = loginFinish.reply.decode(finished.json())
     return { account, headers: carried(account, finished.headers["set-cookie"]) }
@@ -311,7 +318,6 @@ export class TestClient {
   }
 }
 
-/** How a change of password is spoilt. */
 /** Signs up physicians. @returns them, and each one's session with its headers. */
 export async function signUp(client: TestClient, ...usernames: string[]) {
   const sessions = new Map<Author, SignedIn>()
@@ -323,6 +329,7 @@ export async function signUp(client: TestClient, ...usernames: string[]) {
   return { authors: [...sessions.keys()], sessionOf, headersOf: (author: Author) => sessionOf(author).headers }
 }
 
+/** How a change of password is spoilt. */
 export interface PasswordChange {
   readonly registrationRecord?: string
   readonly generation?: number

@@ -50,6 +50,14 @@ export class Sessions {
     return describe(row)
   }
 
+  /** Ends the session whose cookie a browser loses to a new one: nobody could use it any more, and its physician would take it for
+   * somebody else's. Run once the new one is stored. */
+  async endReplaced(request: FastifyRequest, { row }: FreshSession): Promise<void> {
+    const before = row.carrier === "cookie" ? hashOf(request.cookies[this.#cookie]) : null
+    const session = before === null ? null : await this.#store.findSession(before)
+    if (session !== null) await this.end(session.id)
+  }
+
   /** The session of a request that is not too old. A request counts as activity, unless it says that nobody's hand caused it.
    * @throws NOT_ALLOWED_SESSION; NOT_ALLOWED when another site's page may have sent it */
   async authenticate(request: FastifyRequest, cause: "hand" | "background" = "hand"): Promise<StoredSession> {

@@ -34,7 +34,8 @@ export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteCon
   app.post(
     paths.loginFinish,
     { schema: { body: loginFinish.body, response: { 200: loginFinish.reply } } },
-    async ({ body }, reply) => {
+    async (request, reply) => {
+      const { body } = request
       const login = pending.take(body.login)
       if (login === null) throw new AppError("NOT_ALLOWED_SIGN_IN")
       const { username, physician, state, attempt } = login
@@ -46,6 +47,7 @@ export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteCon
       attempt.succeed()
       const session = sessions.fresh(physician, body.carrier)
       await store.startSession(session.row, "sign-in")
+      await sessions.endReplaced(request, session)
       return { ...(await store.account(physician, body.since)), session: sessions.hand(session, reply) }
     },
   )

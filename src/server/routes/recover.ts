@@ -31,7 +31,8 @@ export function recoverRoutes(app: Api, { store, sessions, now }: RouteContext, 
   app.post(
     paths.recoverFinish,
     { schema: { body: recoverFinish.body, response: { 200: recoverFinish.reply } } },
-    async ({ body }, reply) => {
+    async (request, reply) => {
+      const { body } = request
       const { username, nonce, signature } = body
       const recovery = pending.take(encodeBase64url(nonce))
       if (recovery === null) throw new AppError("NOT_ALLOWED_RECOVERY")
@@ -45,6 +46,7 @@ export function recoverRoutes(app: Api, { store, sessions, now }: RouteContext, 
       recovery.attempt.succeed()
       const session = sessions.fresh(known.physician, body.carrier)
       await store.startSession(session.row, "recover")
+      await sessions.endReplaced(request, session)
       return { ...(await store.account(known.physician, body.since)), session: sessions.hand(session, reply) }
     },
   )

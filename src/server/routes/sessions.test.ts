@@ -161,3 +161,14 @@ describe("the keyring", () => {
     expect(stored).toMatchObject({ number: number + 1, token })
   })
 })
+
+test("a browser that signs in again, or unlocks, leaves no session behind; a program's stays", async () => {
+  const again = await server.client.login("ada", password, "cookie", cookie.headers)
+  expect(await status(cookie)).toBe(401)
+  expect([await status(again), await status(bearer)]).toEqual([200, 200])
+  await server.client.register(await newAuthor("beta"), password)
+  await server.client.login("beta", password, "cookie", again.headers)
+  expect(await status(again)).toBe(401)
+  await server.client.login("ada", password, "bearer", bearer.headers)
+  expect(await status(bearer)).toBe(200)
+})
