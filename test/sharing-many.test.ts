@@ -6,7 +6,8 @@ import { share } from "../src/client/sharing.ts"
 import type { ManyProgress } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
-import { meet } from "./colleagues.ts"
+import { AppError } from "../src/errors.ts"
+import { brady, meet } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -46,7 +47,7 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
     if (at.done === stopAfter) signal.aborted = true
   }
   const stopped = await share(ada, ids, "ben", "writer", null, { progress, signal })
-  expect(stopped).toEqual({ done: stopAfter, already: 0, refused: [], cancelled: true })
+  expect(stopped).toEqual({ done: stopAfter, already: 0, refused: [], cancelled: true, problem: null })
   expect(seen.map(({ done }) => done)).toEqual(Array.from({ length: stopAfter + 1 }, (_, i) => i))
   expect(await listInvitations(ben)).toHaveLength(stopAfter)
 
@@ -54,7 +55,7 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
   const later = await practice.open("ada", "ada's other machine")
   const never = { progress: () => {}, signal: { aborted: false } }
   const done = await share(later, ids, "ben", "writer", null, never)
-  expect(done).toEqual({ done: count, already: stopAfter, refused: [], cancelled: false })
+  expect(done).toEqual({ done: count, already: stopAfter, refused: [], cancelled: false, problem: null })
 
   const invitations = await listInvitations(ben)
   expect(invitations).toHaveLength(count)
@@ -79,4 +80,27 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
   const elsewhere = await practice.open("ben", "ben's other machine")
   expect([shown(elsewhere), elsewhere.roster.refused.size]).toEqual([count, 0])
   await elsewhere.roster.looked()
+})
+
+it("says how far it got where the server is lost in the middle, and goes on from there", async () => {
+  let left = Number.POSITIVE_INFINITY
+  const losing = (username: string) =>
+    practice.open(username, `${username}, losing`, async (request, send) => {
+      if (request.method === "POST" && left-- <= 0) throw new AppError("UNAVAILABLE_SERVER")
+      return send(request)
+    })
+  const never = { progress: () => {}, signal: { aborted: false } }
+  const mine = await losing("ada")
+  const few = await Promise.all(Array.from({ length: 6 }, () => createPatient(mine, brady)))
+  const fresh = few.map(({ id }) => id)
+  left = 4
+  const lost = { cancelled: true, refused: [], problem: { code: "UNAVAILABLE_SERVER", message: expect.any(String) } }
+  expect(await share(mine, fresh, "ben", "writer", null, never)).toEqual({ done: 4, already: 0, ...lost })
+  left = Number.POSITIVE_INFINITY
+  expect(await share(mine, fresh, "ben", "writer", null, never)).toMatchObject({ done: 6, already: 4, problem: null })
+  const theirs = await losing("ben")
+  left = 0
+  expect(await acceptInvitations(theirs, fresh, never)).toEqual({ done: 0, already: 0, ...lost })
+  left = Number.POSITIVE_INFINITY
+  expect(await acceptInvitations(theirs, fresh, never)).toMatchObject({ done: 6, refused: [], problem: null })
 })
