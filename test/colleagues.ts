@@ -71,7 +71,13 @@ export const none = { refused: [], log: null }
 
 /** A writer gives everybody else a fresh key that none of them can open.
  * @param but who gets the true one, or one that is given here */
-export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspace, given?: RecordKey): Promise<void> {
+export async function raiseFalsely(
+  work: Workspace,
+  id: RecordId,
+  but?: Workspace,
+  given?: RecordKey,
+  bad = noGrant,
+): Promise<void> {
   const { session } = work
   const { head } = await work.records.open(id)
   const key = newSecretKey<"record">()
@@ -79,7 +85,7 @@ export async function raiseFalsely(work: Workspace, id: RecordId, but?: Workspac
   const act: Act = { kind: "members", epoch, members: [...head.members], keyCommit: await commitTo(key, id, epoch) }
   const others = head.members.filter(({ physician }) => physician !== session.physician)
   const grants = others.map(async ({ physician, fingerprint, role }) => {
-    if (physician !== but?.session.physician) return { recipient: physician, grant: noGrant() }
+    if (physician !== but?.session.physician) return { recipient: physician, grant: bad() }
     const place = {
       record: id,
       granter: session.physician,

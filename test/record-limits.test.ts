@@ -2,9 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations } from "../src/client/invitations.ts"
+import { viewRecord } from "../src/client/record-views.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
-import { brady, many, meet, physicians, refused } from "./colleagues.ts"
+import { encodeBody } from "../src/clinical/body.ts"
+import { AppError } from "../src/errors.ts"
+import { brady, edit, give, many, meet, none, physicians, raiseFalsely, refused, suspicions } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 let practice: Practice
@@ -61,14 +64,87 @@ describe("a record", () => {
     )
   })
 
-  it("with much to say of it is packed into a segment of its own", async () => {
+  it("with much to say of it is packed into a segment of its own, and of all too much only the newest is said", async () => {
     const [ada] = (await physicians(practice, "ada13")) as [Workspace]
-    for (let n = 0; n < 7; n++) {
-      const text = JSON.stringify({ resourceType: "Patient", id: "1", name: [{ family: "x".repeat(700_000) }] })
-      await ada.records.create({ by: "", changes: [["Patient/1", text]] })
+    for (let n = 0; n < 20; n++) {
+      const changes: [string, string][] = Array.from({ length: 240 }, (_, i) => {
+        const code = { text: `${n}, ${i}, `.padEnd(1200, "x") }
+        const clinicalStatus = { coding: [{ code: "active" }] }
+        return [`Condition/${i}`, JSON.stringify({ resourceType: "Condition", id: `${i}`, clinicalStatus, code })]
+      })
+      await ada.records.create({ by: "", changes })
     }
+    for (const row of ada.roster.rows.values()) expect(row.diagnoses).toHaveLength(200)
     await ada.roster.fold(true)
     expect(ada.session.keyring.roster.segments.length).toBeGreaterThan(1)
-    expect((await practice.open("ada13", "ada13's second")).roster.rows.size).toBe(7)
+    expect((await practice.open("ada13", "ada13's second")).roster.rows.size).toBe(20)
+  })
+
+  it("opens whatever somebody wrote in it who may, and is theirs no more once they are removed", async () => {
+    const [ada, mal] = (await physicians(practice, "ada17", "mal17")) as [Workspace, Workspace]
+    await meet(ada, mal)
+    const many300 = Array.from({ length: 300_000 }, () => ({}))
+    const huge = "x".repeat(6_000_000)
+    for (const [key, resource] of Object.entries({
+      "Condition/1": { code: { coding: many300 } },
+      "Patient/1": { name: many300, contact: [{ relationship: many300 }] },
+      "Condition/2": { clinicalStatus: { coding: [{ code: "active" }] }, code: { text: huge } },
+      "Patient/2": { name: [{ family: huge, given: [huge] }] },
+      "Device/1": { deviceName: many300 },
+    })) {
+      const { id } = await createPatient(ada, brady)
+      await give(ada, mal, id, "writer")
+      const { head, keys } = await mal.records.open(id)
+      const [resourceType] = key.split("/")
+      const body = encodeBody({ by: "", changes: [[key, JSON.stringify({ resourceType, ...resource })]] })
+      const summary = { ...mal.roster.rows.get(id)! }
+      await append(mal.session, id, head, keys[0]!, { kind: "write" }, { body, summary, compress: true })
+      await ada.roster.sync()
+      const record = await ada.records.open(id)
+      viewRecord(ada, record, record.head.seq, null)
+      await edit(ada, id, "Asthma")
+      await createPatient(ada, brady)
+      expect((await viewSharing(ada, id)).members).toHaveLength(2)
+      await unshare(ada, id, mal.session.physician)
+      expect(ada.roster.refused.size).toBe(0)
+    }
+  })
+
+  it("is not refused for an answer that was lost", async () => {
+    const [ada, ben] = (await physicians(practice, "ada18", "ben18")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, ben, id, "writer")
+    await edit(ben, id, "Asthma")
+    await ada.roster.sync()
+    await ada.roster.fold(true)
+    let lost = false
+    const second = await practice.open("ada18", "ada18's second", async (request, send) => {
+      if (lost && request.path.includes("/physicians/")) throw new AppError("UNAVAILABLE_SERVER")
+      return send(request)
+    })
+    lost = true
+    await expect(second.records.open(id)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+    lost = false
+    expect(await suspicions(second)).toEqual(none)
+    expect((await second.records.open(id)).steps).toHaveLength(3)
+  })
+
+  it("is handed out in pieces also where its grants make it large", async () => {
+    const [ada, mal] = (await physicians(practice, "ada20", "mal20")) as [Workspace, Workspace]
+    await meet(ada, mal)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    const bulk = () => crypto.getRandomValues(new Uint8Array(65_000))
+    for (let n = 0; n < 150; n++) await raiseFalsely(mal, id, undefined, undefined, bulk)
+    let largest = 0
+    const measured = await practice.open("ada20", "ada20's second", async (request, send) => {
+      const answer = await send(request)
+      largest = Math.max(largest, answer.body.length)
+      return answer
+    })
+    expect(measured.roster.lockedBy(id)).not.toBeNull()
+    expect(largest).toBeGreaterThan(8_000_000)
+    expect(largest).toBeLessThan(12_500_000)
   })
 })

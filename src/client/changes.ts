@@ -1,6 +1,6 @@
 import type { z } from "zod"
 import { sha256 } from "#sha256"
-import { compare, concat, equal, u64be } from "../encoding/bytes.ts"
+import { compare, concat, concatAll, equal, u64be } from "../encoding/bytes.ts"
 import { idBytes, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
@@ -102,7 +102,7 @@ export async function pullChanges(
  * SHA-256 over id (16 B) ‖ u64be seq ‖ hash (32 B) of every record, sorted by id. */
 export function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): Uint8Array<ArrayBuffer> {
   const parts = Array.from(heads, ([record, { seq, hash }]) => concat(idBytes(record), u64be(seq), hash))
-  return sha256(concat(...parts.sort(compare)))
+  return sha256(concatAll(parts.sort(compare)))
 }
 
 /** One pull, page by page. */

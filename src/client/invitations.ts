@@ -34,6 +34,9 @@ export async function listInvitations(work: Workspace): Promise<Invitation[]> {
   return Promise.all(read.map(({ one, entry }) => viewInvitation(work, one, entry)))
 }
 
+/** So many self-grants are stored at a time. */
+const mostEpochs = 4096
+
 /** Verifies each invitation's whole chain, opens its keys, checks them against their commitments, and takes the records in.
  * @returns what became of each; a refusal names its reason, and nothing of that record is shown */
 export async function acceptInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
@@ -118,6 +121,8 @@ async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
   const walk = await walkRecord(session, id)
   const granter = walk.invitedBy
   if (walk.memberSince === null || granter === null) throw new AppError("NOT_ALLOWED")
+  if (walk.head!.epoch >= mostEpochs)
+    throw new AppError("BAD_INPUT_SIZE", "This record has had too many keys to be accepted.")
   // Whoever joins is owed every key.
   for (let epoch = 0; epoch <= walk.head!.epoch; epoch++)
     if (walk.keys[epoch] === undefined) throw walk.failed.get(epoch)?.error ?? firstFailure(walk, "CANNOT_OPEN").error

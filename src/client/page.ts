@@ -5,6 +5,7 @@ import { paths } from "../protocol/paths.ts"
 import { practiceOf } from "./account.ts"
 import { listen } from "./events.ts"
 import { HomeList } from "./home.ts"
+import { inTime } from "./in-time.ts"
 import { countInvitations } from "./invitations.ts"
 import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
 import { Session, type Surroundings } from "./session.ts"
@@ -29,7 +30,6 @@ const pollMs = 10_000
 const pollBesideEventsMs = 60_000
 const idleCheckMs = 5_000
 const rememberMs = 1_000
-const goodbyeMs = 3_000
 /** The server is told of activity at most this often. */
 const keepAliveMs = 60_000
 
@@ -39,6 +39,8 @@ interface SignedIn extends Workspace {
   /** Settles when the roster is open and up to date. */
   ready: Promise<void>
   complete: boolean
+  /** The server was lost while the roster was opened. */
+  failed: boolean
 }
 
 /** The worker's whole state: one physician at most. */
@@ -139,14 +141,23 @@ export class Page {
       drafts: new Drafts(session),
       ready: Promise.resolve(),
       complete: false,
+      failed: false,
     }
     this.#work = signedIn
     this.#tampered = null
     this.#invitations = 0
     this.#lastActive = this.now
-    signedIn.ready = this.#openRoster(signedIn)
-    signedIn.ready.catch(() => {})
+    this.#begin(signedIn)
     return this.showAccount()
+  }
+
+  #begin(work: SignedIn): void {
+    work.failed = false
+    work.ready = this.#openRoster(work)
+    work.ready.catch(() => {
+      work.failed = true
+    })
+    void this.#settleIn(work)
   }
 
   showAccount(): Account {
@@ -174,6 +185,16 @@ export class Page {
       work.complete = true
       this.#emitRoster(work)
       this.#listen(work)
+    } catch (error) {
+      if (error instanceof AppError) this.#notice(error)
+      throw error
+    }
+  }
+
+  /** What follows once the roster is there. Nobody waits for it, and what fails of it is done with the next pull. */
+  async #settleIn(work: SignedIn): Promise<void> {
+    try {
+      await work.ready
       await this.#meet(work)
       await this.countInvitations()
       await work.roster.fold()
@@ -181,8 +202,7 @@ export class Page {
       await work.session.saveNews()
       this.#rememberSoon(work)
     } catch (error) {
-      if (error instanceof AppError) this.#notice(error)
-      throw error
+      if (error instanceof AppError && this.#work === work) this.#notice(error)
     }
   }
 
@@ -289,6 +309,7 @@ export class Page {
   /** Pulls what is new. Asked while it is pulling, it pulls once more afterwards. */
   async #poll(): Promise<void> {
     const work = this.#work
+    if (work?.failed) this.#begin(work)
     if (work === null || !work.complete) return
     if (this.#polling) {
       this.#pollAgain = true
@@ -371,10 +392,4 @@ export class Page {
     this.emit({ type: "account", account })
     return account
   }
-}
-
-/** Waits for something that may fail and may hang, for a moment. */
-async function inTime(work: Promise<unknown>): Promise<void> {
-  const moment = new Promise((resolve) => setTimeout(resolve, goodbyeMs))
-  await Promise.race([work.catch(() => {}), moment])
 }

@@ -360,7 +360,8 @@ export class Records {
   }
 
   #refuse(id: RecordId, error: unknown, seq: number, statement: Uint8Array): unknown {
-    if (!(error instanceof AppError)) return error
+    // An answer that was lost says nothing about the record.
+    if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION" || error.is("UNAVAILABLE")) return error
     const refused = error.is("BAD_INPUT") ? new AppError("TAMPERED_CHAIN", undefined, { cause: error }) : error
     this.#roster.refuse(id, refused, seq, statement)
     this.#kept.delete(id)

@@ -165,7 +165,13 @@ export class Roster {
       this.refused.size === 0 &&
       // What is no longer theirs does not stay packed.
       (this.#dropped.size > 0 || this.#loose.size >= (force ? 1 : foldAt) || lag() >= foldAfterLeaves)
-    if (due()) await this.#inTurn(async () => (due() ? this.#fold() : undefined))
+    if (!due()) return
+    const folding = this.#inTurn(async () => (due() ? this.#fold() : undefined))
+    // What was written is stored: that it could not be packed is no reason to say otherwise.
+    const later = (error: unknown) => error instanceof AppError && (error.is("UNAVAILABLE") || error.is("BAD_INPUT"))
+    await folding.catch((error: unknown) => {
+      if (force || !later(error)) throw error
+    })
   }
 
   /** Loading, pulling and folding never overlap: each begins where the last one ended. */

@@ -1,5 +1,5 @@
 import type { z } from "zod"
-import { concat, parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { concatAll, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import type { SessionId } from "../encoding/ids.ts"
 import { AppError, isErrorCode } from "../errors.ts"
 import { backgroundHeader, sessionHeader } from "../protocol/paths.ts"
@@ -97,7 +97,7 @@ export class Transport {
     if (status === 200) return yield* chunks
     const parts: Uint8Array[] = []
     for await (const chunk of chunks) parts.push(chunk)
-    throw refused({ status, body: concat(...parts) })
+    throw refused({ status, body: concatAll(parts) })
   }
 
   #headers(): Record<string, string> {

@@ -54,7 +54,13 @@ export function joined(parts: readonly string[], separator = ", "): string {
 export function conceptText(value: Json | undefined): string {
   const concept = objectIn(value)
   const codings = objectsIn(concept.coding)
-  return firstText(concept.text, ...codings.map((c) => c.display), ...codings.map((c) => c.code))
+  return firstText(concept.text, firstOf(codings, "display"), firstOf(codings, "code"))
+}
+
+/** The first text that one of several objects has under a name. */
+export function firstOf(objects: readonly JsonObject[], name: string): string {
+  for (const one of objects) if (textIn(one[name]) !== "") return textIn(one[name])
+  return ""
 }
 
 /** Several CodeableConcepts, each once. */
@@ -64,7 +70,7 @@ export function conceptTexts(value: Json | undefined): string {
 
 /** The first code of a CodeableConcept, or the value itself where older data has a plain code. */
 export function codeIn(value: Json | undefined): string {
-  return firstText(value, ...objectsIn(objectIn(value).coding).map((c) => c.code))
+  return firstText(value, firstOf(objectsIn(objectIn(value).coding), "code"))
 }
 
 /** A date, dateTime or instant as YYYY-MM-DD, YYYY-MM or YYYY, as written there; "" for anything else. */
@@ -143,5 +149,5 @@ export function chosenName(names: Json | undefined): number {
     const ended = textIn(objectIn(name.period).end) !== ""
     return (use >= 0 ? use : use === -1 && ["old", "maiden"].includes(textIn(name.use)) ? 5 : 4) + (ended ? 3 : 0)
   })
-  return ranks.length === 0 ? -1 : ranks.indexOf(Math.min(...ranks))
+  return ranks.reduce((best, rank, at) => (best < 0 || rank < ranks[best]! ? at : best), -1)
 }

@@ -43,7 +43,10 @@ export function contactOf(patient: JsonObject): readonly Detail[] {
       value: addressText(address),
     })),
     ...objectsIn(patient.contact).map((contact) => ({
-      label: firstText(...listIn(contact.relationship).map(conceptText), "Contact person"),
+      label:
+        listIn(contact.relationship)
+          .map(conceptText)
+          .find((text) => text !== "") ?? "Contact person",
       value: joined([
         fullName([contact.name ?? null]),
         ...telecoms(contact.telecom).map((telecom) => telecom.value),

@@ -3,6 +3,7 @@ import {
   conceptText,
   conceptTexts,
   firstDate,
+  firstOf,
   firstText,
   fullName,
   type Json,
@@ -160,7 +161,7 @@ const writers: Readonly<Record<string, Writer>> = {
         ]),
       ),
     ]),
-  Device: (r) => firstText(...objectsIn(r.deviceName).map((name) => name.name), conceptText(r.type)),
+  Device: (r) => firstText(firstOf(objectsIn(r.deviceName), "name"), conceptText(r.type)),
   DocumentReference: (r) =>
     firstText(r.description, conceptText(r.type), ...objectsIn(r.content).map((c) => objectIn(c.attachment).title)),
   AllergyIntolerance: (r) => allergyText(r),

@@ -20,6 +20,10 @@ export interface Summary {
 
 const format = 1
 const maxBytes = 1024 * 1024
+/** What the home page can show of one text, and of all diagnoses together, in UTF-16 units: whoever may write in a record cannot make a
+ * row that is too large to be kept. */
+const longestText = 1000
+const longestDiagnoses = 200_000
 
 export function summaryOf(chart: Chart): Summary {
   const reader = readChart(chart)
@@ -28,13 +32,25 @@ export function summaryOf(chart: Chart): Summary {
   const name = personName(listIn(patient.name)[chosenName(patient.name)])
   const active = diagnosesOf(reader).filter(isActive)
   return {
-    firstName: name.given,
-    lastName: name.family,
+    firstName: name.given.slice(0, longestText),
+    lastName: name.family.slice(0, longestText),
     birthDate: dateIn(patient.birthDate),
-    diagnoses: [...new Set(active.map((diagnosis) => diagnosis.text))],
+    diagnoses: fitting(new Set(active.map((diagnosis) => diagnosis.text.slice(0, longestText)))),
     patient: key ?? "",
     archived: chart.archived,
   }
+}
+
+/** As many as fit, from the newest on. */
+function fitting(texts: Iterable<string>): string[] {
+  const kept: string[] = []
+  let length = 0
+  for (const text of texts) {
+    length += text.length
+    if (length > longestDiagnoses) break
+    kept.push(text)
+  }
+  return kept
 }
 
 /** Compact UTF-8 JSON: [1, first name, last name, birth date, [diagnosis, …], patient, archived 0 or 1].

@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts"
-import { concat, u32be } from "./bytes.ts"
+import { concatAll, u32be } from "./bytes.ts"
 import { limits } from "./limits.ts"
 import { padme } from "./padme.ts"
 
@@ -77,5 +77,5 @@ async function pump(
     if (cause instanceof AppError) throw cause
     throw new AppError("BAD_INPUT_FORMAT", undefined, { cause })
   }
-  return concat(...chunks)
+  return concatAll(chunks)
 }

@@ -55,7 +55,8 @@ export class Sessions {
   async endReplaced(request: FastifyRequest, { row }: FreshSession): Promise<void> {
     const before = row.carrier === "cookie" ? hashOf(request.cookies[this.#cookie]) : null
     const session = before === null ? null : await this.#store.findSession(before)
-    if (session !== null) await this.end(session.id)
+    // Who proves their password once more, as for a new one, still uses it for a moment.
+    if (session !== null && request.headers[sessionHeader] !== session.id) await this.end(session.id)
   }
 
   /** The session of a request that is not too old. A request counts as activity, unless it says that nobody's hand caused it.

@@ -62,6 +62,16 @@ describe("grants", () => {
     await expect(openGrant(mine.seed, place, new Uint8Array(0))).rejects.toEqual(refused)
   })
 
+  it("are made of no more keys than open again", async () => {
+    const epochs = (count: number) =>
+      new Map(Array.from({ length: count }, (_, epoch) => [epoch, newSecretKey<"record">()] as const))
+    const full = await sealGrant(recipient, place, { by: "", keys: epochs(1500) })
+    expect((await openGrant(mine.seed, place, full)).keys.size).toBe(1500)
+    await expect(sealGrant(recipient, place, { by: "", keys: epochs(1800) })).rejects.toMatchObject({
+      code: "BAD_INPUT_SIZE",
+    })
+  })
+
   it("refuse a seal key of another length", async () => {
     const wrong = expect.objectContaining({ code: "TAMPERED_IDENTITY" })
     await expect(importRecipient(new Uint8Array(10))).rejects.toEqual(wrong)

@@ -52,6 +52,7 @@ export async function importRecipient(sealKey: Uint8Array): Promise<RecipientKey
 
 /** Seals record keys to one member: HPKE base mode with X-Wing (0x647a), HKDF-SHA256, AES-256-GCM; one encapsulation a grant.
  * HPKE does not say who sealed: the hash of what comes out stands in the granter's signed entry.
+ * @throws BAD_INPUT_SIZE for more than about 1,500 epochs; TAMPERED_IDENTITY for a key to which nothing can be sealed
  * @returns enc (1,120 B) ‖ ct. Format: docs/formats/grant.md · HPKE: RFC 9180 · X-Wing: draft-connolly-cfrg-xwing-kem */
 export async function sealGrant(
   recipient: RecipientKey,
@@ -59,9 +60,16 @@ export async function sealGrant(
   { by, keys }: Granted,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const plain = encodeCbor([by.slice(0, maxNameLength), [...keys].sort(([a], [b]) => a - b)])
-  const { encapsulatedSecret, ciphertext } = await suite.Seal(recipient, plain, bound(place))
-  plain.fill(0)
-  return concat(encapsulatedSecret, ciphertext)
+  if (plain.length > maxPlainBytes)
+    throw new AppError("BAD_INPUT_SIZE", "This record has had too many keys to be given to anybody new.")
+  try {
+    const { encapsulatedSecret, ciphertext } = await suite.Seal(recipient, plain, bound(place))
+    return concat(encapsulatedSecret, ciphertext)
+  } catch (cause) {
+    throw new AppError("TAMPERED_IDENTITY", undefined, { cause })
+  } finally {
+    plain.fill(0)
+  }
 }
 
 /** Opens a grant with one's own keys. The keys in it are checked against their commitments by the caller, before use.

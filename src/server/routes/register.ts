@@ -38,7 +38,8 @@ export function registerRoutes(app: Api, { store, sessions, opaque, now }: Route
   app.post(
     paths.registerFinish,
     { schema: { body: registerFinish.body, response: { 200: registerFinish.reply } }, bodyLimit: largest },
-    async ({ body }, reply) => {
+    async (request, reply) => {
+      const { body } = request
       const { physician, username, unlocks, recoveryKey } = body
       const signUp = pending.find(body.registration)
       if (signUp === null || signUp.username !== username) throw new AppError("UNAVAILABLE")
@@ -65,6 +66,7 @@ export function registerRoutes(app: Api, { store, sessions, opaque, now }: Route
       )
       signUp.attempt.succeed()
       const account = await store.account(physician, 0)
+      await sessions.endReplaced(request, session)
       return { account: { ...account, session: sessions.hand(session, reply) }, ...receipts }
     },
   )

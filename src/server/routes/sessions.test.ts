@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { currentSession, getKeyring, putKeyring } from "../../protocol/accounts.ts"
-import { backgroundHeader, paths } from "../../protocol/paths.ts"
+import { backgroundHeader, paths, sessionHeader } from "../../protocol/paths.ts"
 import { newAuthor, randomToken, type SignedIn } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 import { idleMs, longestMs } from "../sessions.ts"
@@ -169,6 +169,10 @@ test("a browser that signs in again, or unlocks, leaves no session behind; a pro
   await server.client.register(await newAuthor("beta"), password)
   await server.client.login("beta", password, "cookie", again.headers)
   expect(await status(again)).toBe(401)
+  const proving = await server.client.login("ada", password, "cookie", cookie.headers)
+  const named = { ...proving.headers, [sessionHeader]: proving.account.session.id }
+  await server.client.login("ada", password, "cookie", named)
+  expect(await status({ headers: named })).toBe(200)
   await server.client.login("ada", password, "bearer", bearer.headers)
   expect(await status(bearer)).toBe(200)
 })

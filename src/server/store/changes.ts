@@ -5,7 +5,7 @@ import { subtrees } from "../../proof/merkle.ts"
 import { leavesAtMost } from "../../protocol/records.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
-import { fitting } from "./reading.ts"
+import { fitting, granted } from "./reading.ts"
 import type { ChangesReply, EntryStore } from "./store.ts"
 
 const changesAtMost = 1000
@@ -63,7 +63,10 @@ async function cut(db: Db, scope: Scope, stretch: Stretch, limit: number): Promi
   if (stretch.from === stretch.to) return stretch
   const atMost = Math.min(limit, changesAtMost)
   const sizes = await mine(db, scope, stretch)
-    .select(["entry.leaf", sql<number>`length(statement) + coalesce(length(summary), 0)`.as("bytes")])
+    .select([
+      "entry.leaf",
+      sql<number>`length(statement) + coalesce(length(summary), 0) + ${granted(scope.physician)}`.as("bytes"),
+    ])
     .limit(atMost + 1)
     .execute()
   const wanted = fitting(sizes, atMost)

@@ -28,7 +28,7 @@ export async function readStretch(
     : sql`coalesce(length(summary), 0)`
   const sizes = await db
     .selectFrom("entry")
-    .select(["seq", sql<number>`length(statement) + ${tokens}`.as("bytes")])
+    .select(["seq", sql<number>`length(statement) + ${tokens} + ${granted(physician)}`.as("bytes")])
     .where("record", "=", record)
     .where("seq", ">=", from)
     .where("leaf", "<", reach.size)
@@ -66,6 +66,12 @@ export async function readStretch(
     leaf: { index: idx, time, salt },
   }))
   return { entries, more: wanted < sizes.length }
+}
+
+/** How long the grant is that an entry has for somebody. */
+export function granted(physician: PhysicianId) {
+  return sql<number>`case when entry.kind = 'members' then coalesce((select length(token) from sealed_grant
+    where sealed_grant.record = entry.record and sealed_grant.seq = entry.seq and recipient = ${physician}), 0) else 0 end`
 }
 
 /** How many of these rows go into one answer: at least one, at most `atMost`, about 8 MiB. */
