@@ -61,6 +61,7 @@ export function createApp({ api, replace }: Backend): App {
   const many = createMany(api)
   const selection = createStore(nothingSelected)
   const invitations = createStore({ count: 0 })
+  const online = createStore(true)
   const flush = () => Promise.allSettled([...flushers].map((run) => run()))
 
   session.subscribe(() => {
@@ -77,11 +78,15 @@ export function createApp({ api, replace }: Backend): App {
     }
   })
 
+  online.subscribe(() => {
+    if (online.get()) many.serverIsBack()
+  })
+
   return {
     api,
     replaceWorker: replace,
     session,
-    online: createStore(true),
+    online,
     tampered: createStore<TamperedView | null>(null),
     work: createStore<Work>(""),
     home,

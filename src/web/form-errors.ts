@@ -17,6 +17,11 @@ export function messageOf(error: unknown): string {
   return error instanceof AppError ? error.message : new AppError("UNAVAILABLE").message
 }
 
+/** Whether the same may go well once the server can be reached again. */
+export function serverMissed(code: ErrorCode): boolean {
+  return code === "UNAVAILABLE_SERVER" || code === "UNAVAILABLE"
+}
+
 /** Marks the fields that the error names and focuses the first, in the order of `names`.
  * @returns what to say above the button, or "" when a field says it. */
 export function showErrors(form: Fields, names: readonly string[], error: unknown): string {

@@ -1,5 +1,6 @@
 /** What the form for sharing holds, and where it stands: so that the way over a colleague's verification leads back to it. */
 import type { Role } from "../client/views.ts"
+import { isoDay, showDay } from "./dates.ts"
 import type { RecordId } from "./record-id.ts"
 
 export interface ShareDraft {
@@ -7,6 +8,13 @@ export interface ShareDraft {
   readonly role: Role
   /** YYYY-MM-DD, or "" for no end. */
   readonly until: string
+}
+
+/** With whom, as what, and until when in milliseconds since 1970. */
+export interface ShareOrder {
+  readonly username: string
+  readonly role: Role
+  readonly until: number | null
 }
 
 export type WayBack =
@@ -27,4 +35,14 @@ export const roles: readonly { readonly role: Role; readonly label: string; read
 export function endOfDay(day: string): number | null {
   const [year = 0, month = 1, date = 1] = day.split("-").map(Number)
   return day === "" ? null : new Date(year, month - 1, date, 23, 59, 59, 999).getTime()
+}
+
+/** The form as it was when this was asked. */
+export function draftOf({ username, role, until }: ShareOrder): ShareDraft {
+  return { username, role, until: until === null ? "" : isoDay(new Date(until)) }
+}
+
+/** "with beta as writer, until 31 Dec 2040" */
+export function termsOf({ username, role, until }: ShareOrder): string {
+  return `with ${username} as ${role}${until === null ? "" : `, until ${showDay(until)}`}`
 }

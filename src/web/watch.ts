@@ -20,7 +20,7 @@ export function watch(app: App): void {
     else if (event.type === "record") {
       app.home.rosterMoved(null)
       for (const listener of app.recordChanged) listener(event.id)
-    } else if (event.type === "connection") app.online.set(event.online)
+    } else if (event.type === "connection") app.online.set(event.online && navigator.onLine)
     else if (event.type === "invitations") app.invitations.set({ count: event.count })
     else if (event.type === "wiped") replaceWorker()
     else

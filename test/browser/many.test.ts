@@ -26,10 +26,10 @@ describe("many records at once", () => {
   const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true })
 
   async function newcomer(username: string) {
-    const { page } = await clinic.visitor()
-    await confirmWords(page, await signUp(page, clinic.url, username))
-    await page.getByText("No patients yet").waitFor()
-    return page
+    const visitor = await clinic.visitor()
+    await confirmWords(visitor.page, await signUp(visitor.page, clinic.url, username))
+    await visitor.page.getByText("No patients yet").waitFor()
+    return visitor
   }
 
   async function match(page: Page, whom: string) {
@@ -40,8 +40,8 @@ describe("many records at once", () => {
   }
 
   it("are shared with progress, stopped, gone on with, and accepted in one action", async () => {
-    const ada = await newcomer("ada")
-    const beta = await newcomer("beta")
+    const { page: ada } = await newcomer("ada")
+    const { page: beta } = await newcomer("beta")
     await match(ada, "beta")
     await match(beta, "ada")
     const program = await openClient(clinic.url, folder, "ada", password)
@@ -74,7 +74,9 @@ describe("many records at once", () => {
     expect(shared + left).toBe(records)
     expect(left).toBeGreaterThan(0)
     await button(ada, "Go on").click()
-    await ada.getByText(`${left} ${left === 1 ? "record" : "records"} shared.`).waitFor({ timeout: 60_000 })
+    await ada
+      .getByText(`${left} ${left === 1 ? "record" : "records"} shared with beta as writer.`)
+      .waitFor({ timeout: 60_000 })
     await ada.getByText(/shared so already/).waitFor()
 
     await beta.getByRole("link", { name: `Invitations ${records} waiting` }).click()
@@ -84,5 +86,51 @@ describe("many records at once", () => {
     await beta.getByRole("link", { name: "Go to your patients" }).click()
     await beta.getByText(`${records} patients`).waitFor()
     await beta.getByText("with ada").first().waitFor()
+  })
+
+  it("tell what was done when the server is lost, keep what was asked, and go on with that", async () => {
+    const { page, context } = await newcomer("carol")
+    const { page: dora } = await newcomer("dora")
+    await match(page, "dora")
+    await match(dora, "carol")
+    const program = await openClient(clinic.url, folder, "carol", password)
+    for (let number = 0; number < 30; number++) {
+      const fields = { firstName: "Nr", lastName: `Patient ${number}`, birthDate: "1980-01-02", diagnosis: "Gout" }
+      await createPatient(program, fields)
+    }
+    program.close()
+
+    await page.getByRole("link", { name: "Patients", exact: true }).click()
+    await page.getByText("30 patients").waitFor()
+    await button(page, "Select").click()
+    await button(page, "Select all").click()
+    await page.getByText("30 records selected").waitFor()
+    await page.getByRole("link", { name: "Share…" }).click()
+    await page.getByLabel("Colleague’s username").fill("dora")
+    await page.getByLabel("Role").selectOption("writer")
+    await page.getByLabel("Last day").fill("2040-12-31")
+    await button(page, "Share 30 records").click()
+    await page.getByText(/^[1-9]\d* of 30 records/).waitFor()
+    await context.setOffline(true)
+    await page.getByRole("heading", { name: "Stopped" }).waitFor()
+    const lost = page.getByText("The server cannot be reached")
+    await lost.waitFor()
+    const told = page.getByText(
+      /^[1-9]\d* records? shared with dora as writer, until 31 Dec 2040\. \d+ records? not reached\./,
+    )
+    await told.waitFor()
+    await button(page, "Go on").click()
+    await told.waitFor()
+    await lost.waitFor()
+    await context.setOffline(false)
+    await lost.waitFor({ state: "detached" })
+    await button(page, "Share others").click()
+    expect(await page.getByLabel("Colleague’s username").inputValue()).toBe("dora")
+    expect(await page.getByLabel("Role").inputValue()).toBe("writer")
+    expect(await page.getByLabel("Last day").inputValue()).toBe("2040-12-31")
+    await button(page, "Share 30 records").click()
+    await page.getByText(/shared with dora as writer, until 31 Dec 2040\. .* shared so already/).waitFor()
+    await dora.getByRole("link", { name: "Invitations 30 waiting" }).waitFor()
+    clinic.forgive(/ERR_INTERNET_DISCONNECTED/)
   })
 })

@@ -2,7 +2,7 @@ import { Button } from "@mantine/core"
 import { useState } from "react"
 import type { ConflictField } from "../../client/views.ts"
 import { useApp } from "../app.ts"
-import { messageOf } from "../form-errors.ts"
+import { useProblem } from "../use-problem.ts"
 import classes from "./conflict.module.css"
 import look from "./form.module.css"
 import { Notice } from "./notice.tsx"
@@ -22,18 +22,18 @@ export function Conflict({ author, fields, onChoose, onBack }: ConflictProps) {
   const [choices, setChoices] = useState<Readonly<Record<string, Side>>>({})
   const [missing, setMissing] = useState(false)
   const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const who = author || "Somebody else"
 
   const save = async () => {
     if (fields.some(({ key }) => !choices[key])) return setMissing(true)
     setBusy(true)
-    setProblem("")
+    clear()
     work.set("saving")
     try {
       await onChoose(choices)
     } catch (error) {
-      setProblem(messageOf(error))
+      fail(error)
     }
     if (work.get() === "saving") work.set("")
     setBusy(false)
@@ -53,7 +53,8 @@ export function Conflict({ author, fields, onChoose, onBack }: ConflictProps) {
       }}
     >
       <p className={look.lead}>
-        {who} saved this record while you were editing it. Choose which to keep; the other one stays in the history.
+        {who} saved this record while you were editing it. Choose which to keep. Theirs stays in the history either way;
+        yours is only saved where you choose it.
       </p>
       {fields.map(({ key, label, before, mine, theirs }) => (
         <fieldset key={key} className={classes.field}>

@@ -2,8 +2,8 @@ import { Button, TextInput } from "@mantine/core"
 import { type ReactNode, useState } from "react"
 import type { MemberView, Role } from "../../client/views.ts"
 import { isoDay, today } from "../dates.ts"
-import { messageOf } from "../form-errors.ts"
 import { endOfDay, roles } from "../share-draft.ts"
+import { useProblem } from "../use-problem.ts"
 import { Dialog } from "./dialog.tsx"
 import look from "./form.module.css"
 import { Notice } from "./notice.tsx"
@@ -21,14 +21,14 @@ interface AskProps {
 /** A question, the deed, and what went wrong with it. */
 function Ask({ title, action, danger = false, onClose, onDo, children }: AskProps) {
   const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const act = async () => {
     setBusy(true)
-    setProblem("")
+    clear()
     try {
       await onDo()
     } catch (error) {
-      setProblem(messageOf(error))
+      fail(error)
       setBusy(false)
     }
   }
@@ -81,7 +81,10 @@ export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
           options={roles.map(({ role: value, label, may }) => ({ value, label: `${label}: ${may}` }))}
         />
         {role === "owner" ? (
-          <p>An owner decides like you who reads this record, and can remove you. This passes ownership on.</p>
+          <p>
+            An owner decides like you who reads this record, and can remove you. This passes ownership on
+            {member.accepted ? "." : ", once they have accepted the invitation."}
+          </p>
         ) : (
           <TextInput
             type="date"
@@ -99,22 +102,34 @@ export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
 
 interface RemoveMemberProps {
   username: string
+  /** Whether they have taken the record up. */
+  accepted?: boolean
   onClose: () => void
   onRemove: () => Promise<void>
 }
 
-export function RemoveMember({ username, onClose, onRemove }: RemoveMemberProps) {
+export function RemoveMember({ username, accepted = true, onClose, onRemove }: RemoveMemberProps) {
   return (
     <Ask title={`Remove ${username}?`} action="Remove" danger onClose={onClose} onDo={onRemove}>
-      What {username} has already read can’t be unread. They cannot open anything written from now on.
+      {accepted
+        ? `What ${username} has already read can’t be unread. They cannot open anything written from now on.`
+        : `${username} has not accepted the invitation. It is taken back, and they cannot open anything written from now on.`}
     </Ask>
   )
 }
 
-export function LeaveRecord({ onClose, onLeave }: { onClose: () => void; onLeave: () => Promise<void> }) {
+interface LeaveRecordProps {
+  /** Who else owns it, and has accepted that; empty where that is not known. */
+  owners?: readonly string[]
+  onClose: () => void
+  onLeave: () => Promise<void>
+}
+
+export function LeaveRecord({ owners = [], onClose, onLeave }: LeaveRecordProps) {
   return (
     <Ask title="Leave this record?" action="Leave" danger onClose={onClose} onDo={onLeave}>
       You will not be able to open it any more, unless an owner invites you again. What you wrote in it stays.
+      {owners.length > 0 && ` From then on it belongs to ${owners.join(", ")}.`}
     </Ask>
   )
 }

@@ -10,6 +10,7 @@ import { dateOrder, today } from "../dates.ts"
 import { messageOf, showErrors } from "../form-errors.ts"
 import { emptyFields, encodeDraft, fieldNames, type PatientDraft, sameFields } from "../patient-draft.ts"
 import { useDraft } from "../use-draft.ts"
+import { useProblem } from "../use-problem.ts"
 import { BirthDateField } from "./birth-date-field.tsx"
 import look from "./form.module.css"
 import { LeaveQuestion } from "./leave-question.tsx"
@@ -36,7 +37,7 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
   const draft = useDraft(draftName)
   const [from, setFrom] = useState<PatientDraft>(() => kept ?? { base, initial, values: initial })
   const [broughtBack, setBroughtBack] = useState(kept !== null)
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState(false)
   const leaving = useRef(false)
   const form = useForm<PatientFields>({
@@ -71,12 +72,12 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
   }
 
   const save = async () => {
-    setProblem("")
+    clear()
     let fields = emptyFields
     try {
       fields = check(form.getValues())
     } catch (error) {
-      setProblem(showErrors(form, fieldNames, error))
+      fail(error, showErrors(form, fieldNames, error))
       return
     }
     setBusy(true)
@@ -89,7 +90,7 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
         await draft.drop().catch(() => {})
       })
     } catch (error) {
-      setProblem(showErrors(form, fieldNames, error) || messageOf(error))
+      fail(error, showErrors(form, fieldNames, error) || messageOf(error))
     }
     if (work.get() === "saving") work.set("")
     setBusy(false)

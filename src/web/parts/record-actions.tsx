@@ -2,25 +2,25 @@ import { Button } from "@mantine/core"
 import { useState } from "react"
 import type { RecordView } from "../../client/views.ts"
 import { useApp } from "../app.ts"
-import { messageOf } from "../form-errors.ts"
 import { saveFile } from "../save-file.ts"
+import { useProblem } from "../use-problem.ts"
 import { ButtonLink } from "./button-link.tsx"
 import { Notice } from "./notice.tsx"
 
 /** What can be done with a whole record; a reader is offered no editing. Archiving is an entry like any other and can be undone at once. */
 export function RecordActions({ record, onChange }: { record: RecordView; onChange: () => void }) {
   const { api, work } = useApp()
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState<"" | "export" | "archive">("")
   const { id, archived, role } = record
 
   const attempt = async (what: "export" | "archive", run: () => Promise<void>) => {
     setBusy(what)
-    setProblem("")
+    clear()
     try {
       await run()
     } catch (error) {
-      setProblem(messageOf(error))
+      fail(error)
       work.set("")
     }
     setBusy("")

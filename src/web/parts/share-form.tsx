@@ -9,6 +9,7 @@ import { today } from "../dates.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
 import { endOfDay, roles, type ShareDraft, type WayBack } from "../share-draft.ts"
 import { useAnswer } from "../use-answer.ts"
+import { useProblem } from "../use-problem.ts"
 import { ButtonLink } from "./button-link.tsx"
 import look from "./form.module.css"
 import { Hidden } from "./hidden.tsx"
@@ -32,7 +33,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
   const account = useSession()
   const known = useAnswer("colleagues", () => api.colleagues())
   const [blocked, setBlocked] = useState<{ colleague: ColleagueView; draft: ShareDraft } | null>(null)
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState(false)
   const form = useForm<ShareDraft>({
     mode: "controlled",
@@ -50,7 +51,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
   const submit = form.onSubmit(
     async (values) => {
       const username = tidy(values.username)
-      setProblem("")
+      clear()
       setBlocked(null)
       setBusy(true)
       try {
@@ -59,7 +60,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
           await onShare(username, values.role, values.role === "owner" ? null : endOfDay(values.until))
         } else setBlocked({ colleague, draft: { ...values, username } })
       } catch (error) {
-        setProblem(showErrors(form, names, error))
+        fail(error, showErrors(form, names, error))
       }
       setBusy(false)
     },

@@ -20,25 +20,29 @@ import { useAnswer } from "../use-answer.ts"
 import classes from "./invitations.module.css"
 
 export function InvitationsScreen() {
-  const { api, many, invitations: waiting, home } = useApp()
+  const { api, many, invitations: waiting, home, online: connection } = useApp()
   const heard = useStore(waiting)
+  const online = useStore(connection)
   const state = useStore(many.state)
   const { value: invitations, error, reload } = useAnswer("invitations", () => api.invitations())
   const [declining, setDeclining] = useState<readonly RecordId[] | null>(null)
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the worker has heard of a change
-  useEffect(reload, [heard])
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the worker has heard of a change, or hears again
+  useEffect(reload, [heard, online])
 
   const accept = async (ids: readonly RecordId[]) => {
-    await many.start("accept", ids.length, (progress) => api.acceptInvitations(ids, progress))
+    await many.start("accept", ids, (progress) => api.acceptInvitations(ids, progress))
     reload()
     home.rosterMoved(true)
   }
   const decline = async (ids: readonly RecordId[]) => {
     setDeclining(null)
-    await many.start("decline", ids.length, (progress) => api.declineInvitations(ids, progress))
+    await many.start("decline", ids, (progress) => api.declineInvitations(ids, progress))
     reload()
   }
+
+  // What was not reached when it was stopped.
+  const left = leftOf(invitations ?? [], state)
 
   return (
     <div className={classes.page}>
@@ -48,8 +52,13 @@ export function InvitationsScreen() {
         that does not check.
       </p>
       {state.running && state.kind !== "share" && <ManyProgressBar state={state} onCancel={() => void many.cancel()} />}
-      {!state.running && <Outcome state={state} />}
-      {error && <RetryNotice error={error} onRetry={reload} />}
+      {!state.running && (
+        <Outcome
+          state={state}
+          onAgain={left.length > 0 ? () => void (state.kind === "accept" ? accept(left) : decline(left)) : null}
+        />
+      )}
+      {error && !state.problem && <RetryNotice error={error} onRetry={reload} />}
       {!invitations && !error && <Skeleton lines={4} />}
       {invitations?.length === 0 && !state.running && (
         <div className={classes.none}>
@@ -120,37 +129,52 @@ function groups(invitations: readonly Invitation[]): (readonly [Invitation, ...I
   return [...found.values()]
 }
 
-/** What became of the last acceptance or refusal. */
-function Outcome({ state }: { state: ManyState }) {
+function leftOf(invitations: readonly Invitation[], { ids, report }: ManyState): readonly RecordId[] {
+  if (!report?.cancelled) return []
+  const refused = new Set(report.refused.map(({ id }) => id))
+  const waiting = new Set(invitations.map(({ id }) => id))
+  return ids.filter((id) => waiting.has(id) && !refused.has(id))
+}
+
+/** What became of the last acceptance or refusal.
+ * @param onAgain null where nothing is left to go on with */
+function Outcome({ state, onAgain }: { state: ManyState; onAgain: (() => void) | null }) {
   const { kind, report, problem } = state
-  if (kind === null || kind === "share") return null
-  if (problem) {
-    return (
-      <Notice tone="danger" live>
-        {problem}
-      </Notice>
-    )
-  }
-  if (!report) return null
+  if (kind === null || kind === "share" || (!report && !problem)) return null
   const did = kind === "accept" ? "accepted" : "declined"
-  const passing = report.refused.filter((refusal) => !stays(refusal))
-  const stopped = report.cancelled ? " Stopped: the others still wait." : ""
+  const passing = report?.refused.filter((refusal) => !stays(refusal)) ?? []
   return (
     <>
-      <Notice
-        tone={report.refused.length > 0 ? "amber" : "plain"}
-        live
-        actions={
-          kind === "accept" && report.done > 0 ? (
-            <ButtonLink to="/" size="xs" variant="default">
-              Go to your patients
-            </ButtonLink>
-          ) : null
-        }
-      >
-        {count(report.done, "record")} {did}
-        {report.refused.length > 0 && `, ${report.refused.length.toLocaleString()} refused`}.{stopped}
-      </Notice>
+      {report && (
+        <Notice
+          tone={report.refused.length > 0 ? "amber" : "plain"}
+          live
+          actions={
+            <>
+              {report.cancelled && onAgain && (
+                <Button size="xs" onClick={onAgain}>
+                  Go on
+                </Button>
+              )}
+              {kind === "accept" && report.done > 0 && (
+                <ButtonLink to="/" size="xs" variant="default">
+                  Go to your patients
+                </ButtonLink>
+              )}
+            </>
+          }
+        >
+          {report.cancelled && "Stopped. "}
+          {count(report.done, "record")} {did}
+          {report.refused.length > 0 && `, ${report.refused.length.toLocaleString()} refused`}.
+          {report.cancelled && " The others still wait."}
+        </Notice>
+      )}
+      {problem && (
+        <Notice tone="danger" live>
+          {problem.message}
+        </Notice>
+      )}
       {passing.length > 0 && <RefusedList refused={passing} open={false} />}
     </>
   )

@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core"
 import { Link, useRouterState } from "@tanstack/react-router"
-import { useRef, useState } from "react"
-import type { ManyReport, Role } from "../../client/views.ts"
+import { useState } from "react"
+import type { ManyReport } from "../../client/views.ts"
 import { nothingSelected, useApp } from "../app.ts"
 import { count } from "../dates.ts"
 import type { ManyState } from "../many.ts"
@@ -12,16 +12,9 @@ import { Notice } from "../parts/notice.tsx"
 import { RefusedList } from "../parts/refused-list.tsx"
 import { ShareForm } from "../parts/share-form.tsx"
 import type { RecordId } from "../record-id.ts"
-import { emptyShare } from "../share-draft.ts"
+import { draftOf, emptyShare, type ShareOrder, termsOf } from "../share-draft.ts"
 import { useStore } from "../store.ts"
 import classes from "./share.module.css"
-
-interface Asked {
-  readonly ids: readonly RecordId[]
-  readonly username: string
-  readonly role: Role
-  readonly until: number | null
-}
 
 /** Shares all records that were ticked at home with one colleague. */
 export function ShareScreen() {
@@ -29,17 +22,18 @@ export function ShareScreen() {
   const state = useStore(many.state)
   const { ids } = useStore(selection)
   const draft = useRouterState({ select: (router) => router.location.state.share })
-  const asked = useRef<Asked | null>(null)
   const [dismissed, setDismissed] = useState<ManyReport | null>(null)
 
-  const start = async (next: Asked) => {
-    asked.current = next
-    const report = await many.start("share", next.ids.length, (progress) =>
-      api.share(next.ids, next.username, next.role, next.until, progress),
-    )
-    if (report && !report.cancelled && report.refused.length === 0) selection.set(nothingSelected)
+  const start = async (records: readonly RecordId[], order: ShareOrder) => {
+    const { username, role, until } = order
+    const work = (progress: Parameters<typeof api.share>[4]) => api.share(records, username, role, until, progress)
+    const report = await many.start("share", records, work, order)
+    if (report && !unfinished(report)) selection.set(nothingSelected)
   }
-  const report = state.kind === "share" && state.report !== dismissed ? state.report : null
+  const last = state.kind === "share" ? state : null
+  const report = last && last.report !== dismissed ? last.report : null
+  // What could not be finished stays in the form: with other words there, going on would change what was done already.
+  const kept = last?.order && (!last.report || unfinished(last.report)) ? draftOf(last.order) : draft
 
   return (
     <div className={classes.page}>
@@ -52,9 +46,9 @@ export function ShareScreen() {
         )
       ) : report ? (
         <Report
+          state={state}
           report={report}
-          total={state.total}
-          onAgain={asked.current ? () => void (asked.current && start(asked.current)) : () => setDismissed(report)}
+          onAgain={(order) => void start(state.ids, order)}
           onClose={() => setDismissed(report)}
         />
       ) : ids.size === 0 ? (
@@ -72,17 +66,17 @@ export function ShareScreen() {
             Each record gets a signed entry of its own, and your colleague an invitation to each. What they have read
             can’t be unread later. <Link to="/">Change the selection</Link>
           </p>
-          {state.kind === "share" && state.problem && (
+          {last?.problem && (
             <Notice tone="danger" live>
-              {state.problem}
+              {last.problem.message}
             </Notice>
           )}
           <ShareForm
-            initial={draft ?? emptyShare}
+            initial={kept ?? emptyShare}
             back={(now) => ({ to: "/share", draft: now })}
             action={`Share ${count(ids.size, "record")}`}
             onShare={async (username, role, until) => {
-              void start({ ids: [...ids], username, role, until })
+              void start([...ids], { username, role, until })
             }}
           />
         </>
@@ -97,18 +91,23 @@ function titleOf({ running, kind }: ManyState, report: ManyReport | null, select
   return selected > 0 ? `Share ${count(selected, "record")}` : "Share records"
 }
 
+function unfinished({ cancelled, refused }: ManyReport): boolean {
+  return cancelled || refused.length > 0
+}
+
 interface ReportProps {
+  state: ManyState
   report: ManyReport
-  total: number
-  onAgain: () => void
+  onAgain: (order: ShareOrder) => void
   onClose: () => void
 }
 
-function Report({ report, total, onAgain, onClose }: ReportProps) {
+function Report({ state: { total, order, problem }, report, onAgain, onClose }: ReportProps) {
   const { done, already, refused, cancelled } = report
   const left = total - done - refused.length
+  const fresh = done - already
   const lines = [
-    `${count(Math.max(0, done - already), "record")} shared.`,
+    (fresh > 0 || already === 0) && `${count(fresh, "record")} shared${order ? ` ${termsOf(order)}` : ""}.`,
     already > 0 && `${count(already, "record was", "records were")} shared so already.`,
     refused.length > 0 && `${count(refused.length, "record")} refused.`,
     left > 0 && `${count(left, "record")} not reached.`,
@@ -118,15 +117,20 @@ function Report({ report, total, onAgain, onClose }: ReportProps) {
       <p role="status" className={classes.sum}>
         {lines.join(" ")}
       </p>
+      {problem && (
+        <Notice tone="danger" live>
+          {problem.message}
+        </Notice>
+      )}
       {cancelled && (
         <p className={classes.lead}>What was shared until then stays shared. Going on takes up where it stopped.</p>
       )}
       {refused.length > 0 && <RefusedList refused={refused} />}
       <div className={classes.buttons}>
-        {(cancelled || refused.length > 0) && (
-          <Button onClick={onAgain}>{cancelled ? "Go on" : "Try the refused again"}</Button>
+        {unfinished(report) && order && (
+          <Button onClick={() => onAgain(order)}>{cancelled ? "Go on" : "Try the refused again"}</Button>
         )}
-        <ButtonLink to="/" variant={cancelled || refused.length > 0 ? "default" : "filled"}>
+        <ButtonLink to="/" variant={unfinished(report) ? "default" : "filled"}>
           Go to your patients
         </ButtonLink>
         <Button variant="subtle" onClick={onClose}>
