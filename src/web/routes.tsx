@@ -1,6 +1,7 @@
 /** Addresses. They carry record ids and nothing else of a patient. Every screen but the log-in page loads when needed. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router"
 import { useApp } from "./app.ts"
+import type { Merged } from "./merged.ts"
 import { Fault } from "./parts/fault.tsx"
 import { NotFound } from "./parts/not-found.tsx"
 import { Tampered } from "./parts/tampered.tsx"
@@ -147,7 +148,9 @@ declare module "@tanstack/react-router" {
     /** Where somebody wanted to go before the log-in page. */
     next?: string
     /** Set after a save that was put together with somebody else's. */
-    merged?: boolean
+    merged?: Merged
+    /** Set when the physician leaves a record: its page then says so. */
+    left?: boolean
     /** What was being shared before a colleague had to be verified, and where. */
     back?: WayBack
     share?: ShareDraft

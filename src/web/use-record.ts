@@ -9,7 +9,7 @@ export type RecordState =
   | { readonly state: "loading" }
   | { readonly state: "ready"; readonly record: RecordView }
   | { readonly state: "tampered"; readonly id: RecordId; readonly view: TamperedView }
-  | { readonly state: "failed"; readonly error: AppError }
+  | { readonly state: "failed"; readonly id: RecordId | null; readonly error: AppError }
   /** It was open here, and may no longer be read. */
   | { readonly state: "gone"; readonly id: RecordId }
 
@@ -39,13 +39,13 @@ export function useRecord(id: RecordId | null, seq?: number, live = true): { now
   useEffect(() => {
     let stale = false
     const load = async (): Promise<RecordState> => {
-      if (!id) return { state: "failed", error: new AppError("NOT_ALLOWED") }
+      if (!id) return { state: "failed", id, error: new AppError("NOT_ALLOWED") }
       try {
         return { state: "ready", record: await (seq === undefined ? api.record(id) : api.record(id, seq)) }
       } catch (cause) {
         const error = cause instanceof AppError ? cause : new AppError("UNAVAILABLE", undefined, { cause })
         if (error.is("TAMPERED")) return { state: "tampered", id, view: await evidenceOf(api, id, error) }
-        return { state: "failed", error }
+        return { state: "failed", id, error }
       }
     }
     void load().then(async (next) => {

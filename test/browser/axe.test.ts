@@ -205,7 +205,7 @@ describe("axe", () => {
     await page.getByRole("link", { name: "Go on sharing" }).click()
     await page.getByLabel("Last day").fill("2040-12-31")
     await button("Share")
-    await page.getByText(`Shared with ${beta}.`).waitFor()
+    await page.getByText(`Shared with ${beta} as reader, until 31 Dec 2040.`).waitFor()
     await look(page, "sharing")
     await page.getByRole("button", { name: `Change ${beta}` }).click()
     await look(page, "change of a member")

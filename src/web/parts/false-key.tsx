@@ -26,7 +26,9 @@ export function FalseKey({ id, view, by: { physician, label, mayRemove }, onDone
   return (
     <div className={look.page} data-inside>
       <div className={look.sheet}>
-        <p className={look.code}>{view.code}</p>
+        <p className={look.code}>
+          {view.code} · record {id.slice(0, 6)}
+        </p>
         <Heading tab="Stopped">{label} gave you a key that does not open this record</Heading>
         <p className={look.lead}>Healthcrypt has stopped here and changed nothing. Your other records go on working.</p>
         <dl className={look.facts}>

@@ -27,6 +27,13 @@ export function KeptDraft({ id }: { id: RecordId }) {
     }
   }, [api, name])
 
+  useEffect(() => {
+    if (text === null) return
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener("beforeunload", warn)
+    return () => removeEventListener("beforeunload", warn)
+  }, [text])
+
   const drop = async () => {
     setText(null)
     await api.dropDraft(name).catch(() => {})
@@ -54,7 +61,8 @@ export function KeptDraft({ id }: { id: RecordId }) {
         </>
       }
     >
-      You typed something here that was not saved, and cannot be saved any more. The file is not encrypted.
+      You typed something here that was not saved, and cannot be saved any more. It is kept here, sealed, until you
+      download or drop it. The file is not encrypted.
     </Notice>
   )
 }

@@ -23,6 +23,7 @@ export function MemberList({ id, members, mayChange, onAsk }: MemberListProps) {
           <div className={classes.who}>
             <ColleagueName colleague={member.colleague} you={member.you} />
             {!member.you && <Verify id={id} member={member} />}
+            {!member.accepted && <span className={classes.until}>Invited, not accepted yet</span>}
             <Until member={member} />
           </div>
           <span className={classes.role}>{member.role}</span>

@@ -1,4 +1,4 @@
-import { Link } from "@tanstack/react-router"
+import { Link, useRouterState } from "@tanstack/react-router"
 import { Fragment } from "react"
 import type { RecordState } from "../use-record.ts"
 import { FalseKey } from "./false-key.tsx"
@@ -16,21 +16,26 @@ interface RecordGateProps {
 
 /** What stands where a record would be while it is loading, when it may not be shown, and when it does not check. */
 export function RecordGate({ now, reload }: RecordGateProps) {
+  const left = useRouterState({ select: (state) => state.location.state.left }) === true
   if (now.state === "loading") return <Skeleton lines={6} heading />
   if (now.state === "tampered") {
     const { view, id } = now
     return view.by === null ? (
-      <Tampered view={view} inside />
+      <Tampered view={view} record={id} />
     ) : (
       <FalseKey id={id} view={view} by={view.by} onDone={reload} />
     )
   }
-  if (now.state === "gone") {
+  if (now.state === "gone" || (left && now.error.code === "NOT_ALLOWED")) {
     return (
       <div className={classes.gone}>
-        <Heading tab="Record">You can no longer read this record</Heading>
-        <p>An owner has taken you off it, your time has ended, or you have left it. It is gone from your patients.</p>
-        <KeptDraft id={now.id} />
+        <Heading tab="Record">{left ? "You have left this record" : "You can no longer read this record"}</Heading>
+        <p>
+          {left
+            ? "It is gone from your patients. What you wrote in it stays; an owner can invite you again."
+            : "An owner has taken you off it, your time has ended, or you have left it. It is gone from your patients."}
+        </p>
+        {now.id && <KeptDraft id={now.id} />}
         <p>
           <Link to="/">Go to your patients</Link>
         </p>
@@ -47,12 +52,13 @@ export function RecordGate({ now, reload }: RecordGateProps) {
     )
   }
   return (
-    <Fragment>
+    <div className={classes.gone}>
       <Heading tab="Not found">There is no record here for you</Heading>
       <p>{now.error.message}</p>
+      {now.id && <KeptDraft id={now.id} />}
       <p>
         <Link to="/">Go to your patients</Link>
       </p>
-    </Fragment>
+    </div>
   )
 }

@@ -1,19 +1,26 @@
 import { Button } from "@mantine/core"
 import type { TamperedView } from "../../client/views.ts"
+import type { RecordId } from "../record-id.ts"
 import { saveFile } from "../save-file.ts"
 import { Heading } from "./heading.tsx"
 import classes from "./tampered.module.css"
 
-/** The page that nobody should ever see, and that nobody can get round: what was expected, what came, whom to call. */
-export function Tampered({ view, inside = false }: { view: TamperedView; inside?: boolean }) {
+/** The page that nobody should ever see, and that nobody can get round: what was expected, what came, whom to call.
+ * @param record the one that did not check; null where it is the whole practice */
+export function Tampered({ view, record = null }: { view: TamperedView; record?: RecordId | null }) {
+  const inside = record !== null
   const Page = inside ? "div" : "main"
   return (
     <Page className={classes.page} data-inside={inside || undefined}>
       <div className={classes.sheet}>
-        <p className={classes.code}>{view.code}</p>
+        <p className={classes.code}>
+          {view.code}
+          {record && ` · record ${record.slice(0, 6)}`}
+        </p>
         <Heading tab="Stopped">Stop: what the server sent does not check</Heading>
         <p className={classes.lead}>
-          Healthcrypt has stopped here and changed nothing. Please do not try again, and do not enter your password.
+          Healthcrypt has stopped here and changed nothing. Please do not try again
+          {inside ? "." : ", and do not enter your password."}
         </p>
         <dl className={classes.facts}>
           <dt>Expected</dt>
@@ -24,7 +31,8 @@ export function Tampered({ view, inside = false }: { view: TamperedView; inside?
           <dd>{meaning(view.code)}</dd>
           <dt>Whom to call</dt>
           <dd>
-            The person who runs your server, by telephone or face to face. Give them the code above and the evidence.
+            The person who runs your server, by telephone or face to face. Give them the code
+            {inside && " and the record’s name"} above, and the evidence.
             {inside && " Nothing of this record is shown until then; your other records go on working."}
           </dd>
         </dl>

@@ -2,6 +2,7 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router"
 import { useRef, useState } from "react"
 import type { PatientFields, RecordView, SaveResult } from "../../client/views.ts"
 import { useApp, useSession } from "../app.ts"
+import { keptBy, type Merged } from "../merged.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Conflict } from "../parts/conflict.tsx"
 import { Heading } from "../parts/heading.tsx"
@@ -60,14 +61,19 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
   const others = useOthers(record, head)
   const [clash, setClash] = useState<Clash | null>(null)
 
-  const settle = async (result: SaveResult, fields: PatientFields, base: number, leave: () => Promise<void>) => {
+  const settle = async (
+    result: SaveResult,
+    { fields, base, leave }: Pick<Clash, "fields" | "base" | "leave">,
+    merged: Merged,
+  ) => {
     if (!result.saved) return setClash({ result, fields, base, leave })
     await leave()
-    await navigate({ to: "/records/$id", params: { id }, state: { merged: result.merged }, replace: true })
+    const state = result.merged ? { merged } : {}
+    await navigate({ to: "/records/$id", params: { id }, state, replace: true })
   }
   const save = async (fields: PatientFields, base: number | null, leave: () => Promise<void>) => {
     const from = base ?? record.seq
-    await settle(await api.save(id, from, fields), fields, from, leave)
+    await settle(await api.save(id, from, fields), { fields, base: from, leave }, { kept: "both", author: others })
   }
 
   if (kept === "loading") return <Skeleton lines={5} heading />
@@ -81,8 +87,9 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
           author={clash.result.author}
           fields={clash.result.fields}
           onChoose={async (choices) => {
-            const { result, fields, base, leave } = clash
-            await settle(await api.resolve(id, base, fields, result.head, choices), fields, base, leave)
+            const { result, fields, base } = clash
+            const merged = { kept: keptBy(choices), author: result.author }
+            await settle(await api.resolve(id, base, fields, result.head, choices), clash, merged)
           }}
           onBack={() => setClash(null)}
         />
@@ -90,7 +97,8 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
       {others && !clash && (
         <div className={classes.others}>
           <Notice tone="amber" live>
-            {others} changed this record just now. Your changes are kept, and merged with theirs when you save.
+            {others} changed this record just now. When you save, both changes are kept; you will be asked where both
+            changed the same.
           </Notice>
         </div>
       )}

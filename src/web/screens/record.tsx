@@ -3,6 +3,7 @@ import { useEffect } from "react"
 import type { RecordView } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { count, showMoment } from "../dates.ts"
+import { type Merged, mergedWords } from "../merged.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Diagnoses } from "../parts/diagnoses.tsx"
 import { IdentityStrip } from "../parts/identity-strip.tsx"
@@ -76,7 +77,7 @@ function tabAt(path: string): RecordTab {
 }
 
 function Overview({ record, children }: { record: RecordView; children: React.ReactNode }) {
-  const merged = useRouterState({ select: (state) => state.location.state.merged }) === true
+  const merged = useRouterState({ select: (state) => state.location.state.merged })
   return (
     <>
       <div className={classes.actions}>
@@ -135,7 +136,7 @@ function ReaderLine({ record: { id, head } }: { record: RecordView }) {
   )
 }
 
-function Notices({ record, merged }: { record: RecordView; merged: boolean }) {
+function Notices({ record, merged }: { record: RecordView; merged: Merged | undefined }) {
   const authors = [...new Set(record.unreadable.map(({ author }) => author).filter(Boolean))]
   const unreadable = record.unreadable.length
   return (
@@ -147,7 +148,7 @@ function Notices({ record, merged }: { record: RecordView; merged: boolean }) {
       )}
       {merged && (
         <Notice tone="plain" live>
-          Somebody else saved this record at the same time. Both changes are kept.
+          {mergedWords(merged)}
         </Notice>
       )}
       {record.archived && <Notice>This record is archived. It is not shown among your patients.</Notice>}

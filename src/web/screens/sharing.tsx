@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core"
-import { Link, useRouterState } from "@tanstack/react-router"
+import { type HistoryState, Link, useNavigate, useRouterState } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
 import type { MemberView, Role, SharingView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
@@ -11,7 +11,7 @@ import { RetryNotice } from "../parts/retry-notice.tsx"
 import { ShareForm } from "../parts/share-form.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useOpenRecord } from "../record-context.ts"
-import { emptyShare } from "../share-draft.ts"
+import { emptyShare, termsOf } from "../share-draft.ts"
 import { useAnswer } from "../use-answer.ts"
 import classes from "./sharing.module.css"
 
@@ -46,6 +46,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
   const { api, work } = useApp()
   const { id, mayShare, mayLeave, members } = sharing
   const draft = useRouterState({ select: (state) => state.location.state.share })
+  const navigate = useNavigate()
   const [question, setQuestion] = useState<Question | null>(null)
   const [done, setDone] = useState("")
   const [turn, setTurn] = useState(0)
@@ -64,6 +65,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
     onChange()
   }
   const close = () => setQuestion(null)
+  const say = (state: HistoryState) => navigate({ to: "/records/$id/sharing", params: { id }, state, replace: true })
   const finish = (words: string) => {
     close()
     setDone(words)
@@ -74,8 +76,8 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
     <div className={classes.page}>
       {sharing.keyChanges && (
         <Notice>
-          Somebody has left. The record’s key changes with the next entry of an owner or a writer, so that what comes
-          after can’t be opened with the old one.
+          Somebody has left, or declined the invitation. The record’s key changes with the next entry of an owner or a
+          writer, so that what comes after can’t be opened with the old one.
         </Notice>
       )}
       <section>
@@ -109,7 +111,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
               setDone(
                 member
                   ? `What ${username} may do is changed.`
-                  : `Shared with ${username}. The record joins their patients once they accept the invitation.`,
+                  : `Shared ${termsOf({ username, role, until })}. The record joins their patients once they accept the invitation.`,
               )
             }}
           />
@@ -127,10 +129,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
             </Button>
           </>
         ) : (
-          <p className={classes.lead}>
-            You are its only owner, so you can’t leave: somebody has to decide who reads it. Make a colleague an owner
-            first.
-          </p>
+          <p className={classes.lead}>{whyStay(members)}</p>
         )}
       </section>
       <p className={classes.foot}>
@@ -150,6 +149,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
       {question?.what === "remove" && (
         <RemoveMember
           username={question.member.colleague.username}
+          accepted={question.member.accepted}
           onClose={close}
           onRemove={async () => {
             const { physician, username } = question.member.colleague
@@ -160,9 +160,17 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
       )}
       {question?.what === "leave" && (
         <LeaveRecord
+          owners={ownersOf(members.filter(({ you, accepted }) => !you && accepted))}
           onClose={close}
           onLeave={async () => {
-            await api.leave(id)
+            // Said before it is done: the page that tells of it may come before the answer does.
+            await say({ left: true })
+            try {
+              await api.leave(id)
+            } catch (error) {
+              await say({})
+              throw error
+            }
             close()
             onChange()
           }}
@@ -170,4 +178,20 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
       )}
     </div>
   )
+}
+
+function ownersOf(members: readonly MemberView[]): readonly string[] {
+  return members.filter(({ role }) => role === "owner").map(({ colleague }) => colleague.username)
+}
+
+/** Why the physician can't leave, and what would let them. */
+function whyStay(members: readonly MemberView[]): string {
+  const others = members.filter(({ you, role }) => !you && role === "owner")
+  const waiting = ownersOf(others.filter(({ accepted, until }) => !accepted && until === null))
+  if (waiting.length > 0) {
+    return waiting.length === 1
+      ? `You can’t leave yet: ${waiting[0]} is to be an owner, but has not accepted the invitation. Until then you are the only one who decides who reads this record.`
+      : `You can’t leave yet: ${waiting.join(", ")} are to be owners, but nobody has accepted the invitation. Until one of them has, you are the only one who decides who reads this record.`
+  }
+  return `You are its only owner${others.length > 0 ? " without a last day" : ""}, so you can’t leave: somebody has to decide who reads it. Make a colleague an owner first.`
 }
