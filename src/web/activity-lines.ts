@@ -3,7 +3,12 @@ import type { ActivityItem } from "../client/views.ts"
 import { toCsv } from "./csv.ts"
 import { isoDay } from "./dates.ts"
 
-export type ActivityKind = ActivityItem["kind"]
+/** A line as it is shown. */
+export interface ActivityLine extends Omit<ActivityItem, "kind"> {
+  readonly kind: ActivityItem["kind"] | "declined"
+}
+
+export type ActivityKind = ActivityLine["kind"]
 export type ActivitySort = "time" | "actor" | "kind" | "detail"
 
 export interface ActivityFilter {
@@ -31,35 +36,54 @@ export const kindWords: Record<ActivityKind, string> = {
   wrote: "Wrote",
   shared: "Changed sharing",
   left: "Left",
+  declined: "Declined",
   accepted: "Accepted",
   exported: "Exported",
   "sign-in": "Signed in",
   recover: "Recovered the account",
   "end-session": "Ended a session",
   unlocks: "Changed a way to sign in",
-  keyring: "Saved the account",
+  keyring: "Saved account settings",
   other: "Other",
 }
 
 const barsAtMost = 92
 
-export function matches({ time, kind }: ActivityItem, filter: ActivityFilter): boolean {
+/** Tells who declined from who left, and numbers entries from one, as versions are.
+ * @param items newest first
+ * @param whole whether none older is missing: only then it is known who never accepted */
+export function linesOf(items: readonly ActivityItem[], whole: boolean): ActivityLine[] {
+  const inside = new Set<string>()
+  const lines = items.toReversed().map((item): ActivityLine => {
+    const { actor, kind } = item
+    const been = inside.has(actor)
+    if (kind === "created" || kind === "accepted") inside.add(actor)
+    if (kind === "left") inside.delete(actor)
+    // Whoever is invited once more has been taken off in between, and is asked again.
+    for (const [, invited = ""] of item.detail.matchAll(/(?:^| · )Shared with (\S+) as/g)) inside.delete(invited)
+    const detail = item.detail.replace(/^Entry (\d+)$/, (_, number) => `Entry ${Number(number) + 1}`)
+    return { ...item, detail, kind: kind === "left" && whole && !been ? "declined" : kind }
+  })
+  return lines.reverse()
+}
+
+export function matches({ time, kind }: ActivityLine, filter: ActivityFilter): boolean {
   const day = isoDay(new Date(time))
   if (filter.kind !== "" && kind !== filter.kind) return false
   return (filter.from === "" || day >= filter.from) && (filter.to === "" || day <= filter.to)
 }
 
-export function sorted(items: readonly ActivityItem[], by: ActivitySort, descending: boolean): ActivityItem[] {
-  const text = ({ kind, actor, detail }: ActivityItem) =>
+export function sorted(items: readonly ActivityLine[], by: ActivitySort, descending: boolean): ActivityLine[] {
+  const text = ({ kind, actor, detail }: ActivityLine) =>
     by === "actor" ? actor : by === "kind" ? kindWords[kind] : detail
-  const order = (a: ActivityItem, b: ActivityItem) =>
+  const order = (a: ActivityLine, b: ActivityLine) =>
     by === "time" ? a.index - b.index : text(a).localeCompare(text(b))
   return [...items].sort((a, b) => (descending ? order(b, a) : order(a, b)) || b.index - a.index)
 }
 
 /** Events a day from the first day to the last, empty days included; several days a bar where there would be too many.
  * @param items none of them outside the two days */
-export function countByDay(items: readonly ActivityItem[], from: string, to: string): Bars {
+export function countByDay(items: readonly ActivityLine[], from: string, to: string): Bars {
   const start = dayNumber(from)
   const length = Math.max(1, dayNumber(to) - start + 1)
   const days = Math.ceil(length / barsAtMost)
@@ -72,7 +96,7 @@ export function countByDay(items: readonly ActivityItem[], from: string, to: str
 }
 
 /** Times in the file are UTC. */
-export function activityCsv(items: readonly ActivityItem[]): string {
+export function activityCsv(items: readonly ActivityLine[]): string {
   const rows = items.map(({ index, time, kind, actor, detail }) => [
     new Date(time).toISOString(),
     actor,

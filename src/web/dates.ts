@@ -48,6 +48,11 @@ export function showDay(ms: number): string {
   return showDate(isoDay(new Date(ms)))
 }
 
+/** A sentence with its days (YYYY-MM-DD) as the browser's locale writes them. */
+export function showDays(sentence: string): string {
+  return sentence.replace(/\b\d{4}-\d{2}-\d{2}\b/g, showDate)
+}
+
 export function today(): string {
   return isoDay(new Date())
 }

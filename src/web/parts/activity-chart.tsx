@@ -1,5 +1,4 @@
-import type { ActivityItem } from "../../client/views.ts"
-import { countByDay } from "../activity-lines.ts"
+import { type ActivityLine, countByDay } from "../activity-lines.ts"
 import { count, showDate } from "../dates.ts"
 import classes from "./activity-chart.module.css"
 
@@ -8,7 +7,7 @@ const step = 10
 
 /** How much happened on which day: the words say the same to whoever can't see it.
  * @param from the first day, YYYY-MM-DD; the last one is `to` */
-export function ActivityChart({ items, from, to }: { items: readonly ActivityItem[]; from: string; to: string }) {
+export function ActivityChart({ items, from, to }: { items: readonly ActivityLine[]; from: string; to: string }) {
   const { bars, days } = countByDay(items, from, to)
   const most = bars.reduce((best, bar) => (bar.count > best.count ? bar : best), { day: from, count: 0 })
   const unit = days === 1 ? "a day" : `every ${days} days`

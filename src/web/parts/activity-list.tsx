@@ -6,6 +6,7 @@ import {
   type ActivitySort,
   activityCsv,
   kindWords,
+  linesOf,
   matches,
   sorted,
 } from "../activity-lines.ts"
@@ -35,7 +36,7 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
   const [filter, setFilter] = useState(everything)
   const [sort, setSort] = useState<{ by: ActivitySort; descending: boolean }>({ by: "time", descending: true })
   const shown = sorted(
-    items.filter((item) => matches(item, filter)),
+    linesOf(items, !more).filter((item) => matches(item, filter)),
     sort.by,
     sort.descending,
   )

@@ -1,7 +1,6 @@
 import { useState } from "react"
-import type { ActivityItem } from "../../client/views.ts"
-import { type ActivitySort, kindWords } from "../activity-lines.ts"
-import { showMoment } from "../dates.ts"
+import { type ActivityLine, type ActivitySort, kindWords } from "../activity-lines.ts"
+import { showDays, showMoment } from "../dates.ts"
 import classes from "./activity-table.module.css"
 import { SelectField } from "./select-field.tsx"
 
@@ -19,7 +18,7 @@ interface Sorting {
 }
 
 interface ActivityTableProps {
-  items: readonly ActivityItem[]
+  items: readonly ActivityLine[]
   sort: Sorting
   onSort: (sort: Sorting) => void
 }
@@ -65,7 +64,7 @@ export function ActivityTable({ items, sort, onSort }: ActivityTableProps) {
               </td>
               <td className={classes.actor}>{actor}</td>
               <td className={classes.kind}>{kindWords[kind]}</td>
-              <td className={classes.detail}>{detail}</td>
+              <td className={classes.detail}>{showDays(detail)}</td>
             </tr>
           ))}
         </tbody>

@@ -14,6 +14,7 @@ const ofRecord: readonly ActivityKind[] = [
   "wrote",
   "shared",
   "left",
+  "declined",
   "accepted",
   "exported",
   "other",

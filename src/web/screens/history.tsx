@@ -1,17 +1,20 @@
 import { Link } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
 import type { HistoryItem } from "../../client/views.ts"
+import { linesOf } from "../activity-lines.ts"
 import { useApp } from "../app.ts"
-import { count, showMoment } from "../dates.ts"
+import { showDate, showDays, showMoment } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
 import { Hidden } from "../parts/hidden.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useOpenRecord } from "../record-context.ts"
 import type { RecordId } from "../record-id.ts"
+import { useAnswer } from "../use-answer.ts"
 import classes from "./history.module.css"
 
 const clocksApartMs = 5 * 60_000
+const left = / left$/
 
 export function HistoryTab() {
   const { record } = useOpenRecord()
@@ -34,6 +37,8 @@ function Timeline({ id, head }: { id: RecordId; head: number }) {
     }
   }, [api, id, head])
 
+  const declined = useDeclined(id, items)
+
   return (
     <section className={classes.history}>
       <h2>History</h2>
@@ -46,19 +51,41 @@ function Timeline({ id, head }: { id: RecordId; head: number }) {
       {!items && !problem && <Skeleton lines={4} />}
       <ul className={classes.timeline}>
         {items?.map((item) => (
-          <Entry key={item.seq} id={id} item={item} newest={item.seq === head} />
+          <Entry key={item.seq} id={id} item={item} newest={item.seq === head} declined={declined.has(item.seq)} />
         ))}
       </ul>
     </section>
   )
 }
 
-function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: boolean }) {
+/** The entries by which somebody declined, as far as the record's activity tells: they left before they had accepted.
+ * @param items newest first */
+function useDeclined(id: RecordId, items: readonly HistoryItem[] | null): ReadonlySet<number> {
+  const { api } = useApp()
+  const leaving = items?.filter(({ sharing }) => sharing.some((line) => left.test(line))) ?? []
+  const { value } = useAnswer(`${id}/${leaving.length}`, async () =>
+    leaving.length > 0 ? api.recordActivity(id, null) : null,
+  )
+  const kinds = value
+    ? linesOf(value.items, !value.more).filter(({ kind }) => kind === "left" || kind === "declined")
+    : []
+  if (kinds.length !== leaving.length) return new Set()
+  return new Set(leaving.filter((_, index) => kinds[index]?.kind === "declined").map(({ seq }) => seq))
+}
+
+interface EntryProps {
+  id: RecordId
+  item: HistoryItem
+  newest: boolean
+  declined: boolean
+}
+
+function Entry({ id, item, newest, declined }: EntryProps) {
   const apart = Math.abs(item.time - item.serverTime) > clocksApartMs
   return (
     <li className={classes.entry}>
       <p className={classes.when}>
-        <time dateTime={new Date(item.time).toISOString()}>{showMoment(item.time)}</time>
+        <time dateTime={new Date(item.time).toISOString()}>{showMoment(item.time)}</time> · entry {item.seq + 1}
         {apart && <span className={classes.apart}> · the server says {showMoment(item.serverTime)}</span>}
       </p>
       <p className={classes.what}>
@@ -68,7 +95,7 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
       {item.sharing.length > 0 && (
         <ul className={classes.sharing}>
           {item.sharing.map((line) => (
-            <li key={line}>{line}</li>
+            <li key={line}>{showDays(declined ? line.replace(left, " declined the invitation") : line)}</li>
           ))}
         </ul>
       )}
@@ -80,9 +107,9 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
             <div key={index}>
               <dt>{label}</dt>
               <dd>
-                {before && <del>{before}</del>}
+                {before && <del>{showValue(before)}</del>}
                 {before && after && <span aria-hidden="true"> → </span>}
-                {after ? <ins>{after}</ins> : <span className={classes.gone}> removed</span>}
+                {after ? <ins>{showValue(after)}</ins> : <span className={classes.gone}> removed</span>}
               </dd>
             </div>
           ))}
@@ -94,7 +121,7 @@ function Entry({ id, item, newest }: { id: RecordId; item: HistoryItem; newest: 
         params={{ id, seq: String(item.seq) }}
         className={classes.view}
       >
-        View this version<Hidden> ({item.seq + 1})</Hidden>
+        View this version<Hidden> (entry {item.seq + 1})</Hidden>
       </Link>
     </li>
   )
@@ -105,13 +132,19 @@ function deed({ kind, archived, changes, resources }: HistoryItem): string {
   if (kind === "open") parts.push("created the record")
   if (kind === "members") parts.push("changed who can read it")
   if (archived !== null && kind !== "open") parts.push(archived ? "archived it" : "restored it")
-  const counts = [
-    resources.added > 0 && `${resources.added.toLocaleString()} added`,
-    resources.changed > 0 && `${resources.changed.toLocaleString()} changed`,
-    resources.removed > 0 && `${resources.removed.toLocaleString()} removed`,
-  ].filter((text) => text !== false)
-  const total = resources.added + resources.changed + resources.removed
   if (changes.length > 0 && kind !== "open") parts.push("changed it")
-  if (total > 0) parts.push(`${count(total, "resource").replace(/^\S+ /, "")}: ${counts.join(", ")}`)
+  const { added, changed, removed } = resources
+  const counts = [
+    [added, "added"],
+    [changed, "changed"],
+    [removed, "removed"],
+  ] as const
+  const others = counts.filter(([number]) => number > 0).map(([number, what]) => `${number.toLocaleString()} ${what}`)
+  if (others.length > 0) parts.push(`other items of the record: ${others.join(", ")}`)
   return parts.join(" · ") || "made an entry"
+}
+
+/** A value of the form: a day as the browser's locale writes it, all else as it is. */
+function showValue(text: string): string {
+  return /^\d{4}-\d{2}(-\d{2})?$/.test(text) ? showDate(text) : text
 }
