@@ -1,6 +1,7 @@
 import IconActivity from "@tabler/icons-react/dist/esm/icons/IconActivity.mjs"
 import IconMail from "@tabler/icons-react/dist/esm/icons/IconMail.mjs"
 import IconSettings from "@tabler/icons-react/dist/esm/icons/IconSettings.mjs"
+import IconStethoscope from "@tabler/icons-react/dist/esm/icons/IconStethoscope.mjs"
 import IconUsers from "@tabler/icons-react/dist/esm/icons/IconUsers.mjs"
 import { Link, useRouterState } from "@tanstack/react-router"
 import type { ReactNode } from "react"
@@ -18,6 +19,7 @@ import { Wordmark } from "./wordmark.tsx"
 const places = [
   { to: "/", label: "Patients", icon: IconUsers },
   { to: "/invitations", label: "Invitations", icon: IconMail },
+  { to: "/colleagues", label: "Colleagues", icon: IconStethoscope },
   { to: "/activity", label: "Activity", icon: IconActivity },
   { to: "/settings", label: "Settings", icon: IconSettings },
 ] as const
@@ -27,7 +29,7 @@ const under: readonly (readonly [beginning: string, place: string])[] = [
   ["/records", "/"],
   ["/import", "/"],
   ["/share", "/"],
-  ["/colleagues", "/settings"],
+  ["/colleagues", "/colleagues"],
 ]
 
 interface FrameProps {

@@ -82,13 +82,16 @@ export function InvitationGroup({ invitations, busy, onAccept, onDecline }: Invi
       )}
       {invitations.length > limit && (
         <button type="button" className={classes.more} onClick={() => setLimit(limit + more)}>
-          Show {Math.min(more, invitations.length - limit).toLocaleString()} more of{" "}
-          {(invitations.length - limit).toLocaleString()}
+          {showMore(invitations.length - limit)}
           <Hidden> from {sender}</Hidden>
         </button>
       )}
     </section>
   )
+}
+
+function showMore(left: number): string {
+  return left > more ? `Show ${more} more of ${left.toLocaleString()}` : `Show ${left.toLocaleString()} more`
 }
 
 function VerifyFirst({ invitation: { from } }: { invitation: Invitation }) {

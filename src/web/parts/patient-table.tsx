@@ -114,21 +114,30 @@ function Cells({ row, reachable, selecting, selected }: CellsProps) {
             {nameOf(row)}
           </Link>
         )}
-        {row.archived && <span className={classes.tag}>archived</span>}
-        {row.role === "reader" && <span className={classes.tag}>read only</span>}
-        {row.sharedWith.length > 0 && <span className={classes.shared}>{withWhom(row)}</span>}
       </td>
       <td className={classes.birthDate}>
         <time dateTime={row.birthDate}>{showDate(row.birthDate)}</time>
         {age !== null && <span className={classes.age}> · {age}</span>}
       </td>
       <td className={classes.diagnoses}>
-        {row.sharedWith.length > 0 && <span className={classes.below}>{withWhom(row)}</span>}
         <span className={classes.some}>{shown.join(" · ")}</span>
         {more > 0 && <span className={classes.more}> +{more}</span>}
+        <Tags row={row} />
       </td>
       <td className={classes.updated}>{showWhen(row.updated)}</td>
     </>
+  )
+}
+
+/** Beside the diagnoses, so that no name has to make room for them. */
+function Tags({ row }: { row: HomeRow }) {
+  if (!row.archived && row.role !== "reader" && row.sharedWith.length === 0) return null
+  return (
+    <span className={classes.tags}>
+      {row.archived && <span className={classes.tag}>archived</span>}
+      {row.role === "reader" && <span className={classes.tag}>read only</span>}
+      {row.sharedWith.length > 0 && <span className={classes.shared}>{withWhom(row)}</span>}
+    </span>
   )
 }
 

@@ -74,6 +74,10 @@ export function ScanCode({ username, onText }: ScanCodeProps) {
           }}
         />
       </div>
+      <p className={classes.lead}>
+        Take the picture yourself, of their screen. One that was sent by mail or message does not count: somebody else
+        could have sent it.
+      </p>
     </>
   )
 }

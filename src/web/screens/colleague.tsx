@@ -90,8 +90,8 @@ function Verify({ colleague, take }: { colleague: ColleagueView; take: (view: Co
         <div>
           <h2>Your safety number</h2>
           <p className={classes.lead}>
-            {username} sees the same sixty digits on this page of theirs. Read these to each other, by telephone or face
-            to face.
+            {username} should see the same sixty digits on this page of theirs. Read these to each other, by telephone
+            or face to face.
           </p>
           <SafetyNumber digits={safetyNumber} />
         </div>

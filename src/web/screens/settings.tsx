@@ -18,13 +18,6 @@ export function SettingsScreen() {
     <div className={classes.page}>
       <Heading tab="Settings">Settings</Heading>
       <section className={classes.section}>
-        <h2>Colleagues</h2>
-        <p>Whom you have verified, and the numbers to compare before you share a record.</p>
-        <ButtonLink to="/colleagues" variant="default" className={classes.segments ?? ""}>
-          Colleagues
-        </ButtonLink>
-      </section>
-      <section className={classes.section}>
         <h2>Sessions and devices</h2>
         <p>Where you are signed in, with a button to end each.</p>
         <ButtonLink to="/activity" variant="default" className={classes.segments ?? ""}>
