@@ -63,7 +63,9 @@ describe("the page before a server that lies", () => {
     await signIn(page, clinic.url, "ada")
     await page.goto(address.href)
     await page.getByRole("heading", { name: "Stop: what the server sent does not check" }).waitFor()
-    await page.getByText("TAMPERED_TOKEN").waitFor()
+    const name = address.pathname.split("/").at(-1)?.slice(0, 6)
+    await page.getByText(`TAMPERED_TOKEN · record ${name}`).waitFor()
+    expect(await page.locator("main").innerText()).not.toMatch(/password/)
     for (const title of ["Expected", "Found", "What it may mean", "Whom to call"]) await page.getByText(title).waitFor()
     expect(await page.locator("main").innerText()).not.toMatch(/Beer|Hypertension/)
     const evidence = await textOf(page, () => button(page, "Save the evidence").click())
@@ -98,7 +100,7 @@ describe("the page before a server that lies", () => {
     await ada.page.getByRole("link", { name: "Sharing" }).click()
     await ada.page.getByLabel("Colleague’s username").fill("beta")
     await button(ada.page, "Share").click()
-    await ada.page.getByText("Shared with beta.").waitFor()
+    await ada.page.getByText("Shared with beta as reader.").waitFor()
 
     const { page } = beta
     await page.getByRole("link", { name: "Invitations 1 waiting" }).click()
