@@ -11,6 +11,7 @@ import { PatientForm } from "../parts/patient-form.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { emptyFields, parseDraft } from "../patient-draft.ts"
 import { useKeptDraft } from "../use-draft.ts"
+import { useProblem } from "../use-problem.ts"
 import classes from "./edit.module.css"
 
 const draftName = "record/new"
@@ -27,7 +28,7 @@ export function NewRecordScreen() {
   const kept = useKeptDraft(draftName)
   const [question, setQuestion] = useState<Question | null>(null)
   const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState("")
+  const { problem, fail, clear } = useProblem()
   const answered = useRef<HTMLDivElement>(null)
 
   const create = async (fields: PatientFields, leave: () => Promise<void>) => {
@@ -45,11 +46,11 @@ export function NewRecordScreen() {
   }
   const createAnyway = async ({ fields, leave }: Question) => {
     setBusy(true)
-    setProblem("")
+    clear()
     try {
       await create(fields, leave)
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : "")
+      fail(error)
       setBusy(false)
     }
   }
