@@ -116,12 +116,13 @@ function typeOf({ stream, type, statementHash }: Leaf): LeafType | null {
 function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): ActivityItem {
   const { index, time } = leaf
   const { people } = work.session
-  const item = (kind: ActivityItem["kind"], detail = ""): ActivityItem => ({
+  const item = (kind: ActivityItem["kind"], detail = "", invited: readonly string[] = []): ActivityItem => ({
     index,
     time,
     kind,
     actor: actorOf(work, leaf.actor),
     detail,
+    invited,
   })
   if (leaf.stream === "act") {
     const kinds: Partial<Record<string, ActivityItem["kind"]>> = {
@@ -135,11 +136,17 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
   if (step === undefined) return item("other")
   const { entry } = step
   if (entry.kind === "open") return item("created")
-  if (entry.kind === "write") return item("wrote", `Entry ${entry.seq}`)
+  if (entry.kind === "write") return item("wrote", `Entry ${entry.seq + 1}`)
   const before = record.steps.slice(0, leaf.number).findLast((one) => one.entry.members !== undefined)
-  const lines = membersInWords(people, before?.entry.members ?? [], entry)
-  const left = entry.members?.every(({ physician }) => physician !== entry.author) === true
-  return item(left ? "left" : "shared", left ? "" : lines.join(" · "))
+  const old = before?.entry.members ?? []
+  const members = entry.members ?? []
+  if (members.every(({ physician }) => physician !== entry.author)) return item("left")
+  const added = members.filter(({ physician }) => !old.some((member) => member.physician === physician))
+  return item(
+    "shared",
+    membersInWords(people, old, entry).join(" · "),
+    added.map(({ physician }) => actorOf(work, physician)),
+  )
 }
 
 function itemOfAccount(work: Workspace, leaf: Leaf): ActivityItem {
@@ -152,7 +159,7 @@ function itemOfAccount(work: Workspace, leaf: Leaf): ActivityItem {
     "end-session": ["end-session", ""],
   }
   const [kind, detail] = kinds[leaf.type] ?? ["other", ""]
-  return { index, time, kind, actor: actorOf(work, actor), detail }
+  return { index, time, kind, actor: actorOf(work, actor), detail, invited: [] }
 }
 
 function actorOf({ session }: Workspace, physician: PhysicianId): string {

@@ -179,13 +179,13 @@ export function createPageApi(env: PageEnv): PageApi {
         await page.work.ready
         const report = await page.stoppable((signal) => acceptInvitations(page.work, ids, { progress, signal }))
         for (const id of ids) changed(id)
-        await page.countInvitations()
+        await page.countInvitations().catch(() => {})
         return report
       }),
     declineInvitations: (ids, progress) =>
       run(async () => {
         const report = await page.stoppable((signal) => declineInvitations(page.work, ids, { progress, signal }))
-        await page.countInvitations()
+        await page.countInvitations().catch(() => {})
         return report
       }),
     recordActivity: (id, before) => run(() => recordActivity(page.work, id, before)),

@@ -198,6 +198,8 @@ export interface ActivityItem {
   readonly actor: string
   /** More in words, such as with whom and as what; "" where there is nothing to add. */
   readonly detail: string
+  /** Who was invited with it, as they are called in `actor`. */
+  readonly invited: readonly string[]
 }
 
 export interface ActivityPage {

@@ -3,12 +3,20 @@ import type { ActivityItem } from "../client/views.ts"
 import { activityCsv, countByDay, linesOf, matches, sorted } from "./activity-lines.ts"
 
 const at = (day: string) => new Date(`${day}T12:00:00`).getTime()
-const item = (index: number, day: string, kind: ActivityItem["kind"], actor = "You", detail = ""): ActivityItem => ({
+const item = (
+  index: number,
+  day: string,
+  kind: ActivityItem["kind"],
+  actor = "You",
+  detail = "",
+  invited: readonly string[] = [],
+): ActivityItem => ({
   index,
   time: at(day),
   kind,
   actor,
   detail,
+  invited,
 })
 const items = [
   item(9, "2026-11-03", "wrote", "beta"),
@@ -51,20 +59,16 @@ describe("the lines of Activity", () => {
   it("tell who declined from who left, where nothing older is missing", () => {
     const lines = [
       item(9, "2026-11-09", "left", "beta"),
-      item(8, "2026-11-08", "shared", "You", "gamma: reader → owner · Shared with beta as owner"),
+      item(8, "2026-11-08", "shared", "You", "gamma: reader → owner · Shared with beta as owner", ["beta"]),
       item(7, "2026-11-07", "left", "beta"),
       item(6, "2026-11-06", "accepted", "beta"),
-      item(5, "2026-11-05", "shared", "You", "Shared with beta as reader until 2030-01-01"),
+      item(5, "2026-11-05", "shared", "You", "Shared with beta as reader until 2030-01-01", ["beta"]),
       item(4, "2026-11-04", "left", "gamma"),
       item(1, "2026-11-01", "created"),
     ]
     const kinds = (whole: boolean) => linesOf(lines, whole).map(({ kind }) => kind)
     expect(kinds(true)).toEqual(["declined", "shared", "left", "accepted", "shared", "declined", "created"])
     expect(kinds(false)).toEqual(["left", "shared", "left", "accepted", "shared", "left", "created"])
-  })
-
-  it("number entries from one, as versions are", () => {
-    expect(linesOf([item(3, "2026-11-03", "wrote", "beta", "Entry 8")], true)[0]?.detail).toBe("Entry 9")
   })
 
   it("become a file with nothing that a spreadsheet would run", () => {

@@ -49,7 +49,7 @@ export const kindWords: Record<ActivityKind, string> = {
 
 const barsAtMost = 92
 
-/** Tells who declined from who left, and numbers entries from one, as versions are.
+/** Tells who declined from who left.
  * @param items newest first
  * @param whole whether none older is missing: only then it is known who never accepted */
 export function linesOf(items: readonly ActivityItem[], whole: boolean): ActivityLine[] {
@@ -60,9 +60,8 @@ export function linesOf(items: readonly ActivityItem[], whole: boolean): Activit
     if (kind === "created" || kind === "accepted") inside.add(actor)
     if (kind === "left") inside.delete(actor)
     // Whoever is invited once more has been taken off in between, and is asked again.
-    for (const [, invited = ""] of item.detail.matchAll(/(?:^| · )Shared with (\S+) as/g)) inside.delete(invited)
-    const detail = item.detail.replace(/^Entry (\d+)$/, (_, number) => `Entry ${Number(number) + 1}`)
-    return { ...item, detail, kind: kind === "left" && whole && !been ? "declined" : kind }
+    for (const invited of item.invited) inside.delete(invited)
+    return { ...item, kind: kind === "left" && whole && !been ? "declined" : kind }
   })
   return lines.reverse()
 }

@@ -1,7 +1,6 @@
 import { Link } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
 import type { HistoryItem } from "../../client/views.ts"
-import { linesOf } from "../activity-lines.ts"
 import { useApp } from "../app.ts"
 import { showDate, showDays, showMoment } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
@@ -10,11 +9,9 @@ import { Notice } from "../parts/notice.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useOpenRecord } from "../record-context.ts"
 import type { RecordId } from "../record-id.ts"
-import { useAnswer } from "../use-answer.ts"
 import classes from "./history.module.css"
 
 const clocksApartMs = 5 * 60_000
-const left = / left$/
 
 export function HistoryTab() {
   const { record } = useOpenRecord()
@@ -37,8 +34,6 @@ function Timeline({ id, head }: { id: RecordId; head: number }) {
     }
   }, [api, id, head])
 
-  const declined = useDeclined(id, items)
-
   return (
     <section className={classes.history}>
       <h2>History</h2>
@@ -51,36 +46,20 @@ function Timeline({ id, head }: { id: RecordId; head: number }) {
       {!items && !problem && <Skeleton lines={4} />}
       <ul className={classes.timeline}>
         {items?.map((item) => (
-          <Entry key={item.seq} id={id} item={item} newest={item.seq === head} declined={declined.has(item.seq)} />
+          <Entry key={item.seq} id={id} item={item} newest={item.seq === head} />
         ))}
       </ul>
     </section>
   )
 }
 
-/** The entries by which somebody declined, as far as the record's activity tells: they left before they had accepted.
- * @param items newest first */
-function useDeclined(id: RecordId, items: readonly HistoryItem[] | null): ReadonlySet<number> {
-  const { api } = useApp()
-  const leaving = items?.filter(({ sharing }) => sharing.some((line) => left.test(line))) ?? []
-  const { value } = useAnswer(`${id}/${leaving.length}`, async () =>
-    leaving.length > 0 ? api.recordActivity(id, null) : null,
-  )
-  const kinds = value
-    ? linesOf(value.items, !value.more).filter(({ kind }) => kind === "left" || kind === "declined")
-    : []
-  if (kinds.length !== leaving.length) return new Set()
-  return new Set(leaving.filter((_, index) => kinds[index]?.kind === "declined").map(({ seq }) => seq))
-}
-
 interface EntryProps {
   id: RecordId
   item: HistoryItem
   newest: boolean
-  declined: boolean
 }
 
-function Entry({ id, item, newest, declined }: EntryProps) {
+function Entry({ id, item, newest }: EntryProps) {
   const apart = Math.abs(item.time - item.serverTime) > clocksApartMs
   return (
     <li className={classes.entry}>
@@ -95,7 +74,7 @@ function Entry({ id, item, newest, declined }: EntryProps) {
       {item.sharing.length > 0 && (
         <ul className={classes.sharing}>
           {item.sharing.map((line) => (
-            <li key={line}>{showDays(declined ? line.replace(left, " declined the invitation") : line)}</li>
+            <li key={line}>{showDays(line)}</li>
           ))}
         </ul>
       )}
