@@ -10,7 +10,7 @@ import type { SaveResult } from "./views.ts"
 import { todayOf, type Workspace } from "./workspace.ts"
 
 /** How often a save that keeps losing the race is replayed before the physician is told. */
-const attempts = 50
+const attempts = 500
 
 /** Makes a record from a form. @throws BAD_INPUT_FORM */
 export async function createPatient(work: Workspace, input: unknown): Promise<SaveResult> {

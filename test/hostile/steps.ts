@@ -139,7 +139,7 @@ export function share(name: RecordName, to: Username, { who = "ada", device = "s
       await enter(page, url, `/records/${records[name]}/sharing`, who, device)
       await page.getByLabel("Colleague’s username").fill(to)
       await page.getByRole("button", { name: "Share", exact: true }).click()
-      await page.getByText(`Shared with ${to}.`).waitFor()
+      await page.getByText(`Shared with ${to} as reader.`).waitFor()
     },
   }
 }
