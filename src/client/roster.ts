@@ -223,7 +223,7 @@ export class Roster {
 
   async #pull(background: boolean): Promise<RecordId[]> {
     // A roster that is rebuilt is held against its digest as a whole: not while a head of it was refused, and all again after that.
-    const whole = (refused: Iterable<{ readonly by: unknown }>) => Iterator.from(refused).every(({ by }) => by !== null)
+    const whole = (refused: Iterable<{ readonly by: unknown }>) => [...refused].every(({ by }) => by !== null)
     const rebuilding = whole(this.refused.values()) ? this.#rebuilding : null
     const row = (record: RecordId) => (rebuilding === null ? this.rows.get(record) : undefined)
     const known = (record: RecordId) => row(record) ?? this.#accepting.get(record)
