@@ -74,9 +74,8 @@ export function describeAttacks(title: string, attacks: readonly Attack[], brows
       return known
     }
 
-    // One page goes through all worlds: should it miss a moment between two of them, the whole attack is played once more.
     for (const attack of attacks)
-      it(attack.name, { timeout: longestMs, retry: 2 }, async () => {
+      it(attack.name, { timeout: longestMs }, async () => {
         await control(attack)
         await play(stage, attack.step, attack, true, (tried) => expectRefusal(attack, tried))
       })

@@ -100,7 +100,8 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
       const known = remembered.get(username)
       if (device === "same" && known === undefined) throw new Error(`${username} has no browser on this stage`)
       const context = device === "same" ? known!.context : await (await browser()).newContext({ locale: "en-GB" })
-      const page = context.pages()[0] ?? (await context.newPage())
+      // A tab of its own: what a refused step still waits for ends with it, and types nothing into the next one's page.
+      const page = await context.newPage()
       context.setDefaultTimeout(30_000)
       try {
         await page.goto(door.url + blank)
@@ -109,7 +110,8 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
       } finally {
         // The page's own work ends here, before what is behind the door goes.
         if (device === "same") await page.goto(door.url + blank)
-        else await context.close()
+        await page.close()
+        if (device !== "same") await context.close()
       }
     },
     async close() {
