@@ -88,7 +88,11 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
           mayChange={mayShare}
           onAsk={(what, member) => setQuestion({ what, member })}
         />
-        {done && <Notice live>{done}</Notice>}
+        {done && (
+          <div className={classes.done}>
+            <Notice live>{done}</Notice>
+          </div>
+        )}
       </section>
       {mayShare ? (
         <section className={classes.section}>
