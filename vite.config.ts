@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises"
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { brotliCompress, constants, gzip } from "node:zlib"
@@ -6,30 +6,30 @@ import react from "@vitejs/plugin-react"
 import { defaultClientConditions, defineConfig, type Plugin } from "vite"
 
 const root = join(import.meta.dirname, "src/web")
-const outDir = join(import.meta.dirname, "dist/web")
+const built = join(import.meta.dirname, "dist/web")
+const outDir = `${built}.new`
 
-/** Puts `.br` and `.gz` beside each asset, so that the server never compresses anything itself. index.html is left
- * out: the server writes a fresh nonce into it at every response. */
-function precompress(): Plugin {
-  let folder = outDir
+/** Puts `.br` and `.gz` beside each asset, so that the server never compresses anything itself, and then the whole in the place of
+ * what was built before: a server that runs meanwhile goes on. index.html is left out: the server writes a fresh nonce into it at every
+ * response. */
+function publish(): Plugin {
   return {
-    name: "healthcrypt-precompress",
+    name: "healthcrypt-publish",
     apply: "build",
-    configResolved({ build }) {
-      folder = build.outDir
-    },
-    async closeBundle() {
-      const names = await readdir(folder, { recursive: true })
+    async writeBundle() {
+      const names = await readdir(outDir, { recursive: true })
       const assets = names.filter((name) => /\.(js|css|svg|wasm)$/.test(name))
       await Promise.all(
         assets.map(async (name) => {
-          const path = join(folder, name)
+          const path = join(outDir, name)
           const bytes = await readFile(path)
           const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length }
           await writeFile(`${path}.br`, await promisify(brotliCompress)(bytes, { params }))
           await writeFile(`${path}.gz`, await promisify(gzip)(bytes, { level: 9 }))
         }),
       )
+      await rm(built, { recursive: true, force: true })
+      await rename(outDir, built)
     },
   }
 }
@@ -37,7 +37,7 @@ function precompress(): Plugin {
 export default defineConfig({
   root,
   publicDir: false,
-  plugins: [react(), precompress()],
+  plugins: [react(), publish()],
   resolve: { conditions: ["browser", ...defaultClientConditions] },
   html: { cspNonce: "__NONCE__" },
   worker: { format: "es" },
