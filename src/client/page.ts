@@ -11,7 +11,7 @@ import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered
 import { Session, type Surroundings } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
 import { viewRefused, viewTampered } from "./tampered.ts"
-import { fetchSend, fetchStream, Transport } from "./transport.ts"
+import { fetchSend, fetchStream, noting, Transport } from "./transport.ts"
 import type { Account, ClientEvent, TamperedView } from "./views.ts"
 import { type Workspace, workspaceOf } from "./workspace.ts"
 
@@ -69,7 +69,8 @@ export class Page {
 
   constructor(env: PageEnv) {
     this.#env = env
-    const transport = new Transport(fetchSend(env.baseUrl, env.fetch), fetchStream(env.baseUrl, env.fetch))
+    const send = noting(fetchSend(env.baseUrl, env.fetch), (reached) => this.#setOnline(reached))
+    const transport = new Transport(send, fetchStream(env.baseUrl, env.fetch))
     this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now, deviceLabel: env.deviceLabel }
     setInterval(() => void this.#checkIdle(), idleCheckMs)
     setInterval(() => {
@@ -104,7 +105,6 @@ export class Page {
   async run<T>(work: () => Promise<T>): Promise<T> {
     try {
       const result = await work()
-      this.#setOnline(true)
       if (this.#work !== null) this.#rememberSoon(this.#work)
       return result
     } catch (error) {
@@ -331,7 +331,6 @@ export class Page {
 
   async #pull(work: SignedIn): Promise<void> {
     const changed = await work.roster.sync(true)
-    this.#setOnline(true)
     if (this.#work !== work) return
     if (changed.length > 0) {
       for (const id of changed) if (!work.roster.rows.has(id)) work.records.forget(id)
@@ -362,7 +361,6 @@ export class Page {
   }
 
   #notice(error: AppError): void {
-    if (error.code === "UNAVAILABLE_SERVER") this.#setOnline(false)
     const work = this.#work
     if (error.code === "NOT_ALLOWED_SESSION" && work !== null) {
       const locked = { state: "locked", username: work.session.username, reason: "ended" } as const
@@ -381,8 +379,9 @@ export class Page {
     this.emit({ type: "roster", opened, total: opened, complete: work.complete })
   }
 
+  /** That the server does not answer is said every time: the page may have hoped meanwhile. */
   #setOnline(online: boolean): void {
-    if (this.#online === online) return
+    if (online && this.#online) return
     this.#online = online
     this.emit({ type: "connection", online })
   }

@@ -146,6 +146,20 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
   }
 }
 
+/** The same way to send, which tells each time whether an answer came. */
+export function noting(send: Send, note: (reached: boolean) => void): Send {
+  return async (request) => {
+    try {
+      const response = await send(request)
+      note(true)
+      return response
+    } catch (error) {
+      note(false)
+      throw error
+    }
+  }
+}
+
 /** A browser's way to listen. */
 export function fetchStream(baseUrl: string, fetchIt: typeof fetch): OpenStream {
   return async ({ path, headers }, signal) => {
