@@ -4,7 +4,7 @@ import { actTypes, type LeafType, type Stream } from "../proof/leaf.ts"
 import { readSessions } from "../protocol/accounts.ts"
 import { otherSessionPath, paths, recordActivityPath } from "../protocol/paths.ts"
 import { readActivity } from "../protocol/records.ts"
-import { membersInWords } from "./record-views.ts"
+import { membersBefore, membersInWords } from "./record-views.ts"
 import type { OpenRecord } from "./records.ts"
 import type { ActivityItem, ActivityPage, DeviceView, SessionView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
@@ -137,14 +137,13 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
   const { entry } = step
   if (entry.kind === "open") return item("created")
   if (entry.kind === "write") return item("wrote", `Entry ${entry.seq + 1}`)
-  const before = record.steps.slice(0, leaf.number).findLast((one) => one.entry.members !== undefined)
-  const old = before?.entry.members ?? []
+  const old = membersBefore(record.steps, entry.seq)
   const members = entry.members ?? []
   if (members.every(({ physician }) => physician !== entry.author)) return item("left")
   const added = members.filter(({ physician }) => !old.some((member) => member.physician === physician))
   return item(
     "shared",
-    membersInWords(people, old, entry).join(" · "),
+    membersInWords(people, record.steps, entry).join(" · "),
     added.map(({ physician }) => actorOf(work, physician)),
   )
 }

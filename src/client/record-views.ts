@@ -48,16 +48,14 @@ export async function history(work: Workspace, id: RecordId): Promise<HistoryIte
 export function viewHistory({ session }: Workspace, record: OpenRecord): HistoryItem[] {
   const { people } = session
   let chart = emptyChart()
-  let members: readonly Member[] = []
   const items = record.steps.map((step): HistoryItem => {
     const { entry, body } = step
     const before = chart
     if (body !== null) chart = applyBody(chart, body)
     const none = { changes: [], resources: { added: 0, changed: 0, removed: 0 } }
-    const sharing = entry.kind === "members" ? membersInWords(people, members, entry) : []
+    const sharing = entry.kind === "members" ? membersInWords(people, record.steps, entry) : []
     if (entry.keyCommit !== undefined && record.keys[entry.epoch] === undefined)
       sharing.push("The key that you were given does not open")
-    members = entry.members ?? members
     return {
       seq: entry.seq,
       kind: entry.kind,
@@ -86,8 +84,14 @@ export function namedIn(record: OpenRecord): Set<PhysicianId> {
   return named
 }
 
+/** The members that a record had before one of its entries. */
+export function membersBefore(steps: OpenRecord["steps"], seq: number): readonly Member[] {
+  return steps.slice(0, seq).findLast(({ entry }) => entry.members !== undefined)?.entry.members ?? []
+}
+
 /** What a `members` entry changed, a line each. */
-export function membersInWords(people: People, before: readonly Member[], entry: EntryStatement): string[] {
+export function membersInWords(people: People, steps: OpenRecord["steps"], entry: EntryStatement): string[] {
+  const before = membersBefore(steps, entry.seq)
   const after = entry.members ?? []
   const find = (list: readonly Member[], who: PhysicianId) => list.find(({ physician }) => physician === who)
   const until = (member: Member) =>
@@ -102,12 +106,20 @@ export function membersInWords(people: People, before: readonly Member[], entry:
   }
   for (const old of before) {
     if (find(after, old.physician) !== undefined) continue
-    lines.push(
-      old.physician === entry.author ? `${people.label(old.physician)} left` : `Removed ${people.label(old.physician)}`,
-    )
+    const name = people.label(old.physician)
+    if (old.physician !== entry.author) lines.push(`Removed ${name}`)
+    else lines.push(signedAsMember(steps, entry) ? `${name} left` : `${name} left, or declined the invitation`)
   }
   if (entry.keyCommit !== undefined) lines.push("From here on with a fresh key")
   return lines
+}
+
+/** Whether an entry's author signed one before it since they became a member: by the chain alone, only they are known to have accepted. */
+function signedAsMember(steps: OpenRecord["steps"], { author, seq }: EntryStatement): boolean {
+  const without = ({ entry: { members } }: OpenRecord["steps"][number]) =>
+    members !== undefined && members.every(({ physician }) => physician !== author)
+  const before = steps.slice(0, seq)
+  return before.slice(before.findLastIndex(without) + 1).some(({ entry }) => entry.author === author)
 }
 
 function sameSummary(row: RosterRow, chart: Chart): boolean {

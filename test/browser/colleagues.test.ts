@@ -232,6 +232,9 @@ describe("colleagues", () => {
     await ada.page.getByText("Invited, not accepted yet").waitFor({ state: "detached" })
     await tab(ada.page, "Activity").click()
     await ada.page.getByRole("row").filter({ hasText: "beta" }).getByText("Declined").waitFor()
+    await tab(ada.page, "History").click()
+    await ada.page.getByText("beta left, or declined the invitation").waitFor()
+    expect(await ada.page.getByText("beta left", { exact: true }).count()).toBe(1)
   })
 
   it("passes ownership on, and lets an owner leave who is not the last", async () => {
