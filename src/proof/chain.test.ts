@@ -265,6 +265,7 @@ describe("members", () => {
     ["a rise with a grant to a stranger", (head) => ({ ...raise(head, shared.slice(0, 2)), grants: grants(cyd) })],
     ["a grant twice", (head) => ({ ...raise(head, shared), grants: grants(ben, cyd, dee, dee) })],
     ["a key without a rise", () => ({ kind: "members", members: shared, keyCommit: hash("key 1") })],
+    ["a summary without a rise", () => ({ kind: "members", members: shared, summary: ref })],
     ["grants to nobody new", () => ({ kind: "members", members: shared, grants: grants(ben) })],
     ["a list without an owner", (head) => raise(head, list(member(ada, "writer"), member(ben, "writer")))],
     ["a list out of order", (head) => ({ ...raise(head, shared), members: [...shared].reverse() })],

@@ -135,8 +135,7 @@ function checkMembers(before: ChainHead, entry: EntryStatement, author: Member):
   demand(list.some((member) => member.physician === entry.author))
   demand(author.role === "owner" || (author.role === "writer" && raised && sameMembers(before.members, list)))
   demand(raised || (!removed && !before.mustRaise))
-  demand(raised === (entry.keyCommit !== undefined))
-  demand(!raised || entry.summary !== undefined)
+  demand(raised === (entry.keyCommit !== undefined) && raised === (entry.summary !== undefined))
   const granted = new Set(entry.grants?.map((grant) => grant.recipient))
   demand(granted.size === (entry.grants?.length ?? 0))
   const entitled = raised ? list.filter((member) => member.physician !== entry.author) : added
