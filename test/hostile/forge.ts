@@ -5,7 +5,7 @@ import { encodeSummary } from "../../src/clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../../src/encoding/base64.ts"
 import { compare } from "../../src/encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../../src/encoding/cbor.ts"
-import { idBytes } from "../../src/encoding/ids.ts"
+import { idBytes, type PhysicianId } from "../../src/encoding/ids.ts"
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../../src/proof/entry.ts"
 import { foldSubtrees, inclusionRanges, leafHash, subtrees } from "../../src/proof/merkle.ts"
 import type { Grant } from "../../src/server/store/store.ts"
@@ -114,31 +114,37 @@ const summaryOf = (name: RecordName) => ({
   archived: false,
 })
 
-/** How a malicious owner's grant differs from an honest one. */
+/** How a malicious granter's grant differs from an honest one. */
 export interface GrantLie {
   readonly place?: Partial<GrantPlace>
   /** In the place of every key from epoch 0 on, or of the new one. */
   readonly keys?: (honest: ReadonlyMap<number, RecordKey>) => ReadonlyMap<number, RecordKey>
+  /** Whose keys they are, where the granter has none. */
+  readonly holder?: Workspace
 }
 
-/** Adds a member by a real entry of an accomplice's, with a grant that may be none. */
+/** Adds a member by a real entry of an accomplice's, with a grant that may be none. An accomplice who is no member lists themself as an
+ * owner, or nobody could think that they are one. */
 export async function plantInvitation(
   scene: Scene,
-  owner: Workspace,
+  granter: Workspace,
   name: RecordName,
   whom: Username,
   role: Role,
-  { place = {}, keys = (honest) => honest }: GrantLie = {},
+  { place = {}, keys = (honest) => honest, holder = granter }: GrantLie = {},
 ): Promise<void> {
   const { world, cast } = scene
   const before = (await world.store.chainHead(cast.records[name]))!
-  const held = (await owner.records.open(cast.records[name])).keys
+  const held = (await holder.records.open(cast.records[name])).keys
   const honest = new Map(held.map((key, epoch) => [epoch, key!]))
-  const member = await memberOf(owner, whom, role)
-  const grant = await grantOf(scene, owner, name, member, place, keys(honest))
-  const members = sorted([...before.members.filter(({ physician }) => physician !== member.physician), member])
-  const say: Said = { kind: "members", author: owner.session.physician, members }
-  await plantEntry(scene, name, say, { signer: owner.session.signer, grants: [grant] })
+  const { identity, physician: author, signer } = granter.session
+  const is = (one: PhysicianId) => (member: Member) => member.physician === one
+  const self: Member = { physician: author, fingerprint: identity.fingerprint, role: "owner" }
+  const added = sorted([await memberOf(granter, whom, role), ...(before.members.some(is(author)) ? [] : [self])])
+  const grants = await Promise.all(added.map((member) => grantOf(scene, granter, name, member, place, keys(honest))))
+  const kept = before.members.filter(({ physician }) => !added.some(is(physician)))
+  const say: Said = { kind: "members", author, members: sorted([...kept, ...added]) }
+  await plantEntry(scene, name, say, { signer, grants })
 }
 
 /** Raises the epoch by a real entry of an accomplice's: the same members, or others, each with the key that `keyFor` gives them. */

@@ -3,6 +3,7 @@ import { createPatient } from "../../src/client/edits.ts"
 import { acceptInvitations } from "../../src/client/invitations.ts"
 import { share, unshare } from "../../src/client/sharing.ts"
 import { workspaceOf } from "../../src/client/workspace.ts"
+import type { Role } from "../../src/proof/entry.ts"
 import { newSecretKey, type RecordKey } from "../../src/vault/keys.ts"
 import type { Attack, Deed, Scene } from "./attack.ts"
 import { fieldsOf, many, meet, password } from "./cast.ts"
@@ -12,6 +13,7 @@ import { accept, home } from "./steps.ts"
 
 /** Removes ben from `other`, which so has two epochs, and truly invites him again. */
 const invitedAgain: Deed = { plant: (scene) => inviteAgain(scene) }
+const invitedByAnOwner: Deed = { plant: (scene) => invitedByCyd(scene, "owner") }
 const acceptedByBen: Deed = {
   plant: async (scene) => {
     await acceptInvitations(await scene.accomplice("ben"), [scene.cast.records.invited], many)
@@ -53,6 +55,20 @@ export const grants: readonly Attack[] = [
       const { grant } = await grantOf(scene, ada, "other", member, { seq: head.seq }, keys)
       world.sql("update sealed_grant set token = ? where record = ? and seq = ?", grant, cast.records.other, head.seq)
     },
+  },
+  {
+    name: "a true grant is signed by somebody who is no member",
+    code: "TAMPERED_CHAIN",
+    step: accept("other", "cyd"),
+    honest: invitedByAnOwner,
+    plant: (scene) => invitedByCyd(scene, null),
+  },
+  {
+    name: "a true grant is signed by a reader",
+    code: "TAMPERED_CHAIN",
+    step: accept("other", "cyd"),
+    honest: invitedByAnOwner,
+    plant: (scene) => invitedByCyd(scene, "reader"),
   },
   {
     name: "an invitation comes without its grant",
@@ -190,6 +206,18 @@ async function inviteAgain(scene: Scene, tell: (standing: Standing) => GrantLie 
   await unshare(ada, cast.records.other, cast.ids.ben)
   const { seq } = (await world.store.chainHead(cast.records.other))!
   await plantInvitation(scene, ada, "other", "ben", "writer", tell({ cast, before: seq }))
+}
+
+/** Cyd, whom ben has verified, gives him the true keys of `other`. @param role of cyd's in it */
+async function invitedByCyd(scene: Scene, role: Role | null): Promise<void> {
+  const { other } = scene.cast.records
+  const [ada, cyd] = [await scene.accomplice("ada"), await scene.accomplice("cyd")]
+  await unshare(ada, other, scene.cast.ids.ben)
+  if (role !== null) {
+    await share(ada, [other], "cyd", role, null, many)
+    await acceptInvitations(cyd, [other], many)
+  }
+  await plantInvitation(scene, cyd, "other", "ben", "writer", { holder: ada })
 }
 
 /** The server says that ben has accepted what he has not. */

@@ -8,7 +8,7 @@ import { leafData, leafTag } from "../../src/proof/leaf.ts"
 import type { Signer } from "../../src/vault/signer.ts"
 import type { Attack, Deed, Scene } from "./attack.ts"
 import type { RecordName, Username } from "./cast.ts"
-import { memberOf, plantEntry, plantEpoch, type Said, sorted, strangersKey } from "./forge.ts"
+import { memberOf, plantEntry, plantEpoch, plantInvitation, type Said, sorted, strangersKey } from "./forge.ts"
 import { withhold } from "./order.ts"
 import { entriesOf, rewriting, type WireAnswer, type WireEntry } from "./rewriting.ts"
 import { home, type Step } from "./steps.ts"
@@ -20,6 +20,8 @@ const packed: Deed = {
     await roster.fold(true)
   },
 }
+
+const deeAdded: Deed = { plant: (scene) => addDee(scene, "ada") }
 
 /** Who may do what: entries that are well made, truly signed and truly logged, by somebody who may not, or that say what must not be. */
 export const members: readonly Attack[] = [
@@ -53,6 +55,20 @@ export const members: readonly Attack[] = [
       await plantEpoch(scene, ben, "shared", { members: (before) => sorted([...before, dee]) })
     },
     honest: { plant: async (scene) => plantEpoch(scene, await scene.accomplice("ben"), "shared") },
+  },
+  {
+    name: "somebody who is no member adds themself and another, with true grants",
+    code: "TAMPERED_CHAIN",
+    step: home("shared"),
+    plant: (scene) => addDee(scene, "gus"),
+    honest: deeAdded,
+  },
+  {
+    name: "a reader adds somebody, with a true grant",
+    code: "TAMPERED_CHAIN",
+    step: home("shared"),
+    plant: (scene) => addDee(scene, "cyd"),
+    honest: deeAdded,
   },
   {
     name: "somebody writes under the old key after a member has left",
@@ -202,6 +218,13 @@ async function leaveBehind(scene: Scene, author: PhysicianId, signer: Signer): P
   const { members: list } = (await scene.world.store.chainHead(scene.cast.records.shared))!
   const say: Said = { author, kind: "members", members: without(list, author) }
   await plantEntry(scene, "shared", say, { signer })
+}
+
+/** Gives dee the true keys of `shared`. */
+async function addDee(scene: Scene, granter: Username): Promise<void> {
+  const holder = await scene.accomplice("ada")
+  const work = granter === "ada" ? holder : await scene.accomplice(granter)
+  await plantInvitation(scene, work, "shared", "dee", "reader", { holder })
 }
 
 async function raise(scene: Scene): Promise<void> {
