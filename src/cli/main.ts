@@ -38,6 +38,8 @@ Environment:
   HEALTHCRYPT_SERVER    the server's address (http://localhost:5000)
   HEALTHCRYPT_USERNAME  who you are; asked for on a terminal
   HEALTHCRYPT_PASSWORD  your password; asked for on a terminal
+  HEALTHCRYPT_NEW_PASSWORD
+                        the new one, for password and recover; asked for on a terminal
   HEALTHCRYPT_HOME      where this machine remembers what it has seen (~/.healthcrypt)
   HEALTHCRYPT_CA        a certificate authority to trust besides the system's
 
@@ -74,19 +76,11 @@ async function main(argv: readonly string[]): Promise<number> {
     })
   }
   try {
-    await program.parseAsync(idsLast(argv), { from: "user" })
+    await program.parseAsync(argv, { from: "user" })
     return exitCode
   } catch (error) {
     return report(error)
   }
-}
-
-/** An id that begins with a hyphen looks like an option: ids go behind the mark that ends options, where there is none yet. */
-function idsLast(argv: readonly string[]): string[] {
-  if (argv.includes("--")) return [...argv]
-  const isHyphened = (word: string) => /^-[A-Za-z0-9_-]{20}[AQgw]$/.test(word)
-  const ids = argv.filter(isHyphened)
-  return ids.length === 0 ? [...argv] : [...argv.filter((word) => !isHyphened(word)), "--", ...ids]
 }
 
 /** The commander command for a name of one or two words. */
