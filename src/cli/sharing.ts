@@ -1,4 +1,5 @@
 import { SingleBar } from "cli-progress"
+import { dayOf, endOfDay } from "../client/days.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../client/invitations.ts"
 import { type Many, share as shareRecords, unshare as unshareRecord, viewSharing } from "../client/sharing.ts"
 import type { Colleague, ManyReport, Role } from "../client/views.ts"
@@ -6,7 +7,6 @@ import { AppError } from "../errors.ts"
 import { readInput, UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { dayEnd } from "./days.ts"
 import { recordIdFrom } from "./ids.ts"
 import { clean, printJson, printLine, table } from "./print.ts"
 
@@ -26,7 +26,7 @@ export const share: CliCommand = {
     const username = args[1] ?? ""
     const role = roles.find((one) => one === options.role)
     if (role === undefined) throw new UsageError("--role takes reader, writer or owner.")
-    const until = options.until === undefined ? null : dayEnd(String(options.until))
+    const until = options.until === undefined ? null : lastDay(String(options.until))
     const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
     if (until !== null && until <= Date.now()) throw new UsageError("--until takes a day that is still to come.")
     const ids = words.map((_, at) => recordIdFrom(words, at))
@@ -49,7 +49,7 @@ const list: CliCommand = {
             from: from.username,
             name: from.name,
             verified: from.state === "verified",
-            until: dayOf(until),
+            until: until === null ? null : dayOf(until),
             time: new Date(time).toISOString(),
           })),
         )
@@ -60,7 +60,7 @@ const list: CliCommand = {
           id,
           nameOf(from),
           role,
-          dayOf(until) ?? "",
+          until === null ? "" : dayOf(until),
           problem === null ? "yes" : `${problem.code}. ${problem.message}`,
         ])
         await printLine(io.stdout, table(head, rows, false))
@@ -98,7 +98,7 @@ export const members: CliCommand = {
         username: colleague.username,
         name: colleague.name,
         role,
-        until: dayOf(until),
+        until: until === null ? null : dayOf(until),
         you,
         verified: colleague.state === "verified",
         accepted,
@@ -203,6 +203,8 @@ function nameOf({ username, name, state }: Colleague): string {
   return state === "verified" ? known : `${known}, not verified`
 }
 
-function dayOf(until: number | null): string | null {
-  return until === null ? null : new Date(until).toISOString().slice(0, 10)
+function lastDay(day: string): number {
+  const end = endOfDay(day)
+  if (end === null) throw new UsageError("Write a day that the calendar has as YYYY-MM-DD.")
+  return end
 }

@@ -5,6 +5,7 @@ import { viewOf } from "../clinical/view.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
+import { dayOf } from "./days.ts"
 import { chartAt } from "./edits.ts"
 import type { People } from "./people.ts"
 import type { OpenRecord } from "./records.ts"
@@ -94,8 +95,7 @@ export function membersInWords(people: People, steps: OpenRecord["steps"], entry
   const before = membersBefore(steps, entry.seq)
   const after = entry.members ?? []
   const find = (list: readonly Member[], who: PhysicianId) => list.find(({ physician }) => physician === who)
-  const until = (member: Member) =>
-    member.until === undefined ? "" : ` until ${new Date(member.until).toISOString().slice(0, 10)}`
+  const until = (member: Member) => (member.until === undefined ? "" : ` until ${dayOf(member.until)}`)
   const lines: string[] = []
   for (const member of after) {
     const old = find(before, member.physician)
@@ -117,7 +117,7 @@ export function membersInWords(people: People, steps: OpenRecord["steps"], entry
 /** Whether an entry's author signed one before it since they became a member: by the chain alone, only they are known to have accepted. */
 function signedAsMember(steps: OpenRecord["steps"], { author, seq }: EntryStatement): boolean {
   const without = ({ entry: { members } }: OpenRecord["steps"][number]) =>
-    members !== undefined && members.every(({ physician }) => physician !== author)
+    members?.every(({ physician }) => physician !== author)
   const before = steps.slice(0, seq)
   return before.slice(before.findLastIndex(without) + 1).some(({ entry }) => entry.author === author)
 }

@@ -1,3 +1,4 @@
+import { dayOf } from "./days.ts"
 import { Records } from "./records.ts"
 import { Roster } from "./roster.ts"
 import type { Session } from "./session.ts"
@@ -16,7 +17,5 @@ export function workspaceOf(session: Session): Workspace {
 
 /** YYYY-MM-DD where the physician is. */
 export function todayOf(session: Session): string {
-  const now = new Date(session.around.now())
-  const two = (part: number) => String(part).padStart(2, "0")
-  return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`
+  return dayOf(session.around.now())
 }

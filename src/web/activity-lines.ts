@@ -1,7 +1,8 @@
 /** What can be done with the lines of Activity before they are shown: filtering, sorting, counting by day, and a file of them. */
+
+import { dayOf } from "../client/days.ts"
 import type { ActivityItem } from "../client/views.ts"
 import { toCsv } from "./csv.ts"
-import { isoDay } from "./dates.ts"
 
 /** A line as it is shown. */
 export interface ActivityLine extends Omit<ActivityItem, "kind"> {
@@ -67,7 +68,7 @@ export function linesOf(items: readonly ActivityItem[], whole: boolean): Activit
 }
 
 export function matches({ time, kind }: ActivityLine, filter: ActivityFilter): boolean {
-  const day = isoDay(new Date(time))
+  const day = dayOf(time)
   if (filter.kind !== "" && kind !== filter.kind) return false
   return (filter.from === "" || day >= filter.from) && (filter.to === "" || day <= filter.to)
 }
@@ -88,7 +89,7 @@ export function countByDay(items: readonly ActivityLine[], from: string, to: str
   const days = Math.ceil(length / barsAtMost)
   const counts = new Array<number>(Math.ceil(length / days)).fill(0)
   for (const { time } of items) {
-    const at = Math.floor((dayNumber(isoDay(new Date(time))) - start) / days)
+    const at = Math.floor((dayNumber(dayOf(time)) - start) / days)
     if (at >= 0 && at < counts.length) counts[at]! += 1
   }
   return { days, bars: counts.map((count, index) => ({ count, day: dayAt(start + index * days) })) }

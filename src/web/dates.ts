@@ -1,5 +1,7 @@
 /** Dates as the browser's locale writes them; what came incomplete (YYYY or YYYY-MM) is shown as it is known. */
 
+import { dayOf } from "../client/days.ts"
+
 const parts = /^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?/
 
 /** "12 Mar 1961", "Mar 1961", "1961", or the text itself where it is no date. */
@@ -30,22 +32,20 @@ export function ageOf(birthDate: string, until?: string): number | null {
 export function showWhen(ms: number): string {
   const date = new Date(ms)
   const time = clock(date)
-  if (isoDay(date) === today()) return `today ${time}`
-  const yesterday = new Date()
-  yesterday.setDate(yesterday.getDate() - 1)
-  if (isoDay(date) === isoDay(yesterday)) return `yesterday ${time}`
-  return showDate(isoDay(date))
+  const day = dayOf(ms)
+  if (day === today()) return `today ${time}`
+  return day === dayBefore(today(), 1) ? `yesterday ${time}` : showDate(day)
 }
 
 /** Day and minute, for a timeline. */
 export function showMoment(ms: number): string {
   const date = new Date(ms)
-  return `${showDate(isoDay(date))}, ${clock(date)}`
+  return `${showDate(dayOf(ms))}, ${clock(date)}`
 }
 
 /** The day alone, of a moment in milliseconds. */
 export function showDay(ms: number): string {
-  return showDate(isoDay(new Date(ms)))
+  return showDate(dayOf(ms))
 }
 
 /** A sentence with its days (YYYY-MM-DD) as the browser's locale writes them. */
@@ -54,7 +54,7 @@ export function showDays(sentence: string): string {
 }
 
 export function today(): string {
-  return isoDay(new Date())
+  return dayOf(Date.now())
 }
 
 function clock(date: Date): string {
@@ -65,13 +65,7 @@ function clock(date: Date): string {
 export function dayBefore(day: string, days: number): string {
   const date = new Date(`${day}T12:00:00`)
   date.setDate(date.getDate() - days)
-  return isoDay(date)
-}
-
-/** YYYY-MM-DD by this device's clock. */
-export function isoDay(date: Date): string {
-  const pad = (value: number) => String(value).padStart(2, "0")
-  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`
+  return dayOf(date.getTime())
 }
 
 /** "1 patient", "1,284 patients" */

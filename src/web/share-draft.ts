@@ -1,6 +1,7 @@
 /** What the form for sharing holds, and where it stands: so that the way over a colleague's verification leads back to it. */
+import { dayOf } from "../client/days.ts"
 import type { Role } from "../client/views.ts"
-import { isoDay, showDay } from "./dates.ts"
+import { showDay } from "./dates.ts"
 import type { RecordId } from "./record-id.ts"
 
 export interface ShareDraft {
@@ -30,16 +31,9 @@ export const roles: readonly { readonly role: Role; readonly label: string; read
   { role: "owner", label: "Owner", may: "reads, writes and decides who else may" },
 ]
 
-/** The end of a day as this device's clock has it.
- * @param day YYYY-MM-DD or "" */
-export function endOfDay(day: string): number | null {
-  const [year = 0, month = 1, date = 1] = day.split("-").map(Number)
-  return day === "" ? null : new Date(year, month - 1, date, 23, 59, 59, 999).getTime()
-}
-
 /** The form as it was when this was asked. */
 export function draftOf({ username, role, until }: ShareOrder): ShareDraft {
-  return { username, role, until: until === null ? "" : isoDay(new Date(until)) }
+  return { username, role, until: until === null ? "" : dayOf(until) }
 }
 
 /** "with beta as writer, until 31 Dec 2040" */

@@ -46,8 +46,8 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
       },
     },
     async (request, reply) => {
-      const { id } = sessionOf(request)
-      const waitMs = misses.waitMs(id)
+      const me = sessionOf(request).physician
+      const waitMs = misses.waitMs(me)
       if (waitMs > 0) {
         reply.header("retry-after", Math.ceil(waitMs / 1000))
         throw new AppError("UNAVAILABLE_LIMIT")
@@ -55,7 +55,7 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
       const physician = await store.findPhysician(request.params.username)
       const identity = physician === null ? null : await store.readIdentity(physician, request.query.since)
       if (identity !== null) return identity
-      misses.add(id)
+      misses.add(me)
       throw new AppError("NOT_ALLOWED")
     },
   )

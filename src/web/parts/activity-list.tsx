@@ -1,5 +1,6 @@
 import { Button, TextInput } from "@mantine/core"
 import { useEffect, useState } from "react"
+import { dayOf } from "../../client/days.ts"
 import {
   type ActivityFilter,
   type ActivityKind,
@@ -10,7 +11,7 @@ import {
   matches,
   sorted,
 } from "../activity-lines.ts"
-import { count, dayBefore, isoDay, today } from "../dates.ts"
+import { count, dayBefore, today } from "../dates.ts"
 import { saveFile } from "../save-file.ts"
 import type { Activity } from "../use-activity.ts"
 import { ActivityChart } from "./activity-chart.tsx"
@@ -41,7 +42,7 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
     sort.descending,
   )
   const oldest = items.at(-1)
-  const reached = oldest ? isoDay(new Date(oldest.time)) : today()
+  const reached = oldest ? dayOf(oldest.time) : today()
   const wanting = loaded && more && filter.from !== "" && reached >= filter.from && !loading && !error
   // A period is shown whole: what it needs is read without asking.
   useEffect(() => {

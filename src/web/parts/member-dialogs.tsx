@@ -1,11 +1,12 @@
-import { Button, TextInput } from "@mantine/core"
-import { type ReactNode, useState } from "react"
+import { Button } from "@mantine/core"
+import { type ReactNode, useRef, useState } from "react"
+import { dayOf, endOfDay } from "../../client/days.ts"
 import type { MemberView, Role } from "../../client/views.ts"
-import { isoDay, today } from "../dates.ts"
-import { endOfDay, roles } from "../share-draft.ts"
+import { roles } from "../share-draft.ts"
 import { useProblem } from "../use-problem.ts"
 import { Dialog } from "./dialog.tsx"
 import look from "./form.module.css"
+import { LastDay, lastDayProblem } from "./last-day.tsx"
 import { Notice } from "./notice.tsx"
 import { SelectField } from "./select-field.tsx"
 
@@ -29,8 +30,8 @@ function Ask({ title, action, danger = false, onClose, onDo, children }: AskProp
       await onDo()
     } catch (error) {
       fail(error)
-      setBusy(false)
     }
+    setBusy(false)
   }
   return (
     <Dialog
@@ -65,14 +66,17 @@ interface ChangeMemberProps {
 
 export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
   const [role, setRole] = useState(member.role)
-  const [until, setUntil] = useState(member.until === null ? "" : isoDay(new Date(member.until)))
+  const [until, setUntil] = useState(member.until === null ? "" : dayOf(member.until))
+  const [wrong, setWrong] = useState<string | null>(null)
+  const field = useRef<HTMLInputElement>(null)
+  const save = async () => {
+    const problem = lastDayProblem(field.current)
+    setWrong(problem)
+    if (problem === null) await onSave(role, role === "owner" ? null : endOfDay(until))
+    else field.current?.focus()
+  }
   return (
-    <Ask
-      title={`What ${member.colleague.username} may do`}
-      action="Save"
-      onClose={onClose}
-      onDo={() => onSave(role, role === "owner" ? null : endOfDay(until))}
-    >
+    <Ask title={`What ${member.colleague.username} may do`} action="Save" onClose={onClose} onDo={save}>
       <div className={look.form}>
         <SelectField
           label="Role"
@@ -86,12 +90,10 @@ export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
             {member.accepted ? "." : ", once they have accepted the invitation."}
           </p>
         ) : (
-          <TextInput
-            type="date"
-            label="Last day"
-            description="Leave empty for no end. It is the server that enforces this date, not encryption; what was read until then stays read."
-            min={today()}
+          <LastDay
+            field={field}
             value={until}
+            error={wrong}
             onChange={(event) => setUntil(event.currentTarget.value)}
           />
         )}

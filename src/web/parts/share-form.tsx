@@ -1,18 +1,19 @@
 import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { useState } from "react"
+import { useRef, useState } from "react"
+import { endOfDay } from "../../client/days.ts"
 import type { ColleagueView, Role } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { usernameProblem } from "../account-rules.ts"
 import { useApp, useSession } from "../app.ts"
-import { today } from "../dates.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
-import { endOfDay, roles, type ShareDraft, type WayBack } from "../share-draft.ts"
+import { roles, type ShareDraft, type WayBack } from "../share-draft.ts"
 import { useAnswer } from "../use-answer.ts"
 import { useProblem } from "../use-problem.ts"
 import { ButtonLink } from "./button-link.tsx"
 import look from "./form.module.css"
 import { Hidden } from "./hidden.tsx"
+import { LastDay, lastDayProblem } from "./last-day.tsx"
 import { Notice } from "./notice.tsx"
 import { SelectField } from "./select-field.tsx"
 
@@ -35,6 +36,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
   const [blocked, setBlocked] = useState<{ colleague: ColleagueView; draft: ShareDraft } | null>(null)
   const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState(false)
+  const lastDay = useRef<HTMLInputElement>(null)
   const form = useForm<ShareDraft>({
     mode: "controlled",
     initialValues: initial,
@@ -43,7 +45,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
       username: (value) =>
         usernameProblem(value) ??
         (account.state === "signed-in" && tidy(value) === account.username ? "This is you." : null),
-      until: (value) => (value !== "" && value < today() ? "Choose a day that is not over, or leave it empty." : null),
+      until: () => lastDayProblem(lastDay.current),
     },
   })
   const { role } = form.values
@@ -100,15 +102,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
         onChange={(value) => form.setFieldValue("role", value)}
         options={roles.map(({ role: value, label, may }) => ({ value, label: `${label}: ${may}` }))}
       />
-      {role !== "owner" && (
-        <TextInput
-          type="date"
-          label="Last day"
-          description="Leave empty for no end. It is the server that enforces this date, not encryption; what was read until then stays read."
-          min={today()}
-          {...form.getInputProps("until")}
-        />
-      )}
+      {role !== "owner" && <LastDay field={lastDay} {...form.getInputProps("until")} />}
       {blocked && <Blocked {...blocked} back={back(blocked.draft)} />}
       {problem && (
         <Notice tone="danger" live>
