@@ -1,5 +1,6 @@
 /** One of two physicians who edit the same record at the same time: started by writers.test.ts as a process of its own.
- * Arguments: server, home, username, record, what to edit, how often. The password comes by the environment. */
+ * Arguments: server, home, username, record, what to edit, how often. The password comes by the environment. It waits for a line before
+ * it writes, and again before it reads what both have come to. */
 import { connect } from "../src/cli/http.ts"
 import { fileStorage } from "../src/cli/storage.ts"
 import { signIn } from "../src/client/account.ts"
@@ -8,6 +9,7 @@ import { parseRecordId } from "../src/client/ids.ts"
 import { Transport } from "../src/client/transport.ts"
 import { workspaceOf } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
+import { stateOf } from "./state.ts"
 
 const [server, home, username, id, field, times] = process.argv.slice(2) as [
   string,
@@ -29,8 +31,13 @@ const session = await signIn(around, username, process.env.HEALTHCRYPT_PASSWORD 
 const work = workspaceOf(session)
 await work.roster.load()
 await work.roster.sync()
-process.stdout.write("ready\n")
-await new Promise((go) => process.stdin.once("data", go))
+/** Says something, and waits until it is told to go on. */
+const say = (line: string) => {
+  const told = new Promise((go) => process.stdin.once("data", go))
+  process.stdout.write(`${line}\n`)
+  return told
+}
+await say("ready")
 
 let merged = 0
 for (let n = 1; n <= Number(times); n++) {
@@ -39,9 +46,17 @@ for (let n = 1; n <= Number(times); n++) {
   if (!saved.saved) throw new Error("asked about somebody else's resource")
   if (saved.merged) merged++
 }
+await say("written")
+
 await work.roster.sync()
 await work.roster.looked()
-const { head, chart } = await work.records.open(record)
-process.stdout.write(`${JSON.stringify({ merged, seq: head.seq, resources: [...chart.resources].sort() })}\n`)
+const inHand = await work.records.open(record)
+// Nothing of it in hand: the whole record as the server has it.
+const again = workspaceOf(session)
+await again.roster.load()
+await again.roster.sync()
+const states = [inHand, await again.records.open(record)].map(stateOf)
+process.stdout.write(`${JSON.stringify({ merged, states })}\n`)
 await session.end()
 connection.close()
+process.stdin.destroy()

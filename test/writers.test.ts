@@ -9,12 +9,14 @@ import { share } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { runCli } from "./cli.ts"
-import { many, meet } from "./colleagues.ts"
+import { brady, many, meet } from "./colleagues.ts"
 import { type Practice, password, startPractice } from "./practice.ts"
+import { type State, stateOf } from "./state.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
 const edits = 500
+const longestMs = 240_000
 let practice: Practice
 let ada: Workspace
 let ben: Workspace
@@ -26,8 +28,7 @@ beforeAll(async () => {
   ada = await practice.open("ada")
   ben = await practice.open("ben")
   await meet(ada, ben)
-  const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
-  id = (await createPatient(ada, patient)).id
+  id = (await createPatient(ada, brady)).id
   await share(ada, [id], "ben", "writer", null, many)
   await acceptInvitations(ben, [id], many)
 })
@@ -46,32 +47,36 @@ function start(username: string, field: string) {
   child.stderr.on("data", (chunk) => (wrong += chunk))
   const done = new Promise<number | null>((resolve) => child.once("close", resolve))
   return {
-    ready: () => vi.waitFor(() => expect(out, wrong).toContain("ready"), 60_000),
-    go: () => child.stdin.end("go\n"),
+    /** Waits for what it says, as long as it lives. */
+    says: (line: string) => {
+      const said = () => expect(out, wrong).toContain(`${line}\n`)
+      return Promise.race([vi.waitFor(said, longestMs), done.then(said)])
+    },
+    go: () => child.stdin.write("go\n"),
     async end() {
       expect(await done, wrong).toBe(0)
-      return JSON.parse(out.trim().split("\n").at(-1)!) as {
-        merged: number
-        seq: number
-        resources: [string, string][]
-      }
+      return JSON.parse(out.trim().split("\n").at(-1)!) as { merged: number; states: State[] }
     },
   }
 }
 
-it(`keeps ${edits} edits of each of two processes, on resources of their own`, async () => {
+it(`keeps ${edits} edits of each of two processes, on resources of their own, and both see the same`, async () => {
   const before = (await ada.records.open(id)).head.seq
   const writers = [start("ada", "lastName"), start("ben", "diagnosis")]
-  await Promise.all(writers.map((writer) => writer.ready()))
-  for (const writer of writers) writer.go()
+  for (const line of ["ready", "written"]) {
+    await Promise.all(writers.map((writer) => writer.says(line)))
+    for (const writer of writers) writer.go()
+  }
   const [first, second] = await Promise.all(writers.map((writer) => writer.end()))
   // They were at it at the same time, or this shows nothing.
   expect(first!.merged + second!.merged).toBeGreaterThan(0)
 
+  const fresh = await (await practice.open("ada", "ada's new device")).records.open(id)
   const record = await ada.records.open(id)
-  const seenByBen = await ben.records.open(id)
-  expect(record.head.seq).toBe(before + 2 * edits)
-  expect([...seenByBen.chart.resources].sort()).toEqual([...record.chart.resources].sort())
+  const state = stateOf(fresh)
+  expect(state.seq).toBe(before + 2 * edits)
+  expect([first!.states, second!.states].flat()).toEqual(Array(4).fill(state))
+  expect([record, await ben.records.open(id)].map(stateOf)).toEqual(Array(2).fill(state))
   const texts = JSON.stringify([...record.chart.resources])
   expect(texts).toContain(`ada ${edits}`)
   expect(texts).toContain(`ben ${edits}`)
