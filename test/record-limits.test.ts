@@ -101,7 +101,7 @@ describe("a record", () => {
       await append(mal.session, id, head, keys[0]!, { kind: "write" }, { body, summary, compress: true })
       await ada.roster.sync()
       const record = await ada.records.open(id)
-      viewRecord(ada, record, record.head.seq, null)
+      viewRecord(ada, record, record.head.seq)
       await edit(ada, id, "Asthma")
       await createPatient(ada, brady)
       expect((await viewSharing(ada, id)).members).toHaveLength(2)

@@ -1,3 +1,4 @@
+import { dayOf } from "../client/days.ts"
 import { archiveRecord, createPatient, savePatient } from "../client/edits.ts"
 import { HomeList } from "../client/home.ts"
 import { history, namedIn, viewRecord } from "../client/record-views.ts"
@@ -9,8 +10,9 @@ import { AppError } from "../errors.ts"
 import { fieldsFrom } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { recordIdFrom, wholeNumber } from "./ids.ts"
+import { counting, entryName, recordIdFrom, wholeNumber } from "./ids.ts"
 import { clean, printJson, printLine, table } from "./print.ts"
+import { bothMoments } from "./times.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
 const questions = { firstName: "First name", lastName: "Last name", birthDate: "Date of birth", diagnosis: "Diagnosis" }
@@ -46,16 +48,15 @@ const show: CliCommand = {
   name: "records show",
   summary: "Show one record",
   arguments: "<id>",
-  options: [json, { flags: "--seq <n>", description: "As entry n left it" }],
+  options: [json, { flags: "--seq <n>", description: `As entry n left it: ${counting}` }],
   async run(io, options, args) {
     const id = recordIdFrom(args)
     const seq = wholeNumber(options.seq, "--seq")
     return withWorkspace(io, async (work) => {
-      const row = work.roster.rows.get(id) ?? null
       const record = await work.records.open(id)
       await work.records.act(id, "read").catch(() => {})
       await work.session.people.meet(namedIn(record))
-      const view = viewRecord(work, record, seq ?? record.head.seq, row)
+      const view = viewRecord(work, record, seq ?? record.head.seq)
       if (options.json) await printJson(io.stdout, plainRecord(view))
       else await printLine(io.stdout, recordAsText(view))
       return 0
@@ -81,7 +82,9 @@ const edit: CliCommand = {
   name: "records edit",
   summary: "Edit a patient: reads any of firstName, lastName, birthDate, diagnosis",
   arguments: "<id>",
-  options: [{ flags: "--seq <n>", description: "What you read was entry n: what others wrote since is kept" }],
+  options: [
+    { flags: "--seq <n>", description: `What you read was entry n: what others wrote since is kept; ${counting}` },
+  ],
   async run(io, options, args) {
     const id = recordIdFrom(args)
     const seq = wholeNumber(options.seq, "--seq")
@@ -99,7 +102,7 @@ const edit: CliCommand = {
 
 const showHistory: CliCommand = {
   name: "records history",
-  summary: "Show who changed a record, when, and what",
+  summary: `Show who changed a record, when, and what. Entries are counted from 0: ${counting}`,
   arguments: "<id>",
   options: [json],
   async run(io, options, args) {
@@ -107,7 +110,10 @@ const showHistory: CliCommand = {
     return withWorkspace(io, async (work) => {
       const items = await history(work, id)
       if (options.json) await printJson(io.stdout, items.map(plainItem))
-      else await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
+      else {
+        await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
+        await printLine(io.stderr, `Entries are counted from 0: ${counting}.`)
+      }
       return 0
     })
   },
@@ -131,7 +137,7 @@ export const records: readonly CliCommand[] = [list, show, add, edit, showHistor
 
 async function saveEdit(io: Io, work: Workspace, id: HomeRow["id"], base: number, part: Record<string, unknown>) {
   const record = await work.records.open(id)
-  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(work, record, base, null).form
+  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(work, record, base).form
   const saved = await savePatient(work, id, base, { ...start, ...part })
   if (saved.saved) return 0
   const fields = saved.fields.map((field) => field.label).join(", ")
@@ -144,7 +150,7 @@ async function saveEdit(io: Io, work: Workspace, id: HomeRow["id"], base: number
 
 function plainRow(row: HomeRow) {
   const { id, firstName, lastName, birthDate, diagnoses, updated } = row
-  return { id, firstName, lastName, birthDate, diagnoses, updated: dateOf(updated) }
+  return { id, firstName, lastName, birthDate, diagnoses, updated: dayOf(updated) }
 }
 
 function plainRecord(view: RecordView) {
@@ -157,7 +163,7 @@ function plainRecord(view: RecordView) {
     birthDate,
     diagnosis: form.diagnosis,
     diagnoses: diagnoses.map((diagnosis) => diagnosis.text),
-    updated: dateOf(updated),
+    updated: dayOf(updated),
     conditions: diagnoses,
     ...rest,
   }
@@ -174,7 +180,7 @@ function rowsAsTable(rows: readonly HomeRow[], colour: boolean): string {
     row.id,
     [row.lastName, row.firstName].filter((part) => part !== "").join(", "),
     row.birthDate,
-    dateOf(row.updated),
+    dayOf(row.updated),
     row.diagnoses.join(" · "),
   ])
   return table(head, cells, colour)
@@ -190,8 +196,11 @@ function recordAsText(view: RecordView): string {
     ...view.contact.map(({ label, value }) => `${label}: ${value}`),
     `Who can read this: ${view.readers.join(", ")}`,
     ...(view.archived ? ["Archived"] : []),
-    ...(view.seq === view.head ? [] : [`Version ${view.seq} of ${view.head}`]),
-    ...view.unreadable.map(({ seq, author }) => `Entry ${seq} by ${author} verifies but cannot be read.`),
+    ...(view.seq === view.head ? [] : [`As ${entryName(view.seq)} left it; the newest is entry ${view.head}`]),
+    ...view.unreadable.map(({ seq, author }) => `The ${entryName(seq)} by ${author} verifies but cannot be read.`),
+    ...(view.summaryDiffers
+      ? ["The list of patients shows something else than this record. The next change mends it."]
+      : []),
     ...section("Allergies", view.allergies),
     ...section(
       "Diagnoses",
@@ -210,13 +219,12 @@ function recordAsText(view: RecordView): string {
 }
 
 function itemAsText(item: HistoryItem): string {
-  const when = new Date(item.time).toISOString().replace("T", " ").slice(0, 19)
   const { added, changed, removed } = item.resources
   const counts = [added && `${added} added`, changed && `${changed} changed`, removed && `${removed} removed`].filter(
     Boolean,
   )
   const lines = [
-    `${item.seq}  ${when}  ${item.name === "" ? item.author : `${item.author} (${item.name})`}`,
+    `${item.seq}  ${bothMoments(item)}  ${item.name === "" ? item.author : `${item.author} (${item.name})`}`,
     ...item.sharing.map((line) => `    ${line}`),
     ...item.changes.map(
       ({ label, before, after }) => `    ${label}: ${before || "(nothing)"} → ${after || "(nothing)"}`,
@@ -231,13 +239,6 @@ function itemAsText(item: HistoryItem): string {
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", title, ...lines.map((line) => `  ${line}`)]
-}
-
-/** YYYY-MM-DD in the terminal's own time zone. */
-function dateOf(time: number): string {
-  const date = new Date(time)
-  const two = (part: number) => String(part).padStart(2, "0")
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
 }
 
 function colours(io: Io): boolean {

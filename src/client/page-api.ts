@@ -75,13 +75,12 @@ export function createPageApi(env: PageEnv): PageApi {
     home: async (query) => page.work.list.page(query, page.work.complete, todayOf(page.work.session)),
     record: (id, seq) =>
       run(async () => {
-        const { records, roster } = page.work
+        const { records } = page.work
         await page.work.ready
-        const row = roster.rows.get(id) ?? null
         const record = await records.open(id)
         records.act(id, "read").catch(() => {})
         await page.work.session.people.meet(namedIn(record))
-        return viewRecord(page.work, record, seq ?? record.head.seq, row)
+        return viewRecord(page.work, record, seq ?? record.head.seq)
       }),
     history: (id) => run(() => history(page.work, id)),
     namesakes: async (fields) => {

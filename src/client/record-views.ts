@@ -1,23 +1,18 @@
-import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
+import { applyBody, emptyChart } from "../clinical/fold.ts"
 import { changesBetween } from "../clinical/history.ts"
-import { encodeSummary, summaryOf } from "../clinical/summary.ts"
 import { viewOf } from "../clinical/view.ts"
-import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
 import { dayOf } from "./days.ts"
 import { chartAt } from "./edits.ts"
 import type { People } from "./people.ts"
 import type { OpenRecord } from "./records.ts"
-import type { RosterRow } from "./roster-row.ts"
 import type { HistoryItem, RecordView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** A record in words, as of one of its entries.
- * @param row what the home page showed before the record was opened. */
-export function viewRecord({ session }: Workspace, record: OpenRecord, seq: number, row: RosterRow | null): RecordView {
+/** A record in words, as of one of its entries. */
+export function viewRecord({ session }: Workspace, record: OpenRecord, seq: number): RecordView {
   const chart = chartAt(record, seq)
-  const differs = row !== null && row.seq === record.head.seq && !sameSummary(row, record.chart)
   const { people } = session
   const { members } = record.head
   return {
@@ -29,7 +24,7 @@ export function viewRecord({ session }: Workspace, record: OpenRecord, seq: numb
     unreadable: record.steps
       .filter((step) => step.unreadable)
       .map((step) => ({ seq: step.entry.seq, author: people.label(step.entry.author) })),
-    summaryDiffers: differs,
+    summaryDiffers: record.summaryDiffers,
     readers:
       members.length === 1
         ? ["Only you"]
@@ -120,10 +115,4 @@ function signedAsMember(steps: OpenRecord["steps"], { author, seq }: EntryStatem
     members?.every(({ physician }) => physician !== author)
   const before = steps.slice(0, seq)
   return before.slice(before.findLastIndex(without) + 1).some(({ entry }) => entry.author === author)
-}
-
-function sameSummary(row: RosterRow, chart: Chart): boolean {
-  const { firstName, lastName, birthDate, diagnoses, patient, archived } = row
-  const shown = encodeSummary({ firstName, lastName, birthDate, diagnoses, patient, archived })
-  return equal(shown, encodeSummary(summaryOf(chart)))
 }

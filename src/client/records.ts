@@ -1,6 +1,6 @@
 import { type Body, encodeBody, parseBody } from "../clinical/body.ts"
 import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
-import { type Summary, summaryOf } from "../clinical/summary.ts"
+import { type Summary, sameSummary, summaryOf } from "../clinical/summary.ts"
 import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import { newId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
@@ -20,7 +20,15 @@ import { changeMembers } from "./members.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { type EpochKeys, keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import { grantOf, keysFrom, memberOf, type SelfGrant, type StoredEntry } from "./walk.ts"
+import {
+  grantOf,
+  keysFrom,
+  memberOf,
+  openSummary,
+  type SealedSummary,
+  type SelfGrant,
+  type StoredEntry,
+} from "./walk.ts"
 
 /** One verified entry, opened. */
 export interface Step {
@@ -40,6 +48,8 @@ export interface OpenRecord {
   readonly head: ChainHead
   readonly keys: EpochKeys
   readonly steps: readonly Step[]
+  /** Whether the newest summary, its author's claim that the home page shows, says something else than the chart. */
+  readonly summaryDiffers: boolean
   readonly chart: Chart
 }
 
@@ -111,6 +121,7 @@ export class Records {
     const verified = this.#roster.rows.get(id)?.seq ?? -1
     const seen: TreeHead[] = []
     let record = opened
+    let summary: SealedSummary | null = null
     for (let more = true; more; ) {
       const from: number = record === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
@@ -126,6 +137,7 @@ export class Records {
         // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
         if (link.entry.seq > verified && memberOf(session, link.head) === null) throw new AppError("NOT_ALLOWED")
         record = await this.#extend(record, link, stored, answer.selfGrants, gaps)
+        if (stored.summary !== undefined) summary = { entry: link.entry, token: stored.summary }
         // What stands below a head that was verified before, its hash vouches for.
         if (link.entry.seq > verified) seen.push(link.entry.seen)
       }
@@ -141,7 +153,7 @@ export class Records {
     }
     if (record === null) throw new AppError("TAMPERED_CHAIN")
     await session.proveSeen(seen)
-    return record
+    return summary === null ? record : { ...record, summaryDiffers: await differs(record, summary) }
   }
 
   /** The highest number of an entry that this client knows to be there. */
@@ -218,7 +230,8 @@ export class Records {
     const step: Step = { entry, body, unreadable: false, serverTime, token: bodyToken }
     const chart = before?.chart ?? emptyChart()
     const steps = [...(before?.steps ?? []), step]
-    return { id: entry.record, head, keys, steps, chart: body === null ? chart : applyBody(chart, body) }
+    const grown = body === null ? chart : applyBody(chart, body)
+    return { id: entry.record, head, keys, steps, summaryDiffers: false, chart: grown }
   }
 
   async #verify(id: RecordId, before: ChainHead | null, stored: Stored) {
@@ -260,7 +273,7 @@ export class Records {
     const unreadable = stored.body !== undefined && body === null
     const step: Step = { entry, body, unreadable, serverTime: stored.leaf.time, token: stored.body ?? null }
     const chart = body === null ? (before?.chart ?? emptyChart()) : applyBody(before?.chart ?? emptyChart(), body)
-    return { id: entry.record, head, keys, steps: [...(before?.steps ?? []), step], chart }
+    return { id: entry.record, head, keys, steps: [...(before?.steps ?? []), step], summaryDiffers: false, chart }
   }
 
   /** `null` for content that its author's signature covers and that does not open, or is none. */
@@ -367,6 +380,11 @@ export class Records {
     this.#kept.delete(id)
     return refused
   }
+}
+
+async function differs(record: OpenRecord, summary: SealedSummary): Promise<boolean> {
+  const key = record.keys[summary.entry.epoch]
+  return key !== undefined && !sameSummary(await openSummary(summary, key), summaryOf(record.chart))
 }
 
 function contentOf(body: Body, compress: boolean): Contents {

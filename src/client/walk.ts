@@ -31,6 +31,12 @@ export interface SelfGrant {
   readonly token: Uint8Array
 }
 
+/** A summary that was not opened yet. */
+export interface SealedSummary {
+  readonly entry: EntryStatement
+  readonly token: Uint8Array
+}
+
 /** What a walk along one record's chain carries from entry to entry. */
 export interface Walk {
   readonly record: RecordId
@@ -38,7 +44,7 @@ export interface Walk {
   head: ChainHead | null
   summary: Summary
   /** The newest summary that came by, not opened yet: a joiner gets the key only later on the way. */
-  unopened: { readonly entry: EntryStatement; readonly token: Uint8Array } | null
+  unopened: SealedSummary | null
   updated: number
   moved: boolean
   /** The index of the leaf since which this physician is a member, without a break; `null` while they are none. */
@@ -290,7 +296,8 @@ export async function openListed(session: Session, entry: EntryStatement, grante
   return openGrant(keyring.sealSeed, place, grant)
 }
 
-async function openSummary({ entry, token }: NonNullable<Walk["unopened"]>, key: RecordKey): Promise<Summary> {
+/** The summary in a token; a blank one where there is none that can be read. */
+export async function openSummary({ entry, token }: SealedSummary, key: RecordKey): Promise<Summary> {
   try {
     return parseSummary(await open(key, summaryPlace(entry.record, entry.epoch, entry.seq), token))
   } catch (error) {

@@ -1,4 +1,4 @@
-import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import { diagnosesOf, isActive } from "./diagnoses.ts"
 import { chosenName, dateIn, listIn, personName } from "./fhir.ts"
@@ -60,6 +60,10 @@ export function encodeSummary(summary: Summary): Uint8Array<ArrayBuffer> {
   const bytes = utf8(JSON.stringify([format, firstName, lastName, birthDate, diagnoses, patient, archived ? 1 : 0]))
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
   return bytes
+}
+
+export function sameSummary(a: Summary, b: Summary): boolean {
+  return equal(encodeSummary(a), encodeSummary(b))
 }
 
 /** @throws BAD_INPUT_FORMAT unless these are the very bytes that `encodeSummary` makes; BAD_INPUT_SIZE. */

@@ -159,6 +159,12 @@ function Notices({ record, merged }: { record: RecordView; merged: Merged | unde
           out below.
         </Notice>
       )}
+      {record.summaryDiffers && (
+        <Notice tone="amber">
+          The last entry gave the list of patients something else to show than what stands here. What stands here
+          counts; the next change brings both in line.
+        </Notice>
+      )}
     </div>
   )
 }
