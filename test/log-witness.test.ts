@@ -284,7 +284,10 @@ describe("log witness", () => {
       ...useless,
       stderr: expect.stringContaining("witness cannot be reached"),
     })
-    expect(await look("new 6", "http://example.com")).toMatchObject(useless)
+    expect(await look("new 6", "http://example.com")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("https:// in --witness"),
+    })
     expect(await look("new 6", "nonsense")).toMatchObject({ code: 2 })
     await server.close()
   })
@@ -293,8 +296,9 @@ describe("log witness", () => {
     [["--port", "x"], 2],
     [["--port", "70000"], 2],
     [["--log", "nothing"], 2],
-    [["--log", "healthcrypt/x=00"], 1],
-    [["--name", "two words", "--log", `x=${"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}`], 1],
+    [["--log", "healthcrypt/x=00"], 2],
+    [["--host", ""], 2],
+    [["--name", "two words", "--log", `x=${"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}`], 2],
   ])("refuses %j", async (args, code) => {
     const env = { HEALTHCRYPT_HOME: join(folder, "refused"), HEALTHCRYPT_SERVER: "http://127.0.0.1:9" }
     expect(await runCli(["log", "witness", ...args], { env })).toMatchObject({ code, stdout: "" })

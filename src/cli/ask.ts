@@ -5,9 +5,26 @@ import { clean } from "./print.ts"
 
 const maxInputBytes = 4 * 1024 * 1024
 
-/** Thrown when something that a command needs was not given: exit code 2. */
+/** Thrown when something that a command needs was not given, or cannot be what was meant: exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError"
+}
+
+/** Reads what an option or an argument says. @throws UsageError where that is malformed */
+export function reading<T>(option: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof AppError && error.is("BAD_INPUT")) throw new UsageError(`${option}: ${error.message}`)
+    throw error
+  }
+}
+
+/** An option that has to say something; `null` where it was left out. An empty one is a variable that was not set. */
+export function textOf(value: unknown, option: string): string | null {
+  if (value === undefined) return null
+  if (typeof value !== "string" || value.trim() === "") throw new UsageError(`${option} is empty.`)
+  return value
 }
 
 /** A secret from the environment, or asked for on a terminal without showing it. Never from argv. */

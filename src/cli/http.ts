@@ -22,9 +22,16 @@ export interface Connection {
 
 /** Speaks HTTP from a terminal. Plain HTTP is for this machine alone.
  * @param caFile a certificate authority to trust besides the system's: HEALTHCRYPT_CA
- * @param limits beyond these an answer is none */
-export function connect(server: string, caFile: string | undefined, limits?: AnswerLimits): Connection {
-  const url = parseServer(server)
+ * @param limits beyond these an answer is none
+ * @param from where the address was given: a variable or an option
+ * @throws BAD_INPUT_FORMAT */
+export function connect(
+  server: string,
+  caFile: string | undefined,
+  limits?: AnswerLimits,
+  from = "HEALTHCRYPT_SERVER",
+): Connection {
+  const url = parseServer(server, from)
   const secure = url.protocol === "https:"
   const options = { keepAlive: true, maxSockets: 8 }
   const agent = secure
@@ -39,16 +46,16 @@ export function connect(server: string, caFile: string | undefined, limits?: Ans
     close: () => agent.destroy(),
     open: ({ method, path, headers }, signal) =>
       new Promise((resolve, reject) => {
-        const fail = (cause: unknown) => reject(unreachable(url, cause))
+        const fail = (cause: unknown) => reject(unreachable(url, from, cause))
         const sent = request(new URL(path, url), { method, agent, headers, signal }, (response) =>
-          resolve({ status: response.statusCode ?? 0, chunks: chunksOf(url, response) }),
+          resolve({ status: response.statusCode ?? 0, chunks: chunksOf(url, from, response) }),
         )
         sent.on("error", fail)
         sent.end()
       }),
     send: ({ method, path, headers, body }) =>
       new Promise((resolve, reject) => {
-        const fail = (cause: unknown) => reject(unreachable(url, cause))
+        const fail = (cause: unknown) => reject(unreachable(url, from, cause))
         const sent = request(
           new URL(path, url),
           {
@@ -74,11 +81,11 @@ export function connect(server: string, caFile: string | undefined, limits?: Ans
   }
 }
 
-async function* chunksOf(url: URL, response: IncomingMessage): AsyncGenerator<Uint8Array> {
+async function* chunksOf(url: URL, from: string, response: IncomingMessage): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of response) yield chunk
   } catch (cause) {
-    throw unreachable(url, cause)
+    throw unreachable(url, from, cause)
   }
 }
 
@@ -96,24 +103,21 @@ function collect(response: IncomingMessage, mostBytes = Number.POSITIVE_INFINITY
   })
 }
 
-function parseServer(server: string): URL {
+function parseServer(server: string, from: string): URL {
   let url: URL
   try {
     url = new URL(server)
   } catch {
-    throw new AppError("BAD_INPUT_FORMAT", "HEALTHCRYPT_SERVER is not an address. Write it like http://localhost:5000.")
+    throw new AppError("BAD_INPUT_FORMAT", `${from} is not an address. Write it like http://localhost:5000.`)
   }
   if (url.protocol !== "http:" && url.protocol !== "https:")
     throw new AppError(
       "BAD_INPUT_FORMAT",
-      "HEALTHCRYPT_SERVER has to begin with https:// or, on this machine, http://.",
+      `The address in ${from} has to begin with https:// or, on this machine, http://.`,
     )
   const loopback = url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d+){3}$/.test(url.hostname)
   if (url.protocol === "http:" && !loopback)
-    throw new AppError(
-      "BAD_INPUT_FORMAT",
-      "Plain http:// is for this machine alone. Use https:// in HEALTHCRYPT_SERVER.",
-    )
+    throw new AppError("BAD_INPUT_FORMAT", `Plain http:// is for this machine alone. Use https:// in ${from}.`)
   return url
 }
 
@@ -127,12 +131,12 @@ function authorities(file: string): string[] {
   }
 }
 
-function unreachable(url: URL, cause: unknown): AppError {
+function unreachable(url: URL, from: string, cause: unknown): AppError {
   const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
   const untrusted =
     code?.includes("CERT") || code?.includes("SELF_SIGNED") || code?.includes("VERIFY") || code?.includes("ISSUER")
   const message = untrusted
     ? `The certificate of ${url.origin} is not trusted. Name the practice's authority in HEALTHCRYPT_CA.`
-    : `The server at ${url.origin} cannot be reached. Check that it runs, and HEALTHCRYPT_SERVER.`
+    : `The server at ${url.origin} cannot be reached. Check that it runs, and ${from}.`
   return new AppError("UNAVAILABLE_SERVER", message, { cause })
 }

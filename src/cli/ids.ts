@@ -1,4 +1,5 @@
 import { parseRecordId, type RecordId } from "../client/ids.ts"
+import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 
 /** The record's id among what was given. What was given is not repeated: it may be a name that got there by mistake.
@@ -10,6 +11,21 @@ export function recordIdFrom(args: readonly string[], at = 0): RecordId {
     const which = args.length > 1 && at > 0 ? `Number ${at + 1} of ${args.length}` : "This"
     throw new UsageError(`${which} is not a record's id, which has 22 characters. See \`healthcrypt records list\`.`)
   }
+}
+
+/** A colleague's username among what was given. @throws UsageError */
+export function colleagueFrom(args: readonly string[], at: number): string {
+  const username = (args[at] ?? "").trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  if (!/^[a-z0-9._-]{3,64}$/.test(username)) throw new UsageError(new AppError("BAD_INPUT_USERNAME").message)
+  return username
+}
+
+/** What `--seq` means, for everybody who reads one beside the page. */
+export const counting = "the first is 0; the page calls it entry 1"
+
+/** An entry by both its numbers: here they begin with 0, on the page with 1. */
+export function entryName(seq: number): string {
+  return `entry ${seq} (entry ${seq + 1} on the page)`
 }
 
 /** An option that has to be a whole number; `null` where it was left out. */

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { encodeLogKey, findLog, type GivenLog, type LogTarget, parseLogKey } from "../client/log-target.ts"
 import type { ClientStorage } from "../client/storage.ts"
 import type { Send } from "../client/transport.ts"
-import { UsageError } from "./ask.ts"
+import { reading, UsageError } from "./ask.ts"
 import type { Io } from "./command.ts"
 import { type Connection, connect } from "./http.ts"
 import { clean, printLine } from "./print.ts"
@@ -25,7 +25,7 @@ export interface PublicLog {
 /** Runs work with the log of the server that HEALTHCRYPT_SERVER names. */
 export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise<T>): Promise<T> {
   const address = io.env.HEALTHCRYPT_SERVER || "http://localhost:5000"
-  const connection = connectPublic(io, address)
+  const connection = connectPublic(io, address, "HEALTHCRYPT_SERVER")
   const { home, storage } = memoryOf(io)
   try {
     const { origin } = new URL(address)
@@ -35,9 +35,10 @@ export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise
   }
 }
 
-/** A connection to somebody who is not trusted with more than a few answers of a bounded size. */
-export function connectPublic(io: Io, address: string): Connection {
-  return connect(address, io.env.HEALTHCRYPT_CA || undefined, limits)
+/** A connection to somebody who is not trusted with more than a few answers of a bounded size.
+ * @param from where the address was given: a variable or an option. @throws BAD_INPUT_FORMAT */
+export function connectPublic(io: Io, address: string, from: string): Connection {
+  return connect(address, io.env.HEALTHCRYPT_CA || undefined, limits, from)
 }
 
 /** What this machine remembers. */
@@ -51,13 +52,19 @@ export const logOptions = [
   { flags: "--origin <text>", description: "the log's origin, as your recovery sheet has it" },
 ]
 
-/** The log that was named with --key and --origin. @throws UsageError where one is missing, BAD_INPUT_FORMAT for what is no key */
+/** The log that was named with --key and --origin. @throws UsageError where one is missing, or is none */
 export function givenLog(options: Readonly<Record<string, unknown>>): GivenLog | null {
   const { key, origin } = options
   if ((key === undefined) !== (origin === undefined)) throw new UsageError("--key and --origin go together.")
   if (typeof key !== "string" || typeof origin !== "string") return null
-  parseLogKey(key)
+  reading("--key", () => parseLogKey(key))
+  if (!isOrigin(origin)) throw new UsageError("--origin takes a log's origin, as a recovery sheet has it.")
   return { key, origin }
+}
+
+/** Whether this can be a log's origin: it stands in a line of its own in every checkpoint, and as a word before the log's signature. */
+export function isOrigin(text: string): boolean {
+  return /^\S+$/.test(text)
 }
 
 /** Finds out which log to expect, and tells a person where only the server's own word stands for it. */

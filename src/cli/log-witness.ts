@@ -3,10 +3,10 @@ import type { LogIdentity } from "../client/log.ts"
 import { parseLogKey } from "../client/log-target.ts"
 import { type Witness, withWitness } from "../client/witness.ts"
 import { AppError } from "../errors.ts"
-import { UsageError } from "./ask.ts"
+import { reading, textOf, UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
-import { expectLog, memoryOf, withPublicLog } from "./log-address.ts"
+import { expectLog, isOrigin, memoryOf, withPublicLog } from "./log-address.ts"
 import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
 import { witnessServer } from "./witness-server.ts"
@@ -23,17 +23,22 @@ export const logWitness: CliCommand = {
   async run(io, options) {
     const port = wholeNumber(options.port, "--port") ?? 0
     if (port > 65_535) throw new UsageError("--port takes a number from 0 to 65535.")
+    const host = textOf(options.host, "--host")!
+    const name = textOf(options.name, "--name")
+    if (name !== null && !/^[^\s+]{1,200}$/u.test(name))
+      throw new UsageError("--name takes up to 200 characters, without spaces and plus signs.")
+    const logs = wordsOf(options.log).map(parseLog)
     const stop = nextSignal()
     const witness = {
       storage: memoryOf(io).storage,
-      name: typeof options.name === "string" ? options.name : null,
-      logs: wordsOf(options.log).map(parseLog),
+      name,
+      logs,
       firstLog: () => withPublicLog(io, async (log) => (await expectLog(io, log, null)).log),
       now: Date.now,
     }
     return withWitness(witness, async (witness) => {
       const server = witnessServer(witness)
-      const address = await listen(server, port, String(options.host))
+      const address = await listen(server, port, host)
       await announce(io, witness, address)
       await stop
       server.closeAllConnections()
@@ -43,12 +48,12 @@ export const logWitness: CliCommand = {
   },
 }
 
-/** ORIGIN=KEY, the key as 64 hexadecimal digits. @throws UsageError, BAD_INPUT_FORMAT */
+/** ORIGIN=KEY, the key as 64 hexadecimal digits. @throws UsageError */
 function parseLog(text: string): LogIdentity {
   const cut = text.lastIndexOf("=")
   const origin = text.slice(0, cut)
-  if (cut < 1 || /\s/.test(origin)) throw new UsageError("--log takes ORIGIN=KEY, both as a recovery sheet has them.")
-  return { origin, logKey: parseLogKey(text.slice(cut + 1)) }
+  if (cut < 1 || !isOrigin(origin)) throw new UsageError("--log takes ORIGIN=KEY, both as a recovery sheet has them.")
+  return { origin, logKey: reading("--log", () => parseLogKey(text.slice(cut + 1))) }
 }
 
 async function announce(io: Parameters<CliCommand["run"]>[0], witness: Witness, at: AddressInfo): Promise<void> {

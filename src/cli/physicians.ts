@@ -1,8 +1,10 @@
+import { dayOf } from "../client/days.ts"
 import type { ColleagueView } from "../client/views.ts"
 import { AppError } from "../errors.ts"
 import { ask, readInput } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
+import { colleagueFrom } from "./ids.ts"
 import { clean, printJson, printLine } from "./print.ts"
 
 const yourself = "This is your own username. Enter your colleague's."
@@ -13,18 +15,20 @@ const show: CliCommand = {
   summary: "Show a colleague's keys and the safety number to compare with them",
   arguments: "<username>",
   options: [json],
-  run: (io, options, args) =>
-    withWorkspace(io, async ({ session }) => {
-      const found = await session.people.find(args[0] ?? "")
+  async run(io, options, args) {
+    const username = colleagueFrom(args, 0)
+    return withWorkspace(io, async ({ session }) => {
+      const found = await session.people.find(username)
       if (found.physician === session.physician) throw new AppError("BAD_INPUT_USERNAME", yourself)
       const view = session.people.view(found)
       if (options.json) {
-        const { physician, username, name, state, verified, fingerprint, safetyNumber } = view
+        const { physician, name, state, verified, fingerprint, safetyNumber } = view
         const when = verified && { time: new Date(verified.time).toISOString(), how: verified.how }
         await printJson(io.stdout, { physician, username, name, state, verified: when, fingerprint, safetyNumber })
       } else await printLine(io.stdout, asText(view))
       return 0
-    }),
+    })
+  },
 }
 
 const verify: CliCommand = {
@@ -33,7 +37,7 @@ const verify: CliCommand = {
   arguments: "<username>",
   options: [],
   async run(io, _, args) {
-    const username = args[0] ?? ""
+    const username = colleagueFrom(args, 0)
     const given = io.isTerminal ? null : await readInput(io)
     return withWorkspace(io, async ({ session }) => {
       const identity = await session.people.find(username)
@@ -63,7 +67,7 @@ function asText(view: ColleagueView): string {
   return [
     view.name === "" ? view.username : `${view.username}, who calls themself ${view.name}`,
     view.state === "verified"
-      ? `Verified ${view.verified ? `on ${new Date(view.verified.time).toISOString().slice(0, 10)}` : ""}`.trim()
+      ? `Verified ${view.verified ? `on ${dayOf(view.verified.time)}` : ""}`.trim()
       : said[view.state],
     `Fingerprint    ${view.fingerprint}`,
     `Safety number  ${rows.join("\n               ")}`,

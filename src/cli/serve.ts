@@ -3,7 +3,7 @@ import { startServer } from "../server/main.ts"
 import { builtPage } from "../server/page.ts"
 import type { Transit } from "../server/tls.ts"
 import { parseWitness, type WitnessAddress } from "../server/witnesses.ts"
-import { UsageError } from "./ask.ts"
+import { textOf, UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
 import { nextSignal } from "./process.ts"
 
@@ -34,8 +34,8 @@ export const serve: CliCommand = {
     const witnesses = witnessesOf(options)
     const stop = nextSignal()
     const server = await startServer({
-      dataDir: String(options.data),
-      host: String(options.host),
+      dataDir: textOf(options.data, "--data")!,
+      host: textOf(options.host, "--host")!,
       port,
       transit,
       webRoot: builtPage,

@@ -7,7 +7,7 @@ import { AppError } from "../errors.ts"
 import { readInput, UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { recordIdFrom } from "./ids.ts"
+import { colleagueFrom, recordIdFrom } from "./ids.ts"
 import { clean, printJson, printLine, table } from "./print.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
@@ -23,7 +23,7 @@ export const share: CliCommand = {
     { flags: "--until <date>", description: "Last day of their access, YYYY-MM-DD: it is the server that enforces it" },
   ],
   async run(io, options, args) {
-    const username = args[1] ?? ""
+    const username = colleagueFrom(args, 1)
     const role = roles.find((one) => one === options.role)
     if (role === undefined) throw new UsageError("--role takes reader, writer or owner.")
     const until = options.until === undefined ? null : lastDay(String(options.until))
@@ -129,7 +129,7 @@ export const unshare: CliCommand = {
   options: [],
   async run(io, _, args) {
     const id = recordIdFrom(args)
-    const username = (args[1] ?? "").toLowerCase()
+    const username = colleagueFrom(args, 1)
     return withWorkspace(io, async (work) => {
       const sharing = await viewSharing(work, id)
       const member = sharing.members.find(({ colleague }) => colleague.username === username)

@@ -6,7 +6,7 @@ import { createContext, Script } from "node:vm"
 import { AppError } from "../errors.ts"
 import { findDataFolder } from "../server/data-folder.ts"
 import { openSqlite } from "../server/store/connection.ts"
-import { UsageError } from "./ask.ts"
+import { textOf, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { type Models, openModels } from "./shell-models.ts"
 
@@ -23,7 +23,7 @@ export const shell: CliCommand = {
     { flags: "-e, --eval <expression>", description: "print one expression's value and leave" },
   ],
   async run(io, options) {
-    const folder = await findDataFolder(String(options.data))
+    const folder = await findDataFolder(textOf(options.data, "--data")!)
     const db = openSqlite(folder.database, "read")
     try {
       const models = openModels(db)

@@ -2,6 +2,7 @@ import { AppError } from "../errors.ts"
 import { type Audit, auditDatabase } from "../server/audit/audit.ts"
 import { findDataFolder } from "../server/data-folder.ts"
 import { findLogPublicKey } from "../server/secrets.ts"
+import { textOf } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 
 const shownFindings = 100
@@ -14,7 +15,7 @@ export const verify: CliCommand = {
     { flags: "--data <folder>", description: "the folder that serve was given", default: "./healthcrypt-data" },
   ],
   async run(io, options) {
-    const folder = await findDataFolder(String(options.data))
+    const folder = await findDataFolder(textOf(options.data, "--data")!)
     const logKey = await findLogPublicKey(folder)
     const audit = await auditDatabase(folder.database, logKey).catch((cause) => {
       throw cause instanceof AppError ? cause : unreadable(folder.database, cause)

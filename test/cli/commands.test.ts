@@ -25,6 +25,7 @@ const commands = [
   "token",
 ].map((name) => name.split(" "))
 const id = "AAAAAAAAAAAAAAAAAAAAAA"
+const logKey = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
 /** Nobody may listen there. */
 const nowhere = { HEALTHCRYPT_SERVER: "http://127.0.0.1:1" }
 const somebody = { ...nowhere, HEALTHCRYPT_USERNAME: "ada", HEALTHCRYPT_PASSWORD: "correct horse battery" }
@@ -90,6 +91,23 @@ describe("exit code 2, with a word about what is missing, nothing on standard ou
     ["a certificate without its key", ["serve", "--tls-cert", "x"], {}],
     ["two ways of TLS", ["serve", "--tls", "auto", "--behind-proxy"], {}],
     ["an id that is none", ["records", "show", "beer"], {}],
+    ["a folder that is empty", ["serve", "--data", ""], {}],
+    ["an address that is empty", ["serve", "--host", ""], {}],
+    ["a witness of the server's that is none", ["serve", "--witness", "x=https://w.example"], {}],
+    ["a folder to look into that is empty", ["shell", "--data", ""], {}],
+    ["a folder to verify that is empty", ["verify", "--data", ""], {}],
+    ["a log's key that is none", ["log", "checkpoint", "--key", "zz", "--origin", "healthcrypt/a"], nowhere],
+    ["a log's origin that is none", ["log", "checkpoint", "--key", logKey, "--origin", "healthcrypt/a "], nowhere],
+    ["a witness that is none", ["log", "monitor", "--witness", "foo"], nowhere],
+    ["an interval that is none", ["log", "monitor", "--interval", "-1"], nowhere],
+    ["a record to prove that is none", ["log", "prove", "beer"], somebody],
+    ["a number to prove that is none", ["log", "prove", id, "--seq", "-1"], somebody],
+    ["a log to witness that is none", ["log", "witness", "--log", "healthcrypt/a=zz"], nowhere],
+    ["a witness's name that is none", ["log", "witness", "--name", "a b"], nowhere],
+    ["a colleague's username that is none", ["physicians", "show", "bea beta"], somebody],
+    ["a colleague's username that is too short", ["physicians", "verify", "b"], somebody],
+    ["a username to share with that is none", ["share", id, "bea!", "--role", "reader"], somebody],
+    ["a username to remove that is none", ["unshare", id, "bea!"], somebody],
     ["an expression that is none", ["shell", "--data", "DATA", "-e", "1 +"], {}],
   ])("%s", async (_, args, env) => {
     const folder = await tempFolder()
