@@ -3,13 +3,14 @@ import { type AskedWitness, parseWitness } from "../client/ask-witness.ts"
 import { rememberAddress } from "../client/log-target.ts"
 import { type Monitor, type Round, withMonitor } from "../client/monitor.ts"
 import { AppError } from "../errors.ts"
-import { UsageError } from "./ask.ts"
+import { reading, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
 import { connectPublic, expectLog, givenLog, logOptions, type PublicLog, withPublicLog } from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
 import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
+import { momentOf } from "./times.ts"
 
 const everySeconds = 60
 
@@ -62,19 +63,19 @@ interface NamedWitness {
   readonly url: URL | null
 }
 
-/** VKEY or VKEY=URL. @throws UsageError, BAD_INPUT_FORMAT */
+/** VKEY or VKEY=URL. @throws UsageError */
 function parseAsked(text: string): NamedWitness {
   const cut = text.indexOf("=")
-  if (cut < 0) return { key: parseWitness(text), url: null }
-  const key = parseWitness(text.slice(0, cut))
+  const key = reading("--witness", () => parseWitness(cut < 0 ? text : text.slice(0, cut)))
+  if (cut < 0) return { key, url: null }
   if (!URL.canParse(text.slice(cut + 1))) throw new UsageError("--witness takes VKEY or VKEY=https://ADDRESS.")
   return { key, url: new URL(text.slice(cut + 1)) }
 }
 
-/** Opens a connection to a witness that is asked. */
+/** Opens a connection to a witness that is asked. @throws UsageError */
 function reach(io: Io, { key, url }: NamedWitness): { readonly witness: AskedWitness; close(): void } {
   if (url === null) return { witness: { key, at: null }, close: () => {} }
-  const { send, close } = connectPublic(io, url.href)
+  const { send, close } = reading("--witness", () => connectPublic(io, url.href, "--witness"))
   return { witness: { key, at: { send, prefix: url.pathname.replace(/\/+$/, "") } }, close }
 }
 
@@ -132,7 +133,7 @@ async function printRound(io: Io, { before, tree, root, audited }: Round, first:
 }
 
 function now(): string {
-  return new Date().toISOString().replace(/\.\d+Z$/, "Z")
+  return momentOf(Date.now())
 }
 
 async function pause(seconds: number, ending: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import { type InclusionView, proveEntry, proveIdentity } from "../client/log-pro
 import { UsageError } from "./ask.ts"
 import { withSession, withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { recordIdFrom, wholeNumber } from "./ids.ts"
+import { counting, recordIdFrom, wholeNumber } from "./ids.ts"
 import { printJson, printLine } from "./print.ts"
 
 export const logProve: CliCommand = {
@@ -10,7 +10,7 @@ export const logProve: CliCommand = {
   summary: "Prove that an entry of a record is in the log; --account: that your own identity is",
   arguments: "[id]",
   options: [
-    { flags: "--seq <n>", description: "which entry; the latest if left out" },
+    { flags: "--seq <n>", description: `which entry, the latest if left out: ${counting}` },
     { flags: "--account", description: "your newest identity, instead of a record's entry" },
     { flags: "--json", description: "as JSON" },
   ],
@@ -27,7 +27,7 @@ export const logProve: CliCommand = {
   },
 }
 
-async function printProof(io: Io, what: string, proof: InclusionView, json: boolean): Promise<number> {
+async function printProof(io: Io, what: "entry" | "identity", proof: InclusionView, json: boolean): Promise<number> {
   if (json) {
     await printJson(io.stdout, { ...proof, verified: true })
     return 0
@@ -40,5 +40,6 @@ async function printProof(io: Io, what: string, proof: InclusionView, json: bool
   await line("root", proof.root)
   for (const [i, hash] of proof.inclusion.entries()) await line(i === 0 ? "inclusion" : "", hash)
   await printLine(io.stdout, "verified")
+  if (what === "entry") await printLine(io.stderr, `Entries are counted from 0: ${counting}.`)
   return 0
 }

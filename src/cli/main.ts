@@ -43,6 +43,7 @@ Environment:
   HEALTHCRYPT_HOME      where this machine remembers what it has seen (~/.healthcrypt)
   HEALTHCRYPT_CA        a certificate authority to trust besides the system's
 
+Times are local and name their distance from UTC; --json has them in UTC.
 Exit codes: 0 done, 1 refused, 2 usage, 3 tampered.`
 
 const io: Io = {

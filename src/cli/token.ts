@@ -2,7 +2,7 @@ import { entryToken } from "../client/entry-token.ts"
 import { ask } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
-import { recordIdFrom, wholeNumber } from "./ids.ts"
+import { counting, recordIdFrom, wholeNumber } from "./ids.ts"
 import { printLine } from "./print.ts"
 
 export const token: CliCommand = {
@@ -10,7 +10,7 @@ export const token: CliCommand = {
   summary: "Print one entry's Fernet token and the key that opens it",
   arguments: "<id>",
   options: [
-    { flags: "--seq <n>", description: "Which entry; the latest if left out" },
+    { flags: "--seq <n>", description: `Which entry, the latest if left out: ${counting}` },
     { flags: "--yes", description: "I know that whoever sees the key can read this entry" },
   ],
   async run(io, options, args) {

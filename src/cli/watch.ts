@@ -6,7 +6,9 @@ import type { Workspace } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
+import { counting } from "./ids.ts"
 import { clean, printLine } from "./print.ts"
+import { bothMoments, momentOf } from "./times.ts"
 
 const pollMs = 10_000
 
@@ -14,18 +16,20 @@ const pollMs = 10_000
 export const watch: CliCommand = {
   name: "records watch",
   summary: "Print changes as they come, until you stop it with Ctrl+C",
-  options: [{ flags: "--json", description: "Print one JSON object a line" }],
+  options: [{ flags: "--json", description: `Print one JSON object a line; of seq, ${counting}` }],
   run: (io, options) =>
     withWorkspace(io, async (work) => {
       const stop = new AbortController()
-      const stopped = new Promise<void>((resolve) => {
-        const end = () => {
-          stop.abort()
-          resolve()
-        }
-        process.once("SIGINT", end)
-        process.once("SIGTERM", end)
-      })
+      let asked = false
+      const end = () => {
+        asked = true
+        stop.abort()
+      }
+      process.once("SIGINT", end)
+      process.once("SIGTERM", end)
+      let quiet = false
+      /** What changed and was not printed yet: the server may go away in between. */
+      const waiting = new Set<RecordId>()
       const seen = new Map<RecordId, number>(Array.from(work.roster.rows.values(), (row) => [row.id, row.seq]))
       let failed: unknown = null
       let turn: Promise<void> = Promise.resolve()
@@ -33,28 +37,37 @@ export const watch: CliCommand = {
         turn = turn
           .then(async () => {
             if (stop.signal.aborted) return
-            const changed = await work.roster.sync(true)
+            for (const id of await work.roster.sync(true)) waiting.add(id)
             await work.roster.looked()
-            for (const id of changed)
+            for (const id of waiting) {
               for (const line of await news(work, id, seen))
-                await printLine(io.stdout, options.json ? JSON.stringify(line) : asText(line))
+                await printLine(io.stdout, options.json ? asJson(line) : asText(line))
+              waiting.delete(id)
+            }
             await work.session.remember()
+            if (quiet) await printLine(io.stderr, `${momentOf(Date.now())} The server answers again.`)
+            quiet = false
           })
-          .catch((error: unknown) => {
-            // A server that is away for a while is waited for; anything else ends this.
-            if (error instanceof AppError && error.code === "UNAVAILABLE_SERVER") return
+          .catch(async (error: unknown) => {
+            // A server that is away for a while, or not itself yet, is waited for; anything else ends this.
+            if (error instanceof AppError && error.is("UNAVAILABLE")) {
+              if (!quiet) await printLine(io.stderr, `${momentOf(Date.now())} ${clean(error.message)} Trying on.`)
+              quiet = true
+              return
+            }
             failed = error
             stop.abort()
           })
       }
       const timer = setInterval(look, pollMs)
       await printLine(io.stderr, "Watching. Stop with Ctrl+C.")
-      const ears = listen(work.session.around.transport, look, stop.signal)
-      await Promise.race([stopped, ears])
+      await listen(work.session.around.transport, look, stop.signal)
       clearInterval(timer)
       stop.abort()
       await turn
       if (failed !== null) throw failed
+      // Nobody listens any more, and nobody asked for that: the session has ended.
+      if (!asked) throw new AppError("NOT_ALLOWED_SESSION")
       return 0
     }),
 }
@@ -62,7 +75,8 @@ export const watch: CliCommand = {
 interface News {
   readonly record: RecordId
   readonly seq: number | null
-  readonly time: string | null
+  /** The author's word, and the server's; `null` where the record is gone. */
+  readonly times: { readonly time: number; readonly serverTime: number } | null
   readonly author: string
   readonly patient: string
   readonly what: readonly string[]
@@ -77,19 +91,20 @@ async function news(work: Workspace, id: RecordId, seen: Map<RecordId, number>):
   if (row === undefined) {
     seen.delete(id)
     return [
-      { record: id, seq: null, time: null, author: "", patient: "", what: ["You can no longer read this record"] },
+      { record: id, seq: null, times: null, author: "", patient: "", what: ["You can no longer read this record"] },
     ]
   }
-  seen.set(id, row.seq)
   const patient = [row.firstName, row.lastName].filter((part) => part !== "").join(" ")
   await work.session.people.meet(namedIn(await work.records.open(id)))
-  return (await history(work, id))
+  const items = await history(work, id)
+  seen.set(id, row.seq)
+  return items
     .filter(({ seq }) => seq > before)
     .reverse()
-    .map(({ seq, time, author, changes, resources, archived, note, sharing }) => ({
+    .map(({ seq, time, serverTime, author, changes, resources, archived, note, sharing }) => ({
       record: id,
       seq,
-      time: new Date(time).toISOString(),
+      times: { time, serverTime },
       author,
       patient,
       what: [
@@ -104,7 +119,12 @@ async function news(work: Workspace, id: RecordId, seen: Map<RecordId, number>):
     }))
 }
 
-function asText({ time, author, patient, record, what }: News): string {
-  const head = [time?.replace("T", " ").slice(0, 19), author, patient, record].filter(Boolean).join("  ")
+function asJson({ record, seq, times, ...rest }: News): string {
+  const iso = (time: number | undefined) => (time === undefined ? null : new Date(time).toISOString())
+  return JSON.stringify({ record, seq, time: iso(times?.time), serverTime: iso(times?.serverTime), ...rest })
+}
+
+function asText({ times, author, patient, record, what }: News): string {
+  const head = [times && bothMoments(times), author, patient, record].filter(Boolean).join("  ")
   return [head, ...what.map((line) => `    ${line}`)].map(clean).join("\n")
 }
