@@ -150,6 +150,31 @@ describe("a key that a colleague signed and that does not open", () => {
       expect(gapsOf(work.roster.rows.get(id)!)).toEqual(new Map())
   })
 
+  it.each([true, false])("is filled so on a device that went on meanwhile, its row packed: %s", async (packed) => {
+    const tag = packed ? "p" : "q"
+    const names = [`ada-${tag}`, `mal-${tag}`, `dan-${tag}`]
+    const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, dan)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    await give(ada, dan, id, "reader")
+    await raiseFalsely(mal, id, ada)
+    await ada.roster.sync()
+    await edit(ada, id, "Gout")
+    await unshare(ada, id, mal.session.physician)
+    const second = await practice.open(`dan-${tag}`, "second")
+    await second.roster.sync()
+    if (packed) await second.roster.fold(true)
+    await unshare(ada, id, dan.session.physician)
+    await give(ada, dan, id, "reader")
+    const third = await practice.open(`dan-${tag}`, "third")
+    for (const work of [second, third, ...(await anew(practice, `dan-${tag}`, "after"))]) {
+      expect(await suspicions(work)).toEqual(none)
+      expect((await work.records.open(id)).steps.filter(({ unreadable }) => unreadable)).toEqual([])
+    }
+  })
+
   it("is no reason to accept an invitation that does not hold every key", async () => {
     const names = ["ada-m", "mal-m", "dan-m"]
     const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]

@@ -11,7 +11,7 @@ import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
 import { type Failure, missingKey, notTaken } from "./false-keys.ts"
 import type { Look } from "./leaf-watch.ts"
-import type { RosterRow } from "./roster-row.ts"
+import { gapsOf, type RosterRow } from "./roster-row.ts"
 import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
 import { knownEntry, memberOf, rowOfWalk, startWalk, takeStep, type Walk, walkOn, walkRecord } from "./walk.ts"
@@ -157,17 +157,18 @@ class Pull {
   async end(complete: number, time: number): Promise<Pulled> {
     const rows: RosterRow[] = []
     const gone = new Map<RecordId, number>()
-    for (const [record, walk] of this.#walks) {
-      if (this.#refused.has(record) || walk.head === null) continue
-      if (walk.memberSince === null) gone.set(record, walk.outAt)
-      else if (walk.moved)
+    for (const [record, walked] of this.#walks) {
+      if (this.#refused.has(record) || walked.head === null) continue
+      if (walked.memberSince === null) gone.set(record, walked.outAt)
+      else if (walked.moved)
         try {
+          const walk = await this.#withEveryKey(walked)
           const failure = notTaken(walk) ?? missingKey(walk)
           // A record that a colleague locked is refused, and still goes on from where it was verified to stand.
           if (failure === null || failure.by !== null) rows.push(await rowOfWalk(this.#session, walk))
           if (failure !== null) this.#refuse(record, failure.error, failure.statement, failure.by)
         } catch (error) {
-          this.#refuse(record, error, walk.statement)
+          this.#refuse(record, error, walked.statement)
         }
     }
     for (const record of this.#accepted.keys()) {
@@ -240,6 +241,18 @@ class Pull {
     const stale = this.#accepted.get(record)?.every(({ leaf }) => leaf < (walk.memberSince ?? 0))
     if (stale && !walk.taken.has(walk.memberEpoch)) walk.memberSince = null
     return walk
+  }
+
+  /** Whoever joins again holds every key, also the one that was a gap; but the feed brings those of the epochs that it shows alone. So the
+   * same chain is walked once more from its first entry, with all of their own seals. */
+  async #withEveryKey(walk: Walk): Promise<Walk> {
+    const { record, head } = walk
+    const row = this.#known(record)
+    if (head === null || row === undefined || gapsOf(row).size === 0 || missingKey(walk)?.by !== null) return walk
+    const again = await startWalk(this.#session, record, undefined)
+    await walkOn(this.#session, again, head.seq + 1)
+    if (again.head === null || !equal(again.head.hash, head.hash)) throw new AppError("TAMPERED_CHAIN")
+    return again
   }
 
   #remember(walk: Walk): void {
