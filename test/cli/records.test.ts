@@ -1,8 +1,11 @@
 import { readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
+import type { RecordId } from "../../src/encoding/ids.ts"
 import { decrypt, importKey, parseKey, parseToken } from "../../src/vault/fernet.ts"
+import { appendLie } from "../append-raw.ts"
 import { type Desk, desk } from "../cli.ts"
+import { openClient } from "../client.ts"
 import { type LiveServer, removeFolder, serve, tempFolder } from "../server.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -158,9 +161,14 @@ test("history says who, when and what, newest first, and every version can be re
     ]),
   )
   expect(changes[3]).toEqual([["Hypertension", "Essential hypertension"]])
-  expect((await ada.run(["records", "history", id])).stdout).toMatch(/Hypertension → Essential hypertension/)
+  const history = await ada.run(["records", "history", id])
+  expect(history.stdout).toMatch(/Hypertension → Essential hypertension/)
+  expect(history).toMatchObject({ code: 0, stderr: expect.stringContaining("the page calls it entry 1") })
   expect(await ada.show(id, "--seq", "0")).toMatchObject({ ...beer, seq: 0, head: 4 })
   expect(await ada.show(id, "--seq", "1")).toMatchObject({ diagnosis: "Essential hypertension", seq: 1 })
+  expect(await ada.must(["records", "show", id, "--seq", "1"])).toContain(
+    "\nAs entry 1 (entry 2 on the page) left it; the newest is entry 4\n",
+  )
   expect(await ada.run(["records", "show", id, "--seq", "5"])).toMatchObject({ code: 1, stdout: "" })
 })
 
@@ -233,6 +241,33 @@ describe("export", () => {
     const nowhere = await ada.run(["export", id, "-o", join(folder, "no/such/folder/x.json")])
     expect(nowhere).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("cannot be written") })
   })
+})
+
+test("times and days are the terminal's, and say so", async () => {
+  const [newest] = JSON.parse(await ada.must(["records", "history", id, "--json"]))
+  for (const [TZ, zone] of [
+    ["Asia/Tokyo", "+09:00"],
+    ["America/St_Johns", "-0[23]:30"],
+    ["UTC", "Z"],
+  ] as const) {
+    const { stdout } = await ada.run(["records", "history", id], { env: { TZ } })
+    const [, moment] = new RegExp(`^6  (\\S+${zone.replace("+", "\\+")})  Ada Byron$`, "m").exec(stdout)!
+    expect(Date.parse(moment!)).toBe(Math.floor(Date.parse(newest.time) / 1000) * 1000)
+  }
+})
+
+test("a line in the list that says something else than the record is told, until the next change", async () => {
+  const lied = await ada.add(beer)
+  const { username, password } = ada.where
+  const program = await openClient(server.url, join(folder, "a program"), username, password)
+  await appendLie(program, lied as RecordId, "Somebody Else")
+  program.close()
+  const said = "The list of patients shows something else than this record"
+  expect(await ada.must(["records", "show", lied])).toContain(said)
+  expect((await ada.list()).find((row) => row.id === lied)).toMatchObject({ lastName: "Somebody Else" })
+  await ada.must(["records", "edit", lied], { diagnosis: "Gout" })
+  expect(await ada.must(["records", "show", lied])).not.toContain(said)
+  expect((await ada.list()).find((row) => row.id === lied)).toMatchObject({ lastName: "Beer" })
 })
 
 test("what comes from a record does not steer the terminal", async () => {
