@@ -78,10 +78,18 @@ describe("deterministic CBOR", () => {
   })
 
   it("refuses what is nested more than 16 deep", () => {
-    const nested = (depth: number) => hex(`${"81".repeat(depth)}00`)
-    expect(() => parseCbor(nested(16), 100)).not.toThrow()
-    expect(() => parseCbor(nested(17), 100)).toThrow(refused)
-    expect(() => parseCbor(nested(60_000), 70_000)).toThrow(refused)
+    // A number, or nothing, in arrays; the same in maps.
+    for (const [open, inner] of [
+      ["81", "8100"],
+      ["81", "80"],
+      ["a16161", "a1616100"],
+      ["a16161", "a0"],
+    ] as const) {
+      const nested = (depth: number) => hex(`${open.repeat(depth - 1)}${inner}`)
+      expect(() => parseCbor(nested(16), 100)).not.toThrow()
+      expect(() => parseCbor(nested(17), 100)).toThrow(refused)
+      expect(() => parseCbor(nested(60_000), 200_000)).toThrow(refused)
+    }
   })
 
   it("measures before it reads", () => {

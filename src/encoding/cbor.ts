@@ -10,6 +10,9 @@ export type CborValue =
   | readonly CborValue[]
   | { readonly [key: string]: CborValue }
 
+/** So many maps and arrays may lie in each other. */
+const deepest = 16
+
 /** Deterministic CBOR (RFC 8949 §4.2.1) of maps with text keys, arrays, text, bytes, booleans and integers from 0 to 2^53 - 1. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
   return encode(value, rfc8949EncodeOptions) as Uint8Array<ArrayBuffer>
@@ -36,14 +39,13 @@ export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
   return value
 }
 
+/** @param depth how many maps and arrays the value lies in */
 function demandPlain(value: unknown, depth: number): void {
-  if (depth > 16) throw new Error("nested too deep")
   if (typeof value === "string" || typeof value === "boolean" || value instanceof Uint8Array) return
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) throw new Error("not an unsigned integer")
-  } else if (Array.isArray(value)) {
-    for (const item of value) demandPlain(item, depth + 1)
   } else if (typeof value === "object" && value !== null) {
-    for (const item of Object.values(value)) demandPlain(item, depth + 1)
+    if (depth === deepest) throw new Error("nested too deep")
+    for (const item of Array.isArray(value) ? value : Object.values(value)) demandPlain(item, depth + 1)
   } else throw new Error("a type that statements do not have")
 }
