@@ -2,7 +2,7 @@ import type { LogLevel } from "../server/deps.ts"
 import { startServer } from "../server/main.ts"
 import { builtPage } from "../server/page.ts"
 import type { Transit } from "../server/tls.ts"
-import { parseWitness, type WitnessAddress } from "../server/witnesses.ts"
+import { parseWitnessAddress, type WitnessAddress } from "../server/witnesses.ts"
 import { textOf, UsageError } from "./ask.ts"
 import type { CliCommand } from "./command.ts"
 import { nextSignal } from "./process.ts"
@@ -71,7 +71,7 @@ function transitOf(options: Options): Transit {
 function witnessesOf({ witness }: Options): WitnessAddress[] {
   if (!Array.isArray(witness)) return []
   return witness.map((text: unknown) => {
-    const address = parseWitness(String(text))
+    const address = parseWitnessAddress(String(text))
     if (address !== null) return address
     throw new UsageError("--witness takes a witness's vkey, = and its address: name+0123abcd+BASE64=https://….")
   })

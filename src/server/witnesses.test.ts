@@ -8,7 +8,7 @@ import { encodeVkey, type NoteKey, noteTypes, splitNote } from "../proof/note.ts
 import { paths } from "../protocol/paths.ts"
 import { newAuthor, newSigner, type TestSigner } from "./client.fixture.ts"
 import { openTestServer, type TestServer } from "./server.fixture.ts"
-import { parseWitness } from "./witnesses.ts"
+import { parseWitnessAddress } from "./witnesses.ts"
 
 /** A witness as its specification has it, with a state that tests set. */
 class TestWitness {
@@ -75,7 +75,7 @@ let witness: TestWitness
 
 beforeEach(async () => {
   witness = await TestWitness.open()
-  const address = parseWitness(`${encodeVkey(witness.key)}=http://127.0.0.1:${witness.port}/`)!
+  const address = parseWitnessAddress(`${encodeVkey(witness.key)}=http://127.0.0.1:${witness.port}/`)!
   server = await openTestServer({ witnesses: [address] })
 })
 afterEach(async () => {
@@ -181,7 +181,7 @@ describe("a witness", () => {
 
 test("a witness is written as its key, @ and its address", () => {
   const vkey = encodeVkey(witness.key)
-  expect(parseWitness(`${vkey}=https://w.example/log//`)).toMatchObject({
+  expect(parseWitnessAddress(`${vkey}=https://w.example/log//`)).toMatchObject({
     url: "https://w.example/log",
     key: witness.key,
   })
@@ -195,7 +195,7 @@ test("a witness is written as its key, @ and its address", () => {
     `x=https://w.example`,
     "",
   ])
-    expect(parseWitness(wrong)).toBe(null)
+    expect(parseWitnessAddress(wrong)).toBe(null)
 })
 
 async function textOf(request: IncomingMessage): Promise<string> {

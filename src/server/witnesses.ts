@@ -13,8 +13,8 @@ export interface WitnessAddress {
   readonly url: string
 }
 
-/** Reads `<vkey>@<url>`, the vkey as C2SP signed-note spells it; null for anything else. */
-export function parseWitness(text: string): WitnessAddress | null {
+/** Reads `<vkey>=<url>`, the vkey as C2SP signed-note spells it; null for anything else. */
+export function parseWitnessAddress(text: string): WitnessAddress | null {
   const [, vkey, url] = /^(\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44})=(https?:\/\/\S+?)\/*$/.exec(text) ?? []
   if (vkey === undefined || url === undefined || !URL.canParse(url)) return null
   try {
