@@ -49,7 +49,7 @@ const schema = z.strictObject({
   /** Where this physician has signed in, as each device calls itself. */
   devices: z
     .array(z.strictObject({ id: z.custom<DeviceId>(isId), label: z.string().max(200), since: count }))
-    .max(1000)
+    .max(100)
     .default([]),
   settings: z.strictObject({ idleMinutes: z.int().min(1).max(15), wordsConfirmed: z.boolean() }),
 })
