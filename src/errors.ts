@@ -80,7 +80,7 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors
 
-/** The only error that Healthcrypt throws on purpose. The family, which is the code's beginning, says what the caller can do. */
+/** The only error that Healthcrypt throws on purpose from one folder into another. The family, which is the code's beginning, says what the caller can do. */
 export class AppError extends Error {
   override readonly name = "AppError"
   readonly code: ErrorCode

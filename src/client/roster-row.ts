@@ -24,7 +24,7 @@ export interface RosterRow extends Summary {
   readonly keys: readonly string[]
   /** The author's time of the newest entry, milliseconds since 1970. */
   readonly updated: number
-  /** Size of the tree that the owner's newest entry had seen. */
+  /** Size of the tree that this physician's own newest entry had seen; 0 where they wrote none. */
   readonly seen: number
   /** Chain head as text, where there is more to it than a single owner. */
   readonly chain: string
