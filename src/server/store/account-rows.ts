@@ -1,20 +1,25 @@
 import { sha256 } from "#sha256"
 import { utf8 } from "../../encoding/bytes.ts"
-import type { PhysicianId } from "../../encoding/ids.ts"
+import type { Id, PhysicianId, RecordId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
 import type { UnlockSeal } from "../../protocol/accounts.ts"
 import type { Db } from "./connection.ts"
 import type { NewPhysician } from "./store.ts"
 
-/** @throws CONFLICT_USERNAME, CONFLICT_EXISTS */
+/** @throws CONFLICT_USERNAME; CONFLICT_EXISTS also for the id of a record, which in the log is a subject alike */
 export async function insertPhysician(db: Db, given: NewPhysician, time: number): Promise<void> {
   const taken = await db
     .selectFrom("physician")
     .select("id")
     .where((e) => e.or([e("username", "=", given.username), e("id", "=", given.physician)]))
     .execute()
-  if (taken.some((row) => row.id === given.physician)) throw new AppError("CONFLICT_EXISTS")
+  const record = await db
+    .selectFrom("record")
+    .select("id")
+    .where("id", "=", given.physician as Id as RecordId)
+    .executeTakeFirst()
+  if (record !== undefined || taken.some((row) => row.id === given.physician)) throw new AppError("CONFLICT_EXISTS")
   if (taken.length > 0) throw new AppError("CONFLICT_USERNAME")
   const opaqueRecord = utf8(given.opaqueRecord)
   await db

@@ -1,19 +1,32 @@
 import type { Id, PhysicianId, RecordId } from "../../encoding/ids.ts"
-import type { Stream } from "../../proof/leaf.ts"
+import type { LeafType, Stream } from "../../proof/leaf.ts"
 import type { StoreContext } from "./context.ts"
 import type { ActivityReply, ActivityStore } from "./store.ts"
 
 const leavesAtMost = 200
 
+/** The streams that speak of a subject, and what they may say. */
+interface Kind {
+  readonly streams: readonly Stream[]
+  readonly types: readonly LeafType[]
+}
+
+const ofRecord: Kind = { streams: ["entry", "act"], types: ["entry", "read", "export", "accept"] }
+const ofAccount: Kind = {
+  streams: ["identity", "keyring", "act"],
+  types: ["identity", "keyring", "sign-in", "recover", "end-session", "admin"],
+}
+
 /** What the log says of one subject. */
 export function activityStore({ reader, tree }: StoreContext): ActivityStore {
   /** Within a stream the leaves stand in the order of their numbers: newest first is the index's own order, backwards. */
-  const newest = (subject: Id, stream: Stream, before: number, limit: number) =>
+  const newest = (subject: Id, stream: Stream, types: readonly LeafType[], before: number, limit: number) =>
     reader
       .selectFrom("leaf")
       .select(["idx", "time", "salt", "stream", "type", "number", "actor", "statement_hash"])
       .where("subject", "=", subject)
       .where("stream", "=", stream)
+      .where("type", "in", types)
       .where("idx", "<", before)
       .orderBy("number", "desc")
       .limit(limit)
@@ -21,7 +34,7 @@ export function activityStore({ reader, tree }: StoreContext): ActivityStore {
 
   const read = async (
     subject: Id,
-    streams: readonly Stream[],
+    { streams, types }: Kind,
     before: number,
     limit: number,
     pinned: number,
@@ -29,7 +42,7 @@ export function activityStore({ reader, tree }: StoreContext): ActivityStore {
     const state = tree.state
     const atMost = Math.min(limit, leavesAtMost)
     const below = Math.min(before, state.size)
-    const found = await Promise.all(streams.map((stream) => newest(subject, stream, below, atMost + 1)))
+    const found = await Promise.all(streams.map((stream) => newest(subject, stream, types, below, atMost + 1)))
     const rows = found.flat().sort((a, b) => b.idx - a.idx)
     const shown = rows.slice(0, atMost)
     const proofs = await tree.inclusions(
@@ -50,7 +63,7 @@ export function activityStore({ reader, tree }: StoreContext): ActivityStore {
   }
 
   return {
-    recordActivity: (record: RecordId, ...page) => read(record, ["entry", "act"], ...page),
-    accountActivity: (physician, ...page) => read(physician, ["identity", "keyring", "act"], ...page),
+    recordActivity: (record: RecordId, ...page) => read(record, ofRecord, ...page),
+    accountActivity: (physician, ...page) => read(physician, ofAccount, ...page),
   }
 }

@@ -1,5 +1,5 @@
 import { equal } from "../../encoding/bytes.ts"
-import type { PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
+import type { Id, PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
 import { ChainHeads } from "./chain-heads.ts"
@@ -86,6 +86,12 @@ type NewHead = RecordRow & { before: Uint8Array }
 
 /** Compare-and-swap on the record's head, the entry, and its leaf. */
 function appender(db: Db, heads: ChainHeads) {
+  const physicianOf = prepare<{ id: Id }>((p) =>
+    db
+      .selectFrom("physician")
+      .select("id")
+      .where("id", "=", p.id as PhysicianId),
+  )
   const insertRecord = prepare<RecordRow>((p) =>
     db
       .insertInto("record")
@@ -123,6 +129,9 @@ function appender(db: Db, heads: ChainHeads) {
     const { entry, before, signed } = given
     const { record, author, seq } = entry
     const hash = given.head.hash
+    // In the log records and physicians are subjects alike: an id is one of either.
+    if (before === null && (await physicianOf(batch.db, { id: record })).rows.length > 0)
+      throw new AppError("CONFLICT_EXISTS")
     const leaf = batch.addLeaf({
       subject: record,
       stream: "entry",

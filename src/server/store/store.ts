@@ -166,7 +166,7 @@ export interface ReadStretch {
 export interface EntryStore {
   /** null for an unknown record. */
   chainHead(record: RecordId): Promise<ChainHead | null>
-  /** @throws CONFLICT_HEAD unless `before` still is the record's head. */
+  /** @throws CONFLICT_HEAD unless `before` still is the record's head, CONFLICT_EXISTS for a new record with a physician's id */
   append(entry: VerifiedEntry): Promise<Receipt>
   /** The receipt of a record's head once more. */
   receiptAgain(head: ChainHead, since: number): Promise<Receipt>
