@@ -174,10 +174,6 @@ describe("colleagues", () => {
     const shown = Promise.all(pages.map((page) => timeOfText(page, "Essential hypertension")))
     await button(beta.page, "Save").click()
     const [byBeta = 0, ...byOthers] = await shown
-    console.log(
-      byOthers.map((at) => at - byBeta),
-      byBeta - (await clicked),
-    )
     for (const at of byOthers) expect(at - byBeta, "ms after the page of who wrote it").toBeLessThan(1000)
   })
 
