@@ -44,7 +44,14 @@ export const importCommand: CliCommand = {
 function describe(file: string, report: ImportReport): string {
   const ids = report.records.map(({ id }) => id).join(" ")
   const kept = report.notUnderstood.map(({ type, count }) => `${count} ${type}`).join(", ")
-  const also = kept === "" ? "" : `; kept but not understood: ${kept}`
+  const also = [
+    report.apart > 0 && `${plural(report.apart, "patient")} kept apart from a record with the same patient number`,
+    report.leftOut > 0 && `${plural(report.leftOut, "resource")} of no patient left out`,
+    kept !== "" && `kept but not understood: ${kept}`,
+  ]
+    .map((part) => part && `; ${part}`)
+    .filter(Boolean)
+    .join("")
   switch (report.outcome) {
     case "added":
       return clean(
@@ -79,7 +86,7 @@ async function readBytes(file: string): Promise<Uint8Array> {
 
 function failed(file: string, error: AppError): ImportReport {
   if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
-  const nothing = { records: [], resources: 0, added: 0, changed: 0, notUnderstood: [] }
+  const nothing = { records: [], resources: 0, added: 0, changed: 0, apart: 0, leftOut: 0, notUnderstood: [] }
   return { file, outcome: "refused", ...nothing, code: error.code, message: error.message }
 }
 

@@ -6,6 +6,7 @@ import { deflate } from "../encoding/frame.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
+import { importTarget } from "./import-target.ts"
 import type { ImportReport } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -20,6 +21,7 @@ interface Tally {
   added: number
   changed: number
   made: number
+  apart: number
 }
 
 /** Takes in one FHIR file. All of it is read and checked before anything is stored. What a record already holds, or held once, is
@@ -33,8 +35,9 @@ export async function importFile(
   tick: (done: number, total: number) => void,
   signal: { readonly aborted: boolean },
 ): Promise<ImportReport> {
-  const tally: Tally = { records: [], resources: 0, added: 0, changed: 0, made: 0 }
+  const tally: Tally = { records: [], resources: 0, added: 0, changed: 0, made: 0, apart: 0 }
   const types = new Map<string, number>()
+  let leftOut = 0
   const report = (outcome: ImportReport["outcome"]): ImportReport => ({
     file,
     outcome,
@@ -42,10 +45,13 @@ export async function importFile(
     resources: tally.resources,
     added: tally.added,
     changed: tally.changed,
+    apart: tally.apart,
+    leftOut,
     notUnderstood: [...types].filter(([type]) => !isUnderstood(type)).map(([type, count]) => ({ type, count })),
   })
   try {
     const bundle = readBundle(textOfFile(bytes))
+    leftOut = bundle.leftOut.length
     tick(0, bundle.resources)
     if (bundle.patients.length > 1) for (const patient of bundle.patients) await demandFits(work, patient)
     // Two imports of one file at once would each find the patient missing.
@@ -74,23 +80,25 @@ export async function importFile(
 
 async function importPatient(work: Workspace, patient: ImportedPatient, tally: Tally): Promise<void> {
   const by = work.session.fullName
-  const known = [...work.roster.rows.values()].find((row) => row.patient === patient.patient)
-  if (known === undefined) {
+  const target = await importTarget(work, patient)
+  const known = target.record
+  if (known === null) {
     const made = await work.records.create({ by, changes: [...patient.changes] }, true)
     tally.made++
+    if (target.apart) tally.apart++
     tally.added += patient.changes.length
     tally.records.push({ id: made.id, name: nameOf(work, made.id) })
     return
   }
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const record = await work.records.open(known.id)
+    const record = await work.records.open(known)
     const bodies = record.steps.flatMap((step) => (step.body === null ? [] : [step.body]))
     const { changes, added, changed } = differenceTo(record.chart, patient.changes, bodies)
     try {
       if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
       tally.added += added
       tally.changed += changed
-      tally.records.push({ id: known.id, name: nameOf(work, known.id) })
+      tally.records.push({ id: known, name: nameOf(work, known) })
       return
     } catch (error) {
       if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error

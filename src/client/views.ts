@@ -266,6 +266,10 @@ export interface ImportReport {
   readonly resources: number
   readonly added: number
   readonly changed: number
+  /** How many patients got a record of their own although one with the same Patient key is there. */
+  readonly apart: number
+  /** How many resources belong to no patient of the file, and were not taken. */
+  readonly leftOut: number
   /** Resource types kept unchanged but shown only as plain lines. */
   readonly notUnderstood: readonly { readonly type: string; readonly count: number }[]
   /** For "refused": the code and what to do, naming the place. */

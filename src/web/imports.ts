@@ -109,5 +109,15 @@ async function takeOne(
 }
 
 function notTaken(file: string): ImportReport {
-  return { file, outcome: "cancelled", records: [], resources: 0, added: 0, changed: 0, notUnderstood: [] }
+  return {
+    file,
+    outcome: "cancelled",
+    records: [],
+    resources: 0,
+    added: 0,
+    changed: 0,
+    apart: 0,
+    leftOut: 0,
+    notUnderstood: [],
+  }
 }

@@ -60,6 +60,19 @@ function Details({ report }: { report: ImportReport }) {
           ? `all ${count(report.resources, "resource")} were here already`
           : `${report.added.toLocaleString()} added, ${report.changed.toLocaleString()} changed of ${count(report.resources, "resource")}`}
       </p>
+      {report.apart > 0 && (
+        <p className={classes.quiet}>
+          {report.apart === 1
+            ? "A record with the same patient number is here, but you did not make it of this person, or cannot read all of it. Nothing was put into it: this patient has a record of their own."
+            : `Records with the same patient numbers are here, but you did not make them of these persons, or cannot read all of them. Nothing was put into them: ${count(report.apart, "patient")} have records of their own.`}
+        </p>
+      )}
+      {report.leftOut > 0 && (
+        <p className={classes.quiet}>
+          {count(report.leftOut, "resource")} of this file {report.leftOut === 1 ? "belongs" : "belong"} to none of its
+          patients and {report.leftOut === 1 ? "was" : "were"} not taken.
+        </p>
+      )}
       {report.notUnderstood.length > 0 && (
         <p className={classes.quiet}>
           Kept unchanged, shown only as plain lines:{" "}
