@@ -35,15 +35,16 @@ const summaries: Readonly<Record<string, string>> = {
 
 const environment = `
 Environment:
-  HEALTHCRYPT_SERVER    the server's address (http://localhost:5000)
-  HEALTHCRYPT_USERNAME  who you are; asked for on a terminal
-  HEALTHCRYPT_PASSWORD  your password; asked for on a terminal
-  HEALTHCRYPT_NEW_PASSWORD
-                        the new one, for password and recover; asked for on a terminal
-  HEALTHCRYPT_HOME      where this machine remembers what it has seen (~/.healthcrypt)
-  HEALTHCRYPT_CA        a certificate authority to trust besides the system's
+  HEALTHCRYPT_SERVER        the server's address (http://localhost:5000)
+  HEALTHCRYPT_USERNAME      who you are; asked for on a terminal
+  HEALTHCRYPT_PASSWORD      your password; asked for on a terminal
+  HEALTHCRYPT_NEW_PASSWORD  for password and recover; asked for on a terminal
+  HEALTHCRYPT_HOME          where this machine remembers what it has seen (~/.healthcrypt)
+  HEALTHCRYPT_CA            a certificate authority to trust besides the system's
 
-Times are local and name their distance from UTC; --json has them in UTC.
+Times and days are local. A time names its distance from UTC; with --json it is
+in UTC.
+
 Exit codes: 0 done, 1 refused, 2 usage, 3 tampered.`
 
 const io: Io = {

@@ -83,7 +83,7 @@ const edit: CliCommand = {
   summary: "Edit a patient: reads any of firstName, lastName, birthDate, diagnosis",
   arguments: "<id>",
   options: [
-    { flags: "--seq <n>", description: `What you read was entry n: what others wrote since is kept; ${counting}` },
+    { flags: "--seq <n>", description: `What you read was entry n (${counting}): what others wrote since is kept` },
   ],
   async run(io, options, args) {
     const id = recordIdFrom(args)

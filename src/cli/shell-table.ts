@@ -1,4 +1,5 @@
 import { inspect } from "node:util"
+import { momentOf } from "./times.ts"
 
 const shownRows = 50
 const shownCharacters = 20
@@ -57,7 +58,7 @@ export class Rows extends Array<Readonly<Record<string, unknown>>> {
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ""
-  if (value instanceof Date) return value.toISOString().slice(0, 19).replace("T", " ")
+  if (value instanceof Date) return momentOf(value.getTime())
   return typeof value === "string" ? value : inspect(value)
 }
 

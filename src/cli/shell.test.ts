@@ -50,7 +50,7 @@ test("Record.all() is a table in which every content is a token", async () => {
   for (const [i, row] of rows.entries())
     expect(row).toMatch(
       new RegExp(
-        `^${ids[i]} +1 +1 +\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d +gAAAAA[\\w-]{14}… \\(\\d+ B\\) +gAAAAA[\\w-]{14}… \\(\\d+ B\\)$`,
+        `^${ids[i]} +1 +1 +\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\S+ +gAAAAA[\\w-]{14}… \\(\\d+ B\\) +gAAAAA[\\w-]{14}… \\(\\d+ B\\)$`,
       ),
     )
   for (const secret of ["Gundula", "Anklam", "1961", "asthma"]) expect(table).not.toContain(secret)
