@@ -4,6 +4,7 @@ import { equal } from "../encoding/bytes.ts"
 import { context } from "../encoding/context.ts"
 import { idBytes, type PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
+import { checkSealKey } from "./seal-key.ts"
 import { checkPublicKey, verifyStatement } from "./signature.ts"
 import { bytesOf, count, encodeStatement, idOf, parseStatement, type Signed, statementHash } from "./statement.ts"
 
@@ -72,6 +73,7 @@ export async function verifyIdentity(before: Identity | null, signed: Signed): P
   if (!follows || new Set(methods).size !== methods.length) throw new AppError("TAMPERED_IDENTITY")
   const changed = before !== null && !equal(before.signKey, next.signKey)
   if (before === null || changed) checkPublicKey(next.signKey)
+  if (before === null || !equal(before.sealKey, next.sealKey)) checkSealKey(next.sealKey)
   if (signed.signature.length !== (changed ? 128 : 64)) throw new AppError("TAMPERED_SIGNATURE")
   await verifyStatement("identity", next.signKey, signed.statement, signed.signature.subarray(0, 64))
   if (changed) await verifyStatement("identity", before.signKey, signed.statement, signed.signature.subarray(64))

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, sign } from "node:crypto"
 import { concat } from "../encoding/bytes.ts"
 import { idFromBytes, type PhysicianId } from "../encoding/ids.ts"
 import { fingerprintOf } from "./identity.ts"
+import { asSealKey } from "./seal-key.fixture.ts"
 import { type SignatureLabel, signedBytes } from "./signature.ts"
 import type { Signed } from "./statement.ts"
 
@@ -20,7 +21,7 @@ export function testPhysician(n: number): TestPhysician {
   const id = idFromBytes<"physician">(new Uint8Array(16).fill(n)) as PhysicianId
   const key = privateKey(new Uint8Array(32).fill(n))
   const signKey = new Uint8Array(createPublicKey(key).export({ type: "spki", format: "der" }).subarray(-32))
-  const sealKey = new Uint8Array(1216).fill(n)
+  const sealKey = asSealKey(new Uint8Array(1216).fill(n))
   return {
     id,
     signKey,

@@ -8,6 +8,7 @@ import { idBytes, newId, type PhysicianId, type PracticeId, type RecordId } from
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../proof/entry.ts"
 import { encodeIdentity, fingerprintOf, type IdentityStatement } from "../proof/identity.ts"
 import { emptyRoot } from "../proof/merkle.ts"
+import { asSealKey } from "../proof/seal-key.fixture.ts"
 import { type SignatureLabel, signedBytes } from "../proof/signature.ts"
 import type { Signed } from "../proof/statement.ts"
 import {
@@ -39,7 +40,7 @@ export interface Author {
 export async function newAuthor(username: string): Promise<Author> {
   const { publicKey, sign } = await newSigner()
   const physician = newId<"physician">()
-  const sealKey = randomToken(1216)
+  const sealKey = asSealKey(randomToken(1216))
   return {
     physician,
     username,

@@ -6,6 +6,7 @@ import { idBytes, newId, type PhysicianId, type RecordId, type SegmentId, type S
 import { type ChainHead, extendChain } from "../../proof/chain.ts"
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../../proof/entry.ts"
 import { encodeIdentity, fingerprintOf } from "../../proof/identity.ts"
+import { asSealKey } from "../../proof/seal-key.fixture.ts"
 import { type SignatureLabel, signedBytes } from "../../proof/signature.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
 import type { NewSession, Store } from "../store/store.ts"
@@ -16,7 +17,7 @@ export class TestPhysician {
   readonly #store: Store
   readonly #username: string
   readonly #key = randomBytes(32)
-  readonly #sealKey = randomBytes(1216)
+  readonly #sealKey = asSealKey(randomBytes(1216))
   readonly #session: NewSession
   readonly #unlocks = ["password", "recovery"].map((method) => ({ method, generation: 0, token: randomBytes(100) }))
   #identity: Uint8Array | null = null

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
 import { encodeIdentity, type IdentityStatement, verifyIdentityChain } from "../../proof/identity.ts"
 import { encodeRecovery } from "../../proof/recovery.ts"
+import { asSealKey } from "../../proof/seal-key.fixture.ts"
 import { signedBytes } from "../../proof/signature.ts"
 import { statementHash } from "../../proof/statement.ts"
 import {
@@ -312,7 +313,9 @@ describe("replacing ways to unlock", () => {
       return (await server.client.send("POST", paths.unlocks, body, session.headers)).json().code
     }
     expect(await send(await nextIdentity(session, []))).toBe("BAD_INPUT_STATEMENT")
-    expect(await send(await nextIdentity(session, [], { sealKey: randomToken(1216) }))).toBe("BAD_INPUT_STATEMENT")
+    expect(await send(await nextIdentity(session, [], { sealKey: asSealKey(randomToken(1216)) }))).toBe(
+      "BAD_INPUT_STATEMENT",
+    )
   })
 })
 
