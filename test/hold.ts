@@ -96,6 +96,18 @@ export function changeEntry(
   }
 }
 
+/** @returns what settles once a client asks for changes that nothing under way can answer. */
+export function reachSyncAfresh({ roster }: Workspace): Promise<void> {
+  const honest = roster.syncAfresh.bind(roster)
+  return new Promise((reached) => {
+    roster.syncAfresh = () => {
+      roster.syncAfresh = honest
+      reached()
+      return honest()
+    }
+  })
+}
+
 /** Stops a client where it is about to verify the next entry. */
 export function stopVerifying({ session: { people } }: Workspace): { reached: Promise<void>; release: () => void } {
   const honest = people.keysOf.bind(people)

@@ -8,7 +8,7 @@ import { encodeBase64url } from "../src/encoding/base64.ts"
 import { importRecipient, sealGrant } from "../src/vault/grants.ts"
 import { newSecretKey } from "../src/vault/keys.ts"
 import { brady, edit, give, many, meet, noGrant, none, physicians, sorted, suspicions } from "./colleagues.ts"
-import { Hold, withhold } from "./hold.ts"
+import { Hold, reachSyncAfresh, withhold } from "./hold.ts"
 import { type Practice, startPractice } from "./practice.ts"
 
 let practice: Practice
@@ -16,8 +16,6 @@ beforeAll(async () => {
   practice = await startPractice()
 })
 afterAll(() => practice.close())
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 describe("an invitation", () => {
   it("is declined even when its keys are none, and whoever sent it was never verified", async () => {
@@ -108,8 +106,9 @@ describe("an invitation", () => {
     const asked = asking.next("answer")
     const polled = ben.roster.sync(true)
     await asked
+    const askingAgain = reachSyncAfresh(ben)
     accepting.release()
-    await pause(300)
+    await askingAgain
     asking.release()
     await polled
     expect(await report).toMatchObject({ done: 1, refused: [] })
