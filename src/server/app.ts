@@ -28,6 +28,8 @@ import { Witnesses } from "./witnesses.ts"
 
 const smallBody = 64 * 1024
 const requestMs = 120_000
+/** As long as our client waits for a whole answer, and six comment lines of a stream of events. */
+const stillMs = 120_000
 const purgeMs = 60_000
 
 /** The API on a store, not listening yet. It does not close the store. */
@@ -92,7 +94,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-function create({ logLevel, logStream, trustProxy, https }: AppDeps): FastifyInstance {
+function create({ logLevel, logStream, trustProxy, https, ...deps }: AppDeps): FastifyInstance {
   const options = {
     // No process id, no host name, and no request: what a line says is chosen in `logRequests`.
     logger: { level: logLevel, base: null, stream: logStream ?? process.stderr },
@@ -101,6 +103,8 @@ function create({ logLevel, logStream, trustProxy, https }: AppDeps): FastifyIns
     trustProxy: trustProxy ? (_: string, hop: number) => hop === 0 : false,
     bodyLimit: smallBody,
     requestTimeout: requestMs,
+    // Whoever asks and does not take the answer is let go of, and what waits for them with it.
+    connectionTimeout: deps.stillMs ?? stillMs,
     routerOptions: { maxParamLength: 64 },
   }
   if (https === undefined) return Fastify(options)

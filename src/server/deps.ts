@@ -28,6 +28,8 @@ export interface AppDeps {
   readonly now: () => number
   /** How often a stream of events says that it is still there; 20 seconds where left out. */
   readonly commentMs?: number
+  /** How long a connection may neither send nor accept a byte; two minutes where left out. */
+  readonly stillMs?: number
   /** Who is asked to cosign the log's checkpoints. */
   readonly witnesses?: readonly WitnessAddress[]
   /** TLS of our own: handed to Fastify as they are. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { newId, type RecordId } from "../../encoding/ids.ts"
 import type { EntryStatement } from "../../proof/entry.ts"
 import { emptyRoot } from "../../proof/merkle.ts"
-import { actsPath, entriesPath, paths, segmentPath } from "../../protocol/paths.ts"
+import { actsPath, entriesPath, paths } from "../../protocol/paths.ts"
 import { appendEntry, readChanges, readEntries } from "../../protocol/records.ts"
 import {
   type Author,
@@ -159,35 +159,4 @@ test("acts: one read a session, each export", async () => {
   const other = await server.client.login("ada", "correct horse battery staple")
   await server.client.send("POST", actsPath(record), { act: "read" }, other.headers)
   expect(seen().size).toBe(size + 5)
-})
-
-test("segments go in and out as bytes, all of them in one answer", async () => {
-  const { client } = server
-  const segments = [300, 5000].map((length) => ({ id: newId<"segment">(), token: Buffer.from(randomToken(length)) }))
-  const headers = { ...session.headers, "content-type": "application/octet-stream" }
-  for (const { id, token } of segments)
-    expect((await client.send("PUT", segmentPath(id), token, headers)).statusCode).toBe(204)
-  const conflict = await client.send("PUT", segmentPath(segments[0]!.id), Buffer.from("other"), headers)
-  expect(conflict.json().code).toBe("CONFLICT_EXISTS")
-  const all = await client.send("GET", paths.segments, undefined, session.headers)
-  expect(all.headers["content-type"]).toBe("application/octet-stream")
-  expect(all.headers["content-length"]).toBe(String(2 * 20 + 5300))
-  const parts = segments
-    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-    .flatMap(({ id, token }) => {
-      const length = Buffer.alloc(4)
-      length.writeUInt32BE(token.length)
-      return [Buffer.from(id, "base64url"), length, token]
-    })
-  expect(all.rawPayload).toEqual(Buffer.concat(parts))
-  const one = await client.send("GET", segmentPath(segments[1]!.id), undefined, session.headers)
-  expect(one.rawPayload).toEqual(segments[1]!.token)
-  const denied = await client.send("GET", segmentPath(segments[1]!.id), undefined, stranger.headers)
-  expect([denied.statusCode, denied.json().code]).toEqual([403, "NOT_ALLOWED"])
-  for (const { id } of segments)
-    expect((await client.send("DELETE", segmentPath(id), undefined, session.headers)).statusCode).toBe(204)
-  const huge = await client.send("PUT", segmentPath(newId<"segment">()), Buffer.alloc(4 * 1024 * 1024 + 1), headers)
-  expect([huge.statusCode, huge.json().code]).toEqual([413, "BAD_INPUT_SIZE"])
-  const empty = await client.send("GET", paths.segments, undefined, session.headers)
-  expect([empty.statusCode, empty.rawPayload.length]).toEqual([200, 0])
 })

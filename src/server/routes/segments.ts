@@ -1,4 +1,5 @@
-import { u32be } from "../../encoding/bytes.ts"
+import { Readable } from "node:stream"
+import { concat, u32be } from "../../encoding/bytes.ts"
 import { idBytes } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { paths } from "../../protocol/paths.ts"
@@ -9,14 +10,8 @@ import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 /** The roster's sealed segments, as raw bytes: never rewritten, only replaced by others. */
 export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void {
   app.get(paths.segments, signedIn(sessions), async (request, reply) =>
-    reply.type(segmentsType).send(pack(await store.segments(sessionOf(request).physician))),
+    reply.type(segmentsType).send(Readable.from(pack(store.segments(sessionOf(request).physician)))),
   )
-
-  app.get(paths.segment, { ...signedIn(sessions), schema: { params: segmentParams } }, async (request, reply) => {
-    const token = await store.segment(sessionOf(request).physician, request.params.segment)
-    if (token === null) throw new AppError("NOT_ALLOWED")
-    return reply.type(segmentsType).send(asBuffer(token))
-  })
 
   app.put(
     paths.segment,
@@ -35,11 +30,10 @@ export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void
   })
 }
 
-/** 16 B id, u32be length, token; again and again. */
-function pack(segments: readonly Segment[]): Buffer {
-  return Buffer.concat(segments.flatMap(({ id, token }) => [idBytes(id), u32be(token.length), token]))
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+/** 16 B id, u32be length, token; again and again, as fast as the client takes them. */
+async function* pack(segments: AsyncIterable<Segment>): AsyncGenerator<Uint8Array> {
+  for await (const { id, token } of segments) {
+    yield concat(idBytes(id), u32be(token.length))
+    yield token
+  }
 }

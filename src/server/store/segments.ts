@@ -11,17 +11,13 @@ const bytesAtMost = 96 * 1024 * 1024
 
 export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
   return {
-    segments: (physician) =>
-      reader.selectFrom("segment").select(["id", "token"]).where("physician", "=", physician).orderBy("id").execute(),
-
-    async segment(physician, id) {
-      const row = await reader
-        .selectFrom("segment")
-        .select("token")
-        .where("id", "=", id)
-        .where("physician", "=", physician)
-        .executeTakeFirst()
-      return row?.token ?? null
+    async *segments(physician) {
+      const mine = reader.selectFrom("segment").where("physician", "=", physician)
+      for (const { id } of await mine.select("id").orderBy("id").execute()) {
+        const segment = await mine.select(["id", "token"]).where("id", "=", id).executeTakeFirst()
+        // Another device may have dropped it meanwhile.
+        if (segment !== undefined) yield segment
+      }
     },
 
     async putSegment(physician, { id, token }) {

@@ -207,9 +207,8 @@ export interface Segment {
 }
 
 export interface SegmentStore {
-  segments(physician: PhysicianId): Promise<Segment[]>
-  /** null where it is not this physician's. */
-  segment(physician: PhysicianId, id: SegmentId): Promise<Uint8Array | null>
+  /** One after the other, each read when it is asked for. */
+  segments(physician: PhysicianId): AsyncIterable<Segment>
   /** The very same again changes nothing. @throws CONFLICT_EXISTS for other content, BAD_INPUT_SIZE beyond 1,024 segments */
   putSegment(physician: PhysicianId, segment: Segment): Promise<void>
   deleteSegment(physician: PhysicianId, id: SegmentId): Promise<void>
