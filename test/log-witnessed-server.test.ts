@@ -49,9 +49,9 @@ it("serve has its checkpoints cosigned by log witness, and a monitor that demand
     const note = await (await fetch(`${server.url}/log/checkpoint`)).text()
     return (await verifyCosignature(parseVkey(vkey), note)) !== null
   }
-  await expect.poll(cosigned, { timeout: 10_000 }).toBe(true)
+  await expect.poll(cosigned, { timeout: 30_000 }).toBe(true)
   await ada.add({ firstName: "Uno", lastName: "Geheim", birthDate: "1938-02-27", diagnosis: "Podagra" })
-  await expect.poll(cosigned, { timeout: 10_000 }).toBe(true)
+  await expect.poll(cosigned, { timeout: 30_000 }).toBe(true)
   const key = Buffer.from(logKey!, "base64url").toString("hex")
   const monitor = ["log", "monitor", "--once", "--key", key, "--origin", origin!, "--witness", vkey]
   const outcome = await ada.run(monitor)

@@ -1,5 +1,5 @@
 import Fastify from "fastify"
-import { expect, test } from "vitest"
+import { expect, onTestFinished, test, vi } from "vitest"
 import { newId } from "../encoding/ids.ts"
 import { Watchers } from "./watchers.ts"
 
@@ -21,7 +21,7 @@ test("whoever went away is asked about no more, and told nothing", async () => {
   const url = await app.listen({ port: 0, host: "127.0.0.1", listenTextResolver: () => "" })
   const abort = new AbortController()
   await fetch(url, { signal: abort.signal })
-  await expect.poll(() => asked).toBeGreaterThan(2)
+  await expect.poll(() => asked, { timeout: 20_000 }).toBeGreaterThan(2)
   abort.abort()
   await wait(50)
   const then = asked
@@ -30,6 +30,28 @@ test("whoever went away is asked about no more, and told nothing", async () => {
   expect(asked).toBe(then)
   watchers.close()
   await app.close()
+})
+
+test("what comes within 50 ms is told at once, and what comes later again", () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const watchers = new Watchers()
+  const physician = newId<"physician">()
+  const stream = watchers.watch(physician, async () => true)
+  const told = () => String(stream.read() ?? "").split("event: changes").length - 1
+  for (let i = 0; i < 5; i++) {
+    watchers.notify([physician])
+    vi.advanceTimersByTime(9)
+  }
+  expect(told()).toBe(0)
+  vi.advanceTimersByTime(5)
+  expect(told()).toBe(1)
+  watchers.notify([physician])
+  vi.advanceTimersByTime(50)
+  expect(told()).toBe(1)
+  watchers.close()
 })
 
 test("a session that cannot be looked up ends the stream", async () => {
