@@ -19,6 +19,7 @@ class TestWitness {
   root: Uint8Array = emptyRoot
   /** Answers in place of the honest one. */
   instead: (() => { status: number; body: string } | null) | null = null
+  #gate: Promise<void> = Promise.resolve()
 
   private constructor(signer: TestSigner) {
     this.#signer = signer
@@ -51,8 +52,16 @@ class TestWitness {
     return new Promise((resolve) => this.#server.close(() => resolve()))
   }
 
+  /** Answers nothing more. @returns what lets it */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#gate = promise
+    return resolve
+  }
+
   async #answer(text: string): Promise<{ status: number; body: string }> {
     this.requests.push(text)
+    await this.#gate
     const [, old, hashes, note] = /^old (\d+)\n((?:\S+\n)*)\n([\s\S]*)$/.exec(text) ?? []
     const [origin, size, root] = note!.split("\n")
     const logKey = (await server.client.send("GET", paths.practice)).json().logKey
@@ -86,14 +95,16 @@ afterEach(async () => {
 const checkpoint = async () => (await server.client.send("GET", paths.checkpoint)).body
 const cosigned = async () => (await verifyCosignature(witness.key, await checkpoint())) !== null
 const grow = async (name: string) => server.client.register(await newAuthor(name), "correct horse battery staple")
-const soon = { timeout: 6000, interval: 50 }
+const soon = { timeout: 30_000, interval: 50 }
 const logged = (word: string) => server.lines.filter((line) => line.includes(word))
 
 describe("a checkpoint", () => {
   test("is served with its cosignature, each new one without until it has its own", async () => {
     expect(witness.requests).toEqual([])
+    let release = witness.hold()
     await grow("ada")
     expect(await cosigned()).toBe(false)
+    release()
     await expect.poll(cosigned, soon).toBe(true)
     const { origin, size } = await openNote(
       await checkpoint(),
@@ -101,14 +112,16 @@ describe("a checkpoint", () => {
       server.signer.publicKey,
     )
     expect([origin, size]).toEqual([`healthcrypt/${server.store.practice}`, 2])
+    release = witness.hold()
     await grow("bob")
     expect(await cosigned()).toBe(false)
+    release()
     await expect.poll(cosigned, soon).toBe(true)
     expect(witness.requests.map((text) => text.split("\n")[0])).toEqual(["old 0", "old 2"])
     // Nothing new: nobody is asked.
     await new Promise((resolve) => setTimeout(resolve, 1500))
     expect(witness.requests).toHaveLength(2)
-  }, 20_000)
+  })
 
   test("is proved from where the witness says that it stands", async () => {
     await grow("ada")
@@ -123,16 +136,24 @@ describe("a checkpoint", () => {
     await expect.poll(cosigned, soon).toBe(true)
     const [again, proved] = witness.requests.slice(-2).map((text) => text.split("\n")[0])
     expect([again, proved]).toEqual(["old 6", "old 2"])
-  }, 20_000)
+  })
 })
 
 describe("a witness", () => {
-  test("that is down delays nothing, is named in the log once, and is asked again", async () => {
+  test("that does not answer delays nothing", async () => {
+    const release = witness.hold()
+    await grow("ada")
+    await expect.poll(() => witness.requests.length, soon).toBe(1)
+    await grow("bob")
+    expect(await checkpoint()).toBe(server.store.treeHead().note)
+    release()
+    await expect.poll(cosigned, soon).toBe(true)
+  })
+
+  test("that is down is named in the log once, and is asked again", async () => {
     const { port } = witness
     await witness.close()
-    const began = performance.now()
     await grow("ada")
-    expect(performance.now() - began).toBeLessThan(1000)
     await expect.poll(() => logged("not cosigned").length, soon).toBe(1)
     expect(JSON.parse(logged("not cosigned")[0]!)).toMatchObject({
       witness: "witness.example/w1",
@@ -141,7 +162,7 @@ describe("a witness", () => {
     await witness.listen(port)
     await expect.poll(cosigned, soon).toBe(true)
     expect([logged("not cosigned").length, logged("cosigning again").length]).toEqual([1, 1])
-  }, 20_000)
+  })
 
   test.each([
     ["refuses", () => ({ status: 422, body: "" }), "it answered 422"],
@@ -153,17 +174,13 @@ describe("a witness", () => {
     ["names no size", () => ({ status: 409, body: "many\n" }), "it answered 409 and no size"],
     ["signs nothing", () => ({ status: 200, body: "" }), "its cosignature does not verify"],
     ["talks without end", () => ({ status: 200, body: "x".repeat(20_000) }), "its answer is too long"],
-  ])(
-    "that %s leaves the checkpoint as it is",
-    async (_what, instead, trouble) => {
-      witness.instead = instead
-      await grow("ada")
-      await expect.poll(() => logged("not cosigned").length, soon).toBe(1)
-      expect(JSON.parse(logged("not cosigned")[0]!)).toMatchObject({ trouble })
-      expect(await checkpoint()).toBe(server.store.treeHead().note)
-    },
-    20_000,
-  )
+  ])("that %s leaves the checkpoint as it is", async (_what, instead, trouble) => {
+    witness.instead = instead
+    await grow("ada")
+    await expect.poll(() => logged("not cosigned").length, soon).toBe(1)
+    expect(JSON.parse(logged("not cosigned")[0]!)).toMatchObject({ trouble })
+    expect(await checkpoint()).toBe(server.store.treeHead().note)
+  })
 
   test("that signs another checkpoint, or under another key, is not served", async () => {
     const other = await newSigner()
@@ -176,7 +193,7 @@ describe("a witness", () => {
     witness.instead = () => ({ status: 200, body: elsewhere + stranger })
     await expect.poll(() => logged("not cosigned").length, soon).toBe(1)
     expect(await checkpoint()).toBe(server.store.treeHead().note)
-  }, 20_000)
+  })
 })
 
 test("a witness is written as its key, @ and its address", () => {
