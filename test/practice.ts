@@ -23,11 +23,15 @@ export interface Practice {
   register(username: string, device?: string): Promise<Session>
   /** Signs in and opens the roster. */
   open(username: string, device?: string, between?: Between): Promise<Workspace>
+  /** Lets time go by, for the server and every device. */
+  pass(ms: number): void
   close(): Promise<void>
 }
 
 export async function startPractice(): Promise<Practice> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-practice-"))
+  let passedMs = 0
+  const now = () => Date.now() + passedMs
   const server = await startServer({
     dataDir: join(folder, "data"),
     host: "127.0.0.1",
@@ -36,7 +40,7 @@ export async function startPractice(): Promise<Practice> {
     webRoot: null,
     logLevel: "error",
     notice: () => {},
-    now: () => Date.now(),
+    now,
   })
   const connections: { close(): void }[] = []
   const device = (name: string, between?: Between): Surroundings => {
@@ -44,7 +48,7 @@ export async function startPractice(): Promise<Practice> {
     connections.push(connection)
     const send: Send = between === undefined ? connection.send : (request) => between(request, connection.send)
     const storage = fileStorage(join(folder, "devices", name))
-    return { transport: new Transport(send), storage, carrier: "bearer", now: () => Date.now() }
+    return { transport: new Transport(send), storage, carrier: "bearer", now }
   }
   return {
     folder,
@@ -59,6 +63,9 @@ export async function startPractice(): Promise<Practice> {
       await work.roster.load()
       await work.roster.sync()
       return work
+    },
+    pass(ms) {
+      passedMs += ms
     },
     async close() {
       for (const connection of connections) connection.close()

@@ -159,12 +159,11 @@ describe("sharing a record", () => {
     const [mia, ned] = (await physicians(practice, "mia", "ned")) as [Workspace, Workspace]
     await meet(mia, ned)
     const { id } = await createPatient(mia, brady)
-    const soon = Date.now() + 4_000
-    await share(mia, [id], "ned", "reader", soon, many)
+    await share(mia, [id], "ned", "reader", Date.now() + 60_000, many)
     await acceptInvitations(ned, [id], many)
     expect(home(ned).matching).toBe(1)
     await ned.session.pins.save()
-    await new Promise((resolve) => setTimeout(resolve, soon - Date.now() + 200))
+    practice.pass(60_000)
     await edit(mia, id, "Gout")
     expect((await mia.records.open(id)).head).toMatchObject({ epoch: 1 })
     await expect(ned.records.open(id)).rejects.toEqual(refused("NOT_ALLOWED"))
