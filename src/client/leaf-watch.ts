@@ -67,11 +67,13 @@ export class LeafWatch {
     const withheld: { record: RecordId; seq: number }[] = []
     if (looks.length === 0) return withheld
     await this.#makeTags()
+    /** How far each colleague's chain reached that was fetched for this. */
+    const reached = new Map<PhysicianId, number>()
     for (const look of looks)
       for (const { meaning, index, data } of this.#search(look)) {
         const { subject, stream, number } = meaning
         if (stream === "keyring") await this.#demandKeyring(number, data)
-        else if (stream === "identity") await this.#demandIdentity(subject as PhysicianId, number)
+        else if (stream === "identity") await this.#demandIdentity(subject as PhysicianId, number, reached)
         else if (this.#isOwed(subject as RecordId, number, index))
           withheld.push({ record: subject as RecordId, seq: number })
       }
@@ -111,15 +113,19 @@ export class LeafWatch {
     if (session.isOtherKeyring(number, data)) throw session.log.refuse("TAMPERED_LOG")
   }
 
-  async #demandIdentity(physician: PhysicianId, number: number): Promise<void> {
+  async #demandIdentity(physician: PhysicianId, number: number, reached: Map<PhysicianId, number>): Promise<void> {
     const session = this.#session
     if (physician === session.physician && number <= session.identity.seq) return
+    if (number <= (reached.get(physician) ?? -1)) return
     const ask = () =>
       session.people.refresh(physician).catch((error: unknown) => {
         throw error instanceof AppError && error.is("TAMPERED") ? session.log.refuse(error.code) : error
       })
+    let { seq } = await ask()
     // The first may share an answer that was on its way before this leaf was written.
-    if ((await ask()).seq < number && (await ask()).seq < number) throw session.log.refuse("TAMPERED_ROLLBACK")
+    if (seq < number) seq = (await ask()).seq
+    if (seq < number) throw session.log.refuse("TAMPERED_ROLLBACK")
+    reached.set(physician, seq)
   }
 
   async #makeTags(): Promise<void> {

@@ -74,6 +74,11 @@ export function sessionOf(request: FastifyRequest): StoredSession {
 /** @throws UNAVAILABLE_LIMIT, saying when to try again */
 export function demandAttempt(begun: Begun, reply: FastifyReply): Attempt {
   if ("attempt" in begun) return begun.attempt
-  reply.header("retry-after", Math.ceil(begun.retryAfterMs / 1000))
-  throw new AppError("UNAVAILABLE_LIMIT")
+  throw limited(begun.retryAfterMs, reply)
+}
+
+/** UNAVAILABLE_LIMIT, in an answer that says when to try again. */
+export function limited(waitMs: number, reply: FastifyReply): AppError {
+  reply.header("retry-after", Math.ceil(waitMs / 1000))
+  return new AppError("UNAVAILABLE_LIMIT")
 }

@@ -3,7 +3,7 @@ import { readIdentity } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
 import { putSelfGrants, readInvitations } from "../../protocol/records.ts"
 import { MissLimit } from "../miss-limit.ts"
-import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
+import { type Api, jsonLimit, limited, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 const largest = jsonLimit(4 * 1024 * 1024)
 
@@ -48,10 +48,7 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
     async (request, reply) => {
       const me = sessionOf(request).physician
       const waitMs = misses.waitMs(me)
-      if (waitMs > 0) {
-        reply.header("retry-after", Math.ceil(waitMs / 1000))
-        throw new AppError("UNAVAILABLE_LIMIT")
-      }
+      if (waitMs > 0) throw limited(waitMs, reply)
       const physician = await store.findPhysician(request.params.username)
       const identity = physician === null ? null : await store.readIdentity(physician, request.query.since)
       if (identity !== null) return identity

@@ -5,9 +5,12 @@ import { type UnlockSeal, unlocks, unlocksStart } from "../../protocol/accounts.
 import { paths } from "../../protocol/paths.ts"
 import { demandFreshProof } from "../access.ts"
 import { demandListed, verifyNextIdentity } from "../statements.ts"
-import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
+import { type Api, jsonLimit, limited, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 const largest = jsonLimit(65_536 + 8192)
+/** Whoever looks somebody up is told the whole chain: it must not grow at will. */
+const identitiesADay = 20
+const dayMs = 24 * 3_600_000
 
 /** Replacing ways to unlock: password, recovery words, or both at once. */
 export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteContext): void {
@@ -25,19 +28,21 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
   app.post(
     paths.unlocks,
     { ...signedIn(sessions), schema: { body: unlocks.body, response: { 200: unlocks.reply } }, bodyLimit: largest },
-    async (request) => {
+    async (request, reply) => {
       const session = sessionOf(request)
       demandFreshProof(session, now())
       const { password, recovery, identity: signed, since } = request.body
       const { physician } = session
       // In this order: should somebody else be faster in between, the identity is what conflicts.
       const stored = await store.unlocks(physician)
-      const chain = await store.identities(physician)
+      const chain = await store.newestIdentities(physician)
       // A client whose connection broke sends the same again: it is told what it missed.
       const again = chain.length > 1 && equal(chain.at(-1)!.statement, signed.statement)
       const newest = chain.at(again ? -2 : -1)
       if (newest === undefined) throw new AppError("CONFLICT_IDENTITY")
       const identity = await verifyNextIdentity(newest, signed)
+      const earlier = again ? null : await store.identityTime(physician, identity.seq - identitiesADay)
+      if (earlier !== null && now() < earlier + dayMs) throw limited(earlier + dayMs - now(), reply)
       const fresh = [
         ...(password === undefined ? [] : [sealOf("password", password)]),
         ...(recovery === undefined ? [] : [sealOf("recovery", recovery)]),

@@ -87,7 +87,20 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       return (await row.executeTakeFirstOrThrow()).username
     },
 
-    identities: (physician) => identitiesOf(reader, physician),
+    async newestIdentities(physician) {
+      const newest = reader.selectFrom("identity").select(["statement", "signature"]).where("physician", "=", physician)
+      return (await newest.orderBy("seq", "desc").limit(2).execute()).reverse()
+    },
+    async identityTime(physician, seq) {
+      const row = await reader
+        .selectFrom("leaf")
+        .select("time")
+        .where("subject", "=", physician)
+        .where("stream", "=", "identity")
+        .where("number", "=", seq)
+        .executeTakeFirst()
+      return row?.time ?? null
+    },
     unlocks: (physician) => unlocksOf(reader, physician),
     findKeys: (physician, fingerprint) => keys.find(physician, fingerprint),
 

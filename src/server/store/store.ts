@@ -78,7 +78,10 @@ export interface AccountStore {
   register(physician: NewPhysician, session: NewSession): Promise<{ identity: Receipt; keyring: Receipt }>
   account(physician: PhysicianId, since: number): Promise<Account>
   usernameOf(physician: PhysicianId): Promise<string>
-  identities(physician: PhysicianId): Promise<Signed[]>
+  /** A physician's newest identity, after the one before it where there is one. */
+  newestIdentities(physician: PhysicianId): Promise<Signed[]>
+  /** When the log took this identity in, milliseconds; null where there is none. */
+  identityTime(physician: PhysicianId, seq: number): Promise<number | null>
   unlocks(physician: PhysicianId): Promise<UnlockSeal[]>
   /** The keys behind a fingerprint, from the physician's newest identity that has it. */
   findKeys(physician: PhysicianId, fingerprint: Uint8Array): Promise<PublicKeys | null>
