@@ -1,6 +1,6 @@
 import { connect } from "../src/cli/http.ts"
 import { register, signIn } from "../src/client/account.ts"
-import type { OpenRecord } from "../src/client/records.ts"
+import type { OpenRecord } from "../src/client/open-record.ts"
 import type { ClientStorage } from "../src/client/storage.ts"
 import { Transport } from "../src/client/transport.ts"
 import { todayOf, type Workspace, workspaceOf } from "../src/client/workspace.ts"

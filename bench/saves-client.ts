@@ -1,4 +1,4 @@
-import type { OpenRecord } from "../src/client/records.ts"
+import type { OpenRecord } from "../src/client/open-record.ts"
 import { todayOf } from "../src/client/workspace.ts"
 import { validatePatientFields } from "../src/clinical/fields.ts"
 import { changesFor, formOf } from "../src/clinical/form.ts"

@@ -1,5 +1,5 @@
 import { sha256 } from "#sha256"
-import type { OpenRecord } from "../src/client/records.ts"
+import type { OpenRecord } from "../src/client/open-record.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { encodeBody } from "../src/clinical/body.ts"
 import { encodeSummary, summaryOf } from "../src/clinical/summary.ts"

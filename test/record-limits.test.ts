@@ -6,6 +6,8 @@ import { viewRecord } from "../src/client/record-views.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { encodeBody } from "../src/clinical/body.ts"
+import { formOf } from "../src/clinical/form.ts"
+import { limits } from "../src/encoding/limits.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, many, meet, none, physicians, raiseFalsely, refused, suspicions } from "./colleagues.ts"
 import { type Practice, startPractice } from "./practice.ts"
@@ -108,6 +110,35 @@ describe("a record", () => {
       await unshare(ada, id, mal.session.physician)
       expect(ada.roster.refused.size).toBe(0)
     }
+  })
+
+  it("does not fill a reader's memory with what inflates, and stays one that can be written in", async () => {
+    const [ada, mal] = (await physicians(practice, "ada19", "mal19")) as [Workspace, Workspace]
+    await meet(ada, mal)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    const { head, keys } = await mal.records.open(id)
+    const text = JSON.stringify({ resourceType: "Basic", id: "1", x: "x".repeat(60_000_000) })
+    const body = encodeBody({ by: "", changes: [["Basic/1", text]] })
+    const fits = Math.floor(limits.recordInflatedBytes / body.length)
+    const summary = { ...mal.roster.rows.get(id)! }
+    let next = head
+    for (let n = 0; n < fits + 3; n++) {
+      const contents = { body, summary, compress: true }
+      next = (await append(mal.session, id, next, keys[0]!, { kind: "write" }, contents)).head
+    }
+    await ada.roster.sync()
+    const record = await ada.records.open(id)
+    expect(record.steps.filter(({ unreadable }) => unreadable)).toHaveLength(3)
+    expect(record.inflated).toBe(fits * body.length)
+    await edit(ada, id, "Asthma")
+    const { chart } = await ada.records.open(id)
+    expect(formOf(chart).diagnosis).toBe("Asthma")
+    const file = JSON.stringify({ resourceType: "Basic", id: "2", x: "x".repeat(30_000_000) })
+    const tooMuch = { by: "", changes: [["Basic/2", file] as const] }
+    await expect(ada.records.write(await ada.records.open(id), tooMuch, true)).rejects.toEqual(
+      refused("BAD_INPUT_SIZE"),
+    )
   })
 
   it("is not refused for an answer that was lost", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import type { OpenRecord } from "../src/client/records.ts"
+import type { OpenRecord } from "../src/client/open-record.ts"
 
 /** What a record has come to: the number and hash of its newest entry, and a digest of every resource's text. */
 export function stateOf({ head, chart }: OpenRecord) {

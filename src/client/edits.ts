@@ -5,7 +5,7 @@ import { changesFor, formOf } from "../clinical/form.ts"
 import { type Choices, merge, resolve } from "../clinical/merge.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { OpenRecord } from "./records.ts"
+import type { OpenRecord } from "./open-record.ts"
 import type { SaveResult } from "./views.ts"
 import { todayOf, type Workspace } from "./workspace.ts"
 

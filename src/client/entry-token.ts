@@ -2,7 +2,7 @@ import { encodePaddedBase64url } from "../encoding/base64.ts"
 import { AppError } from "../errors.ts"
 import { deriveBytes } from "../vault/keys.ts"
 import { entryPlace } from "../vault/places.ts"
-import type { OpenRecord } from "./records.ts"
+import type { OpenRecord } from "./open-record.ts"
 
 /** One entry's body token and the Fernet key that opens it, and it alone, as text for any Fernet implementation.
  * What comes out is the frame of docs/formats/token.md. @throws NOT_ALLOWED where the record has no such entry, or it no body; CANNOT_OPEN where a colleague

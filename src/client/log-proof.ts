@@ -5,7 +5,7 @@ import { type Leaf, leafData } from "../proof/leaf.ts"
 import { leafHash } from "../proof/merkle.ts"
 import { paths, recordActivityPath } from "../protocol/paths.ts"
 import { readActivity } from "../protocol/records.ts"
-import type { OpenRecord } from "./records.ts"
+import type { OpenRecord } from "./open-record.ts"
 import type { Session } from "./session.ts"
 import type { Workspace } from "./workspace.ts"
 

@@ -1,12 +1,13 @@
-import { applyBody, emptyChart } from "../clinical/fold.ts"
+import type { Body } from "../clinical/body.ts"
+import { foldInto } from "../clinical/fold.ts"
 import { changesBetween } from "../clinical/history.ts"
 import { viewOf } from "../clinical/view.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
 import { dayOf } from "./days.ts"
 import { chartAt } from "./edits.ts"
+import type { OpenRecord } from "./open-record.ts"
 import type { People } from "./people.ts"
-import type { OpenRecord } from "./records.ts"
 import type { HistoryItem, RecordView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -43,11 +44,15 @@ export async function history(work: Workspace, id: RecordId): Promise<HistoryIte
 /** Every entry, newest first: who, when, what changed. */
 export function viewHistory({ session }: Workspace, record: OpenRecord): HistoryItem[] {
   const { people } = session
-  let chart = emptyChart()
+  const resources = new Map<string, string>()
+  let archived = false
   const items = record.steps.map((step): HistoryItem => {
     const { entry, body } = step
-    const before = chart
-    if (body !== null) chart = applyBody(chart, body)
+    // Of a body's own resources alone: a chart is not copied for every entry.
+    const before = body === null ? null : onlyNamed(resources, body)
+    const wasArchived = archived
+    if (body !== null) foldInto(resources, body)
+    archived = body?.archived ?? archived
     const none = { changes: [], resources: { added: 0, changed: 0, removed: 0 } }
     const sharing = entry.kind === "members" ? membersInWords(people, record.steps, entry) : []
     if (entry.keyCommit !== undefined && record.keys[entry.epoch] === undefined)
@@ -61,13 +66,22 @@ export function viewHistory({ session }: Workspace, record: OpenRecord): History
       sharing,
       time: entry.time,
       serverTime: step.serverTime,
-      ...(body === null ? none : changesBetween(before, chart, body)),
-      archived: chart.archived === before.archived ? null : chart.archived,
+      ...(body === null || before === null ? none : changesBetween(before, resources, body)),
+      archived: archived === wasArchived ? null : archived,
       note: body?.note ?? "",
       readable: !step.unreadable,
     }
   })
   return items.reverse()
+}
+
+function onlyNamed(resources: ReadonlyMap<string, string>, { changes }: Body): Map<string, string> {
+  return new Map(
+    changes.flatMap(([key]) => {
+      const text = resources.get(key)
+      return text === undefined ? [] : [[key, text] as const]
+    }),
+  )
 }
 
 /** Everybody who is named in a record's chain. */

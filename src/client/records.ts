@@ -1,5 +1,5 @@
 import { type Body, encodeBody, parseBody } from "../clinical/body.ts"
-import { applyBody, type Chart, emptyChart } from "../clinical/fold.ts"
+import { applyBody, emptyChart } from "../clinical/fold.ts"
 import { type Summary, sameSummary, summaryOf } from "../clinical/summary.ts"
 import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
@@ -17,6 +17,7 @@ import { open } from "../vault/seal.ts"
 import { type Act, type Appended, append, type Contents } from "./append.ts"
 import { type Failure, failureOf } from "./false-keys.ts"
 import { changeMembers } from "./members.ts"
+import { Growing, grow, type OpenRecord } from "./open-record.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { type EpochKeys, keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -29,29 +30,6 @@ import {
   type SelfGrant,
   type StoredEntry,
 } from "./walk.ts"
-
-/** One verified entry, opened. */
-export interface Step {
-  readonly entry: EntryStatement
-  /** `null` where the entry carries none, or where it verifies but cannot be read. */
-  readonly body: Body | null
-  readonly unreadable: boolean
-  /** The server's time, milliseconds since 1970. */
-  readonly serverTime: number
-  /** The token as stored, for people who want to open it elsewhere. */
-  readonly token: Uint8Array | null
-}
-
-/** A record whose whole chain was verified, with everything opened and folded. */
-export interface OpenRecord {
-  readonly id: RecordId
-  readonly head: ChainHead
-  readonly keys: EpochKeys
-  readonly steps: readonly Step[]
-  /** Whether the newest summary, its author's claim that the home page shows, says something else than the chart. */
-  readonly summaryDiffers: boolean
-  readonly chart: Chart
-}
 
 /** Bodies whose one author chose all of it at once, and which are this large, may be compressed. */
 const compressFrom = limits.compressFromBytes
@@ -120,10 +98,10 @@ export class Records {
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1
     const seen: TreeHead[] = []
-    let record = opened
+    const record = new Growing(opened)
     let summary: SealedSummary | null = null
     for (let more = true; more; ) {
-      const from: number = record === null ? 0 : record.head.seq + 1
+      const from: number = record.head === null ? 0 : record.head.seq + 1
       const { answer, tree } = await session.log.exchange(
         (pinned) =>
           session.around.transport.call("GET", entriesPath(id), {
@@ -133,10 +111,10 @@ export class Records {
         (reply) => reply.log,
       )
       for (const stored of answer.entries) {
-        const link = await this.#verify(id, record?.head ?? null, stored)
+        const link = await this.#verify(id, record.head, stored)
         // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
         if (link.entry.seq > verified && memberOf(session, link.head) === null) throw new AppError("NOT_ALLOWED")
-        record = await this.#extend(record, link, stored, answer.selfGrants, gaps)
+        await this.#extend(record, link, stored, answer.selfGrants, gaps)
         if (stored.summary !== undefined) summary = { entry: link.entry, token: stored.summary }
         // What stands below a head that was verified before, its hash vouches for.
         if (link.entry.seq > verified) seen.push(link.entry.seen)
@@ -145,15 +123,15 @@ export class Records {
       if (answer.entries.some(({ leaf }) => leaf.index >= tree.size)) throw new AppError("TAMPERED_LOG")
       more = answer.more
       if (more && last === undefined) throw new AppError("TAMPERED_CHAIN")
-      if (!more && last !== undefined && record !== null) {
+      if (!more && last !== undefined && record.head !== null) {
         const about = { subject: id, stream: "entry", type: "entry", number: record.head.seq } as const
         const leaf = { ...about, actor: record.steps.at(-1)!.entry.author, statementHash: record.head.hash }
         session.log.checkLeaf(last.leaf, answer.inclusion, leaf, tree)
       }
     }
-    if (record === null) throw new AppError("TAMPERED_CHAIN")
     await session.proveSeen(seen)
-    return summary === null ? record : { ...record, summaryDiffers: await differs(record, summary) }
+    const done = record.done(opened?.summaryDiffers ?? false)
+    return summary === null ? done : { ...done, summaryDiffers: await differs(done, summary) }
   }
 
   /** The highest number of an entry that this client knows to be there. */
@@ -171,8 +149,9 @@ export class Records {
     const member = { physician, fingerprint: identity.fingerprint, role: "owner" } as const
     const act: Act = { kind: "open", members: [member], keyCommit: await commitTo(key, id, 0) }
     const summary = summaryOf(applyBody(emptyChart(), body))
-    const made = await append(session, id, null, key, act, { ...contentOf(body, compress), summary })
-    const record = this.#grow(null, [key], made, body)
+    const { contents, inflated } = contentOf(body, compress)
+    const made = await append(session, id, null, key, act, { ...contents, summary })
+    const record = grow(null, [key], made, body, inflated)
     this.#take(record, summary)
     return record
   }
@@ -184,9 +163,17 @@ export class Records {
     const key = record.keys[record.head.epoch]
     if (key === undefined) throw new AppError("CANNOT_OPEN")
     const summary = summaryOf(applyBody(record.chart, body))
-    const contents = { ...contentOf(body, compress), summary }
-    const written = await append(this.#session, record.id, record.head, key, { kind: "write" }, contents)
-    const next = this.#grow(record, record.keys, written, body)
+    const { contents, inflated } = contentOf(body, compress)
+    if (record.inflated + inflated > limits.recordInflatedBytes) throw new AppError("BAD_INPUT_SIZE")
+    const written = await append(
+      this.#session,
+      record.id,
+      record.head,
+      key,
+      { kind: "write" },
+      { ...contents, summary },
+    )
+    const next = grow(record, record.keys, written, body, inflated)
     this.#take(next, summary)
     return next
   }
@@ -210,7 +197,7 @@ export class Records {
       summary,
       record.head.mustRaise,
     )
-    const next = this.#grow(record, keys, appended, null)
+    const next = grow(record, keys, appended, null)
     this.#take(next, summary)
     return next
   }
@@ -223,15 +210,6 @@ export class Records {
   /** Forgets an opened record, such as one whose newest state has to be walked again. */
   forget(id: RecordId): void {
     this.#kept.delete(id)
-  }
-
-  #grow(before: OpenRecord | null, keys: EpochKeys, appended: Appended, body: Body | null): OpenRecord {
-    const { entry, head, bodyToken, serverTime } = appended
-    const step: Step = { entry, body, unreadable: false, serverTime, token: bodyToken }
-    const chart = before?.chart ?? emptyChart()
-    const steps = [...(before?.steps ?? []), step]
-    const grown = body === null ? chart : applyBody(chart, body)
-    return { id: entry.record, head, keys, steps, summaryDiffers: false, chart: grown }
   }
 
   async #verify(id: RecordId, before: ChainHead | null, stored: Stored) {
@@ -248,40 +226,49 @@ export class Records {
   }
 
   async #extend(
-    before: OpenRecord | null,
+    record: Growing,
     link: Link,
     stored: Stored,
     selfGrants: readonly SelfGrant[],
     gaps: Map<number, Failure>,
-  ): Promise<OpenRecord> {
+  ): Promise<void> {
     const { entry, head } = link
+    const { head: before, keys } = record
     const own = grantOf(selfGrants, entry.epoch)
-    const keys = [...(before?.keys ?? [])]
     if (entry.keyCommit !== undefined)
       try {
-        keys[entry.epoch] = await this.#findKey(before?.head ?? null, link, stored, own)
+        keys[entry.epoch] = await this.#findKey(before, link, stored, own)
       } catch (error) {
         const failure =
-          error instanceof AppError
-            ? failureOf(this.#session.physician, before?.head ?? null, entry, stored, own, error)
-            : null
+          error instanceof AppError ? failureOf(this.#session.physician, before, entry, stored, own, error) : null
         if (failure === null || failure.by === null)
           throw this.#refuse(entry.record, error, entry.seq, stored.statement)
         gaps.set(entry.epoch, failure)
       }
-    const body = stored.body === undefined ? null : await this.#read(entry, keys[entry.epoch], stored.body)
-    const unreadable = stored.body !== undefined && body === null
-    const step: Step = { entry, body, unreadable, serverTime: stored.leaf.time, token: stored.body ?? null }
-    const chart = body === null ? (before?.chart ?? emptyChart()) : applyBody(before?.chart ?? emptyChart(), body)
-    return { id: entry.record, head, keys, steps: [...(before?.steps ?? []), step], summaryDiffers: false, chart }
+    const token = stored.body ?? null
+    const content = token === null ? null : await this.#openBody(entry, keys[entry.epoch], token, record.room)
+    const body = content === null ? null : this.#read(entry, content)
+    const step = { entry, body, unreadable: token !== null && body === null, serverTime: stored.leaf.time, token }
+    // Only what was compressed is longer than its token.
+    const inflated = content !== null && token !== null && content.length > token.length ? content.length : 0
+    record.add(head, step, inflated)
   }
 
-  /** `null` for content that its author's signature covers and that does not open, or is none. */
-  async #read(entry: EntryStatement, key: RecordKey | undefined, token: Uint8Array): Promise<Body | null> {
+  /** `null` for a token that its author's signature covers and that does not open, or comes to more than there is room for. */
+  async #openBody(
+    { record, epoch, seq, author }: EntryStatement,
+    key: RecordKey | undefined,
+    token: Uint8Array,
+    room: number,
+  ): Promise<Uint8Array | null> {
     if (key === undefined) return null
-    const { record, epoch, seq, author } = entry
+    return open(key, entryPlace(record, epoch, seq, author), token, { inflateTo: room }).catch(() => null)
+  }
+
+  /** `null` for content that is no body. */
+  #read({ author }: EntryStatement, content: Uint8Array): Body | null {
     try {
-      const body = parseBody(await open(key, entryPlace(record, epoch, seq, author), token, { compress: true }))
+      const body = parseBody(content)
       this.#session.people.heard(author, body.by)
       return body
     } catch {
@@ -387,9 +374,11 @@ async function differs(record: OpenRecord, summary: SealedSummary): Promise<bool
   return key !== undefined && !sameSummary(await openSummary(summary, key), summaryOf(record.chart))
 }
 
-function contentOf(body: Body, compress: boolean): Contents {
+/** An entry's content, and how many bytes of it are to be compressed. */
+function contentOf(body: Body, compress: boolean): { contents: Contents; inflated: number } {
   const content = encodeBody(body)
-  return { body: content, compress: compress && content.length >= compressFrom }
+  const compressed = compress && content.length >= compressFrom
+  return { contents: { body: content, compress: compressed }, inflated: compressed ? content.length : 0 }
 }
 
 interface Stored extends StoredEntry {

@@ -17,7 +17,7 @@ export function foldBodies(bodies: Iterable<Body>): Chart {
   const resources = new Map<string, string>()
   let archived = false
   for (const body of bodies) {
-    write(resources, body)
+    foldInto(resources, body)
     archived = body.archived ?? archived
   }
   return { resources, archived }
@@ -26,11 +26,12 @@ export function foldBodies(bodies: Iterable<Body>): Chart {
 /** The chart after one more body; the one before stays as it is. */
 export function applyBody(chart: Chart, body: Body): Chart {
   const resources = new Map(chart.resources)
-  write(resources, body)
+  foldInto(resources, body)
   return { resources, archived: body.archived ?? chart.archived }
 }
 
-function write(resources: Map<string, string>, body: Body): void {
+/** Folds one more body into the resources, in place. */
+export function foldInto(resources: Map<string, string>, body: Body): void {
   for (const [key, text] of body.changes) {
     if (text === undefined) resources.delete(key)
     else resources.set(key, text)

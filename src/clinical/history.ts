@@ -2,7 +2,6 @@ import { type Body, typeOf } from "./body.ts"
 import { type DiagnosisView, diagnosisOf } from "./diagnoses.ts"
 import { chosenName, type JsonObject, joined, objectIn, readJson } from "./fhir.ts"
 import { fieldLabels } from "./fields.ts"
-import type { Chart } from "./fold.ts"
 import { patientForm } from "./form.ts"
 import { sameJson } from "./json-edit.ts"
 import { contactOf, type Detail, deceasedOf, identifiersOf, otherNamesOf, sexOf } from "./patient-details.ts"
@@ -23,13 +22,15 @@ export interface BodyChanges {
   readonly resources: { readonly added: number; readonly changed: number; readonly removed: number }
 }
 
-/** What a body did to a chart, in words.
+type Resources = ReadonlyMap<string, string>
+
+/** What a body did to a chart's resources, in words.
  * @param body the body that led from one to the other; only what it names is looked at. */
-export function changesBetween(before: Chart, after: Chart, body: Body): BodyChanges {
+export function changesBetween(before: Resources, after: Resources, body: Body): BodyChanges {
   const changes: FieldChange[] = []
   const resources = { added: 0, changed: 0, removed: 0 }
   for (const [key] of body.changes) {
-    const [old, fresh] = [before.resources.get(key) ?? null, after.resources.get(key) ?? null]
+    const [old, fresh] = [before.get(key) ?? null, after.get(key) ?? null]
     if (old === fresh || (old !== null && fresh !== null && sameJson(old, fresh))) continue
     if (typeOf(key) === "Patient") changes.push(...patientChanges(old, fresh))
     else if (typeOf(key) === "Condition") changes.push(...conditionChanges(key, old, fresh))

@@ -128,7 +128,7 @@ describe("merging", () => {
 
 describe("history in words", () => {
   const between = (before: Chart, changes: readonly Change[]) =>
-    changesBetween(before, apply(before, changes), { by: "", changes })
+    changesBetween(before.resources, apply(before, changes).resources, { by: "", changes })
 
   it("tells a new record", () => {
     expect(between(emptyChart(), [...base.resources])).toEqual({

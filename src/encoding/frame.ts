@@ -1,6 +1,5 @@
 import { AppError } from "../errors.ts"
 import { concatAll, u32be } from "./bytes.ts"
-import { limits } from "./limits.ts"
 import { padme } from "./padme.ts"
 
 /** How a body lies in its frame: 0 as it is, 1 deflate-raw (only for imported bundles). */
@@ -37,16 +36,16 @@ export async function deflate(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>
 }
 
 /** Inflates raw DEFLATE; stops as soon as the bound is passed. Trailing bytes are refused.
- * @throws BAD_INPUT_SIZE above 64 MiB, BAD_INPUT_FORMAT for anything else. */
-export async function inflate(packed: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  const body = await pump(packed, new DecompressionStream("deflate-raw"), limits.inflatedBytes)
-  if (await isWhole(packed.subarray(0, -1))) throw new AppError("BAD_INPUT_FORMAT")
+ * @throws BAD_INPUT_SIZE above `maxBytes`, BAD_INPUT_FORMAT for anything else. */
+export async function inflate(packed: Uint8Array, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const body = await pump(packed, new DecompressionStream("deflate-raw"), maxBytes)
+  if (await isWhole(packed.subarray(0, -1), maxBytes)) throw new AppError("BAD_INPUT_FORMAT")
   return body
 }
 
 /** Node 24 swallows what lies behind the end of a raw stream, Chromium does not: where less would do, there is too much. */
-async function isWhole(packed: Uint8Array): Promise<boolean> {
-  return pump(packed, new DecompressionStream("deflate-raw"), limits.inflatedBytes).then(
+async function isWhole(packed: Uint8Array, maxBytes: number): Promise<boolean> {
+  return pump(packed, new DecompressionStream("deflate-raw"), maxBytes).then(
     () => true,
     () => false,
   )

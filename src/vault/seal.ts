@@ -34,19 +34,19 @@ export async function seal(
 }
 
 /** Opens what {@link seal} sealed under the same key and place.
- * @param allow `exact` for a 32-byte key, `compress` where coding 1 may stand (entries alone).
+ * @param allow `exact` for a 32-byte key; `inflateTo`, at most so many bytes, where coding 1 may stand (entries alone).
  * @throws CANNOT_OPEN, one error whatever is wrong. */
 export async function open(
   key: SecretKey,
   place: Uint8Array,
   token: Uint8Array,
-  allow: { readonly exact?: boolean; readonly compress?: boolean } = {},
+  allow: { readonly exact?: boolean; readonly inflateTo?: number } = {},
 ): Promise<Uint8Array> {
   try {
     const { coding, body } = parseFrame(await decrypt(await deriveKey(key, place), token), allow.exact)
     if (coding === 0) return body
-    if (!allow.compress) throw new AppError("CANNOT_OPEN")
-    return await inflate(body)
+    if (allow.inflateTo === undefined) throw new AppError("CANNOT_OPEN")
+    return await inflate(body, allow.inflateTo)
   } catch {
     throw new AppError("CANNOT_OPEN")
   }
