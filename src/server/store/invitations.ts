@@ -1,4 +1,6 @@
+import { sql } from "kysely"
 import type { StoreContext } from "./context.ts"
+import { fitting } from "./reading.ts"
 import type { SharingStore } from "./store.ts"
 
 const invitationsAtMost = 1000
@@ -17,7 +19,7 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
         .where((e) => e.or([e("member.until", "is", null), e("member.until", ">", now())]))
       const { count } = await waiting.select((e) => e.fn.countAll<number>().as("count")).executeTakeFirstOrThrow()
       if (count === 0) return { invitations: [], waiting: 0, next: size, more: false }
-      const rows = await waiting
+      const invited = waiting
         .innerJoin("entry", (join) =>
           join.onRef("entry.record", "=", "member.record").onRef("entry.seq", "=", "member.invited"),
         )
@@ -27,29 +29,34 @@ export function invitationStore({ reader, tree, now }: StoreContext): Pick<Shari
             .onRef("sealed_grant.seq", "=", "member.invited")
             .onRef("sealed_grant.recipient", "=", "member.physician"),
         )
-        .innerJoin("leaf", "leaf.idx", "entry.leaf")
-        .select(["entry.record", "statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
-        .select(["member.role", "member.until"])
         .where("entry.leaf", ">=", since)
         .where("entry.leaf", "<", size)
         .orderBy("entry.leaf")
+      const sizes = await invited
+        .select(["entry.leaf", sql<number>`length(statement) + length(sealed_grant.token)`.as("bytes")])
         .limit(atMost + 1)
         .execute()
-      const more = rows.length > atMost
+      const wanted = fitting(sizes, atMost)
+      const more = wanted < sizes.length
+      const next = more ? sizes[wanted]!.leaf : size
+      const rows = await invited
+        .innerJoin("leaf", "leaf.idx", "entry.leaf")
+        .select(["entry.record", "statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
+        .select(["member.role", "member.until"])
+        .where("entry.leaf", "<", next)
+        .execute()
       return {
-        invitations: rows
-          .slice(0, atMost)
-          .map(({ record, statement, signature, idx, time, salt, grant, role, until }) => ({
-            record,
-            statement,
-            signature,
-            leaf: { index: idx, time, salt },
-            grant,
-            role: role!,
-            ...(until === null ? {} : { until }),
-          })),
+        invitations: rows.map(({ record, statement, signature, idx, time, salt, grant, role, until }) => ({
+          record,
+          statement,
+          signature,
+          leaf: { index: idx, time, salt },
+          grant,
+          role: role!,
+          ...(until === null ? {} : { until }),
+        })),
         waiting: Number(count),
-        next: more ? rows[atMost]!.idx : size,
+        next,
         more,
       }
     },
