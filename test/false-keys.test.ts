@@ -3,7 +3,7 @@ import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { changeMembers } from "../src/client/members.ts"
-import { history } from "../src/client/record-views.ts"
+import { history, viewRecord } from "../src/client/record-views.ts"
 import { gapsOf, headOf } from "../src/client/roster-row.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import { viewRefused } from "../src/client/tampered.ts"
@@ -173,6 +173,26 @@ describe("a key that a colleague signed and that does not open", () => {
       expect(await suspicions(work)).toEqual(none)
       expect((await work.records.open(id)).steps.filter(({ unreadable }) => unreadable)).toEqual([])
     }
+  })
+
+  it("is named with who gave it, where an honest colleague wrote under the true one", async () => {
+    const names = ["ada-r", "mal-r", "dan-r"]
+    const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, dan)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    await give(ada, dan, id, "writer")
+    await raiseFalsely(mal, id, dan)
+    await dan.roster.sync()
+    await edit(dan, id, "Penicillin allergy")
+    await mal.roster.sync()
+    await raiseFalsely(mal, id, ada)
+    await ada.roster.sync()
+    const record = await ada.records.open(id)
+    expect(viewRecord(ada, record, record.head.seq).unreadable).toEqual([
+      expect.objectContaining({ author: "dan-r", keyBy: "mal-r" }),
+    ])
   })
 
   it("is no reason to accept an invitation that does not hold every key", async () => {

@@ -197,7 +197,10 @@ function recordAsText(view: RecordView): string {
     `Who can read this: ${view.readers.join(", ")}`,
     ...(view.archived ? ["Archived"] : []),
     ...(view.seq === view.head ? [] : [`As ${entryName(view.seq)} left it; the newest is entry ${view.head}`]),
-    ...view.unreadable.map(({ seq, author }) => `The ${entryName(seq)} by ${author} verifies but cannot be read.`),
+    ...view.unreadable.map(
+      ({ seq, author, keyBy }) =>
+        `The ${entryName(seq)} by ${author} verifies but cannot be read${keyBy === null ? "" : `: ${keyBy} gave you a key that does not open it`}.`,
+    ),
     ...(view.summaryDiffers
       ? ["The list of patients shows something else than this record. The next change mends it."]
       : []),

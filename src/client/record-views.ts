@@ -24,7 +24,11 @@ export function viewRecord({ session }: Workspace, record: OpenRecord, seq: numb
     updated: record.steps[seq]!.entry.time,
     unreadable: record.steps
       .filter((step) => step.unreadable)
-      .map((step) => ({ seq: step.entry.seq, author: people.label(step.entry.author) })),
+      .map(({ entry }) => ({
+        seq: entry.seq,
+        author: people.label(entry.author),
+        keyBy: record.keys[entry.epoch] === undefined ? people.label(keyGiverOf(record, entry.epoch)) : null,
+      })),
     summaryDiffers: record.summaryDiffers,
     readers:
       members.length === 1
@@ -32,6 +36,11 @@ export function viewRecord({ session }: Workspace, record: OpenRecord, seq: numb
         : members.map(({ physician }) => (people.isMe(physician) ? "You" : people.label(physician))),
     role: members.find(({ physician }) => people.isMe(physician))?.role ?? "reader",
   }
+}
+
+/** Who gave an epoch its key. */
+function keyGiverOf({ steps }: OpenRecord, epoch: number): PhysicianId {
+  return steps.find(({ entry }) => entry.epoch === epoch)!.entry.author
 }
 
 /** A record's history, with everybody in it by name. */

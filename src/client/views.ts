@@ -90,8 +90,8 @@ export interface RecordView extends ChartView {
   readonly head: number
   /** The author's time of the entry shown, milliseconds since 1970. */
   readonly updated: number
-  /** Entries that verify but cannot be read, with their author's name where known. */
-  readonly unreadable: readonly { readonly seq: number; readonly author: string }[]
+  /** Entries that verify but cannot be read, with their author; `keyBy` gave this physician a key that opens none of them. */
+  readonly unreadable: readonly { readonly seq: number; readonly author: string; readonly keyBy: string | null }[]
   /** The home page's summary says something else than the record: mended by the next write. */
   readonly summaryDiffers: boolean
   /** "Only you", or names. */

@@ -64,7 +64,9 @@ it("names the colleague whose key does not open, and lets an owner remove them a
   await adaPage.getByRole("button", { name: "Remove mallory…" }).click()
   await adaPage.getByRole("button", { name: "Remove", exact: true }).click()
   await adaPage.getByRole("heading", { name: "Brady Kuhlman" }).waitFor()
-  await adaPage.getByText("1 entry by mallory cannot be read and is left out below.").waitFor()
+  await adaPage
+    .getByText("1 entry by mallory cannot be read and is left out: mallory gave you a key that does not open it.")
+    .waitFor()
   await adaPage.getByRole("link", { name: "History" }).click()
   await adaPage.getByText("The key that you were given does not open").waitFor()
   for (const work of [ada, mallory, cyd]) work.close()

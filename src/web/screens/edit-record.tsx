@@ -11,6 +11,7 @@ import { Notice } from "../parts/notice.tsx"
 import { PatientForm } from "../parts/patient-form.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
+import { Unreadable } from "../parts/unreadable.tsx"
 import { draftName, parseDraft } from "../patient-draft.ts"
 import { asRecordId } from "../record-id.ts"
 import { useAnswer } from "../use-answer.ts"
@@ -100,6 +101,11 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
             {others} changed this record just now. When you save, both changes are kept; you will be asked where both
             changed the same.
           </Notice>
+        </div>
+      )}
+      {!clash && (
+        <div className={classes.others}>
+          <Unreadable entries={record.unreadable.filter(({ keyBy }) => keyBy !== null)} />
         </div>
       )}
       <div hidden={clash !== null}>

@@ -12,6 +12,7 @@ import { RecordActions } from "../parts/record-actions.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
 import { type RecordTab, RecordTabs } from "../parts/record-tabs.tsx"
 import { ResourceGroup } from "../parts/resource-group.tsx"
+import { Unreadable } from "../parts/unreadable.tsx"
 import { RecordProvider, useOpenRecord } from "../record-context.ts"
 import { asRecordId, type RecordId } from "../record-id.ts"
 import { useAnswer } from "../use-answer.ts"
@@ -137,8 +138,6 @@ function ReaderLine({ record: { id, head } }: { record: RecordView }) {
 }
 
 function Notices({ record, merged }: { record: RecordView; merged: Merged | undefined }) {
-  const authors = [...new Set(record.unreadable.map(({ author }) => author).filter(Boolean))]
-  const unreadable = record.unreadable.length
   return (
     <div className={classes.notices}>
       {record.seq < record.head && (
@@ -152,13 +151,7 @@ function Notices({ record, merged }: { record: RecordView; merged: Merged | unde
         </Notice>
       )}
       {record.archived && <Notice>This record is archived. It is not shown among your patients.</Notice>}
-      {unreadable > 0 && (
-        <Notice tone="amber">
-          {count(unreadable, "entry", "entries")}
-          {authors.length > 0 && ` by ${authors.join(", ")}`} cannot be read and {unreadable === 1 ? "is" : "are"} left
-          out below.
-        </Notice>
-      )}
+      <Unreadable entries={record.unreadable} />
       {record.summaryDiffers && (
         <Notice tone="amber">
           The last entry gave the list of patients something else to show than what stands here. What stands here
