@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { limits } from "../encoding/limits.ts"
 import { bytesOf, count, encodeStatement, idOf, moment, parseStatement } from "./statement.ts"
 
 const token = z.strictObject({ hash: bytesOf(32), size: count })
@@ -28,12 +29,12 @@ const schema = z.strictObject({
     .min(1)
     .max(256)
     .optional(),
-  members: z.array(member).min(1).max(256).optional(),
+  members: z.array(member).min(1).max(limits.members).optional(),
   keyCommit: bytesOf(32).optional(),
   grants: z
     .array(z.strictObject({ recipient: idOf<"physician">(), hash: bytesOf(32) }))
     .min(1)
-    .max(256)
+    .max(limits.members)
     .optional(),
 })
 

@@ -14,7 +14,6 @@ export const paths = {
   sessionHalf: "/api/session/half",
   unlocksStart: "/api/unlocks/start",
   unlocks: "/api/unlocks",
-  profile: "/api/profile",
   keyring: "/api/keyring",
   segments: "/api/segments",
   segment: "/api/segments/:segment",

@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { limits } from "../encoding/limits.ts"
 import { hashes, inclusion, leafInfo, logState, receipt, since } from "./log.ts"
 import { bytes, count, countText, id } from "./wire.ts"
 
@@ -27,7 +28,7 @@ export const appendEntry = {
     selfGrant: selfGrantToken.optional(),
     grants: z
       .array(z.strictObject({ recipient: id<"physician">(), grant: grantToken }))
-      .max(256)
+      .max(limits.members)
       .optional(),
     since,
   }),
@@ -95,7 +96,7 @@ export const readChanges = {
 }
 
 /** Re-seals granted keys as the caller's own. A record that the caller was invited to is accepted once every epoch has its self-grant:
- * that writes an `accept` leaf. */
+ * that writes an `accept` leaf. A record that the caller is no member of is left out. */
 export const putSelfGrants = {
   body: z.strictObject({
     records: z
@@ -111,8 +112,8 @@ export const putSelfGrants = {
       .min(1)
       .max(256),
   }),
-  /** The records whose self-grants were stored; one that the caller is no member of is left out. */
-  reply: z.object({ stored: z.array(id<"record">()) }),
+  /** Says no more than that it was done. */
+  reply: z.object({}),
 }
 
 /** Records that name the caller as a member and that they have neither accepted nor left: the entry that invited them last, in the

@@ -141,6 +141,17 @@ describe("append", () => {
   })
 })
 
+test("bodies stay away where they are not wanted", async () => {
+  const read = async (query: string) => {
+    const url = `${entriesPath(record)}?from=0&since=0${query}`
+    return (await server.client.call(readEntries.reply, "GET", url, undefined, session.headers)).entries
+  }
+  const [whole] = await read("")
+  expect(whole?.body).toEqual(opened.body)
+  const { body: _, ...rest } = whole!
+  expect(await read("&bodies=0")).toEqual([rest])
+})
+
 test("changes show my entries to me and none of them to others", async () => {
   const since = seen().size - 1
   const url = `${paths.changes}?since=${since}&limit=10&pinned=${since}`

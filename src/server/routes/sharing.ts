@@ -19,10 +19,10 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
       bodyLimit: largest,
     },
     async (request) => {
-      const { stored, accepted } = await store.putSelfGrants(sessionOf(request).physician, request.body.records)
+      const accepted = await store.putSelfGrants(sessionOf(request).physician, request.body.records)
       const heads = await Promise.all(accepted.map((record) => store.chainHead(record)))
       watchers.notify(new Set(heads.flatMap((head) => head?.members ?? []).map((member) => member.physician)))
-      return { stored }
+      return {}
     },
   )
 

@@ -45,10 +45,10 @@ export function selfGrantStore({ reader, writer }: StoreContext): Pick<SharingSt
       .where("physician", "=", p.physician),
   )
 
-  /** @returns null where the physician is no member, else whether this accepted the record */
+  /** @returns whether this accepted the record; whose physician is no member, nothing is stored of it */
   const store = async (batch: Batch, physician: PhysicianId, { record, selfGrants }: SelfGrants) => {
     const mine = (await membership(batch.db, { record, physician, time: batch.time })).rows[0]
-    if (mine === undefined) return null
+    if (mine === undefined) return false
     for (const { epoch, token } of selfGrants) {
       if (epoch > mine.epoch) throw new AppError("BAD_INPUT_FORMAT", "The record has no such epoch.")
       await put(batch.db, { physician, record, epoch, token, token_sha256: sha256(token) })
@@ -76,14 +76,9 @@ export function selfGrantStore({ reader, writer }: StoreContext): Pick<SharingSt
     },
     putSelfGrants: (physician, records) =>
       writer.write(async (batch) => {
-        const stored: RecordId[] = []
         const accepted: RecordId[] = []
-        for (const given of records) {
-          const outcome = await store(batch, physician, given)
-          if (outcome !== null) stored.push(given.record)
-          if (outcome === true) accepted.push(given.record)
-        }
-        return { stored, accepted }
+        for (const given of records) if (await store(batch, physician, given)) accepted.push(given.record)
+        return accepted
       }),
   }
 }

@@ -181,11 +181,8 @@ export interface EntryStore {
 
 export interface SharingStore {
   /** Stores self-grants of records that the physician is a member of, and accepts those of which every epoch has one then.
-   * @throws BAD_INPUT_FORMAT for an epoch that a record has not reached */
-  putSelfGrants(
-    physician: PhysicianId,
-    records: readonly SelfGrants[],
-  ): Promise<{ stored: RecordId[]; accepted: RecordId[] }>
+   * @returns the records that were accepted. @throws BAD_INPUT_FORMAT for an epoch that a record has not reached */
+  putSelfGrants(physician: PhysicianId, records: readonly SelfGrants[]): Promise<RecordId[]>
   invitations(physician: PhysicianId, since: number, limit: number): Promise<InvitationsReply>
   /** Members of a record who have accepted it, or opened it. */
   whoAccepted(record: RecordId): Promise<ReadonlySet<PhysicianId>>
