@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
+import { sealedIn } from "./browser/page.ts"
 import { launchProfile } from "./chromium.ts"
 import { Desk } from "./cli.ts"
 import { bytesNeedle, dateNeedles, type Needle, Search, textNeedle, wordNeedles } from "./leaks.ts"
@@ -246,7 +247,9 @@ describe("in Chromium", () => {
       .first()
       .click()
     await page.getByLabel("Diagnosis", { exact: true }).waitFor()
-    await expect.poll(() => page.getByLabel("Diagnosis", { exact: true }).inputValue()).toBe(patient.diagnosis)
+    await expect
+      .poll(() => page.getByLabel("Diagnosis", { exact: true }).inputValue(), { timeout: 30_000 })
+      .toBe(patient.diagnosis)
     expect(await page.getByLabel("Date of birth", { exact: true }).inputValue()).toBe(patient.birthDate)
     await fill(page, { Diagnosis: laterDiagnosis })
     await press(page, "Save")
@@ -254,8 +257,10 @@ describe("in Chromium", () => {
     await page.getByText(laterDiagnosis).first().waitFor()
     // Typed and never saved: kept for the physician, sealed.
     await page.goto(`${origin()}/records/${id}/edit`)
+    const drafts = async () => (await sealedIn(page)).filter(([name]) => name.startsWith("draft/"))
+    expect(await drafts()).toEqual([])
     await fill(page, { Diagnosis: unsavedDiagnosis })
-    await page.waitForTimeout(2000)
+    await expect.poll(drafts, { timeout: 30_000 }).toHaveLength(1)
     await browser.close()
   })
 

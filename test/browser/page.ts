@@ -99,6 +99,25 @@ export async function signIn(page: Page, url: string, username: string, name = "
   await page.getByRole("heading", { name: `Welcome, ${name}` }).waitFor()
 }
 
+/** All that a browser has stored of a practice, by its name. @param page on the practice's address */
+export function sealedIn(page: Page): Promise<[string, number[]][]> {
+  return page.evaluate(async () => {
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open("healthcrypt", 1)
+      request.onsuccess = () => resolve(request.result)
+      request.onerror = () => reject(request.error)
+    })
+    const store = database.transaction("sealed").objectStore("sealed")
+    const wait = <T>(request: IDBRequest<T>) =>
+      new Promise<T>((resolve) => {
+        request.onsuccess = () => resolve(request.result)
+      })
+    const [keys, values] = await Promise.all([wait(store.getAllKeys()), wait(store.getAll())])
+    database.close()
+    return keys.map((key, i): [string, number[]] => [String(key), Array.from(values[i] as Uint8Array)])
+  })
+}
+
 /** Fills and saves the form of a new patient, and waits for the record. */
 export async function addPatient(page: Page, first: string, last: string, born: string, diagnosis: string) {
   await page.getByRole("link", { name: "New patient" }).click()

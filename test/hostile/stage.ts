@@ -2,9 +2,11 @@ import { cp, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Browser, BrowserContext, Page } from "playwright-core"
+import { Pins } from "../../src/client/pins.ts"
 import type { Surroundings } from "../../src/client/session.ts"
+import { memoryStorage } from "../../src/client/storage.fixture.ts"
 import type { Workspace } from "../../src/client/workspace.ts"
-import { signIn } from "../browser/page.ts"
+import { sealedIn, signIn } from "../browser/page.ts"
 import { launchChromium } from "../chromium.ts"
 import { Desk } from "../cli.ts"
 import type { Between } from "../practice.ts"
@@ -55,7 +57,8 @@ export async function openStage(browsers: readonly Username[] = ["ben", "ada"]):
   }
   const remembered = new Map<Username, Remembered>()
   door.open(start.url, null)
-  for (const username of browsers) remembered.set(username, await signInThrough(await browser(), door.url, username))
+  for (const username of browsers)
+    remembered.set(username, await signInThrough(await browser(), door.url, start, cast, username))
   await start.close()
   const fork = async () => {
     const world = await openWorld(await copyWorld(start.folder))
@@ -135,32 +138,28 @@ interface Remembered {
   readonly sealed: [string, number[]][]
 }
 
-async function signInThrough(browser: Browser, url: string, username: Username): Promise<Remembered> {
+async function signInThrough(
+  browser: Browser,
+  url: string,
+  world: World,
+  cast: Cast,
+  username: Username,
+): Promise<Remembered> {
   const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1280, height: 800 } })
   const page = await context.newPage()
   const name = { ada: "Ada Byron", ben: "Ben Bova", cyd: "Cyd Carr", dee: "Dee Dorn", gus: "Gus Gray" }[username]
   await signIn(page, url, username, name)
   await page.getByText(/\d+ patients? · sorted/).waitFor()
-  // What was seen is stored a second later.
-  await page.waitForTimeout(1500)
+  // What was seen is stored a second later: until the whole log is, and nothing follows.
+  for (let looks = 0; looks < 3; ) {
+    await page.waitForTimeout(500)
+    const storage = memoryStorage(new Map((await sealedIn(page)).map(([key, bytes]) => [key, Uint8Array.from(bytes)])))
+    const { tree } = await Pins.load(storage, cast.signedIn[username].key, world.store.practice, cast.ids[username])
+    looks = tree.size === world.store.treeHead().size ? looks + 1 : 0
+  }
   await page.goto(url + blank)
-  const [hints, sealed] = await page.evaluate(async () => {
-    const database = await new Promise<IDBDatabase>((resolve, reject) => {
-      const request = indexedDB.open("healthcrypt", 1)
-      request.onsuccess = () => resolve(request.result)
-      request.onerror = () => reject(request.error)
-    })
-    const store = database.transaction("sealed").objectStore("sealed")
-    const wait = <T>(request: IDBRequest<T>) =>
-      new Promise<T>((resolve) => {
-        request.onsuccess = () => resolve(request.result)
-      })
-    const [keys, values] = await Promise.all([wait(store.getAllKeys()), wait(store.getAll())])
-    database.close()
-    const pairs = keys.map((key, i): [string, number[]] => [String(key), Array.from(values[i] as Uint8Array)])
-    return [Object.entries(localStorage) as [string, string][], pairs] as const
-  })
-  return { context, cookies: await context.cookies(), hints, sealed }
+  const hints = await page.evaluate(() => Object.entries(localStorage) as [string, string][])
+  return { context, cookies: await context.cookies(), hints, sealed: await sealedIn(page) }
 }
 
 async function restore({ context, cookies, hints, sealed }: Remembered, page: Page): Promise<void> {
