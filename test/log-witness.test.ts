@@ -182,13 +182,14 @@ describe("log witness", () => {
         socket.on("close", () => resolve(answer))
       })
     const head = "POST /add-checkpoint HTTP/1.1\r\nhost: x\r\n"
-    const began = Date.now()
     const slow = [
       raw(`${head}content-length: 100\r\n\r\nold 0`),
       raw(`${head}x-never: ends\r\n`),
       raw(`${head}transfer-encoding: chunked\r\n\r\n5\r\nold 0\r\n`),
       ...Array.from({ length: 50 }, () => raw("POST /add-ch")),
     ]
+    let over = 0
+    for (const one of slow) one.then(() => over++)
     for (const [method, path, status] of [
       ["GET", "/add-checkpoint", 405],
       ["PUT", "/add-checkpoint", 405],
@@ -205,9 +206,8 @@ describe("log witness", () => {
     expect(await raw(`${head}transfer-encoding: chunked\r\n\r\n${chunk}${chunk}${chunk}`)).toContain(" 413 ")
     expect(await raw(`${head}content-length: abc\r\n\r\n`)).toContain(" 400 ")
     expect((await post(witness, request(log, 0))).status).toBe(200)
-    expect(Date.now() - began).toBeLessThan(5000)
+    expect(over, "slow requests that are over").toBeLessThan(slow.length)
     expect((await Promise.all(slow)).every((answer) => answer === "" || answer.includes(" 408 "))).toBe(true)
-    expect(Date.now() - began).toBeLessThan(20_000)
     expect(await witness.end("SIGTERM")).toBe(0)
   })
 
