@@ -1,4 +1,5 @@
 import { parseRecordId, type RecordId } from "../client/ids.ts"
+import { cleanUsername } from "../client/username.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 
@@ -15,7 +16,7 @@ export function recordIdFrom(args: readonly string[], at = 0): RecordId {
 
 /** A colleague's username among what was given. @throws UsageError */
 export function colleagueFrom(args: readonly string[], at: number): string {
-  const username = (args[at] ?? "").trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  const username = cleanUsername(args[at] ?? "")
   if (!/^[a-z0-9._-]{3,64}$/.test(username)) throw new UsageError(new AppError("BAD_INPUT_USERNAME").message)
   return username
 }

@@ -1,4 +1,5 @@
 import { sha256 } from "#sha256"
+import { encodeHex } from "../encoding/bytes.ts"
 import { newId, type PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { logOrigin } from "../proof/checkpoint.ts"
@@ -36,6 +37,7 @@ import { newWords, parseWords, recoverySeed } from "../vault/words.ts"
 import { digestHeads } from "./changes.ts"
 import { encodeProfile, Session, type Surroundings, unlock } from "./session.ts"
 import { resend } from "./transport.ts"
+import { cleanUsername } from "./username.ts"
 import type { NewAccount, RecoverySheet } from "./views.ts"
 
 const minPasswordLength = 12
@@ -178,7 +180,7 @@ export async function recover(
   const signer = await importSigner(await recoverySeed(entropy))
   const signature = await signer.sign("recovery", encodeRecovery(practice.practice, name, nonce))
   const account = await around.transport.call("POST", paths.recoverFinish, {
-    json: recoverFinish.body.encode({ username: name, nonce, signature, carrier: around.carrier, since: 0 }),
+    json: recoverFinish.body.encode({ username: name, nonce, signature, carrier: around.carrier }),
     reply: recoverFinish.reply,
   })
   takeBearer(around, account)
@@ -238,7 +240,7 @@ async function logIn(around: Surroundings, username: string, password: string) {
     const done = opaque.finish(loginResponse, { username, practice: practice.practice })
     demandOpaqueKey(done.serverKey, practice)
     const account = await around.transport.call("POST", paths.loginFinish, {
-      json: { login, finishLoginRequest: done.finishLoginRequest, carrier: around.carrier, since: 0 },
+      json: { login, finishLoginRequest: done.finishLoginRequest, carrier: around.carrier },
       reply: loginFinish.reply,
     })
     takeBearer(around, account)
@@ -358,13 +360,8 @@ function sheetOf(words: readonly string[], username: string, practice: PracticeR
     username,
     practice: practice.practice,
     origin: practice.origin,
-    logKey: Array.from(practice.logKey, (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    logKey: encodeHex(practice.logKey),
   }
-}
-
-/** ASCII lower-casing alone, so that a name means the same everywhere. */
-function cleanUsername(username: string): string {
-  return username.trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
 
 function checkPassword(password: string): void {

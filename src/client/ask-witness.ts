@@ -1,6 +1,6 @@
 import { sha256 } from "#sha256"
 import { encodeBase64 } from "../encoding/base64.ts"
-import { parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { Checkpoint } from "../proof/checkpoint.ts"
 import { verifyCosignature } from "../proof/cosignature.ts"
@@ -80,7 +80,7 @@ async function ownLine(key: NoteKey, note: string, answer: string): Promise<stri
 
 /** The newest checkpoint that it has cosigned. */
 async function holdsTo(at: NonNullable<AskedWitness["at"]>, origin: string): Promise<WitnessWord> {
-  const hash = [...sha256(utf8(origin))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  const hash = encodeHex(sha256(utf8(origin)))
   const answer = await ask(at, "GET", `/${hash}/checkpoint`)
   if (answer.status !== 200)
     throw new AppError("UNAVAILABLE", "The witness contradicts the server, and does not show what it has cosigned.")

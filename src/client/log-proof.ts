@@ -1,4 +1,5 @@
 import { encodeBase64 } from "../encoding/base64.ts"
+import { encodeHex } from "../encoding/bytes.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { type Leaf, leafData } from "../proof/leaf.ts"
@@ -77,10 +78,10 @@ async function prove(session: Session, path: string, leaf: Omit<Leaf, "salt" | "
       return {
         number: leaf.number,
         index: found.index,
-        leafHash: hex(leafHash(leafData({ ...leaf, salt: found.salt, time: found.time }))),
+        leafHash: encodeHex(leafHash(leafData({ ...leaf, salt: found.salt, time: found.time }))),
         size: tree.size,
         root: encodeBase64(tree.root),
-        inclusion: found.inclusion.map(hex),
+        inclusion: found.inclusion.map(encodeHex),
       }
     }
     const last = answer.leaves.at(-1)
@@ -88,8 +89,4 @@ async function prove(session: Session, path: string, leaf: Omit<Leaf, "salt" | "
     before = last?.index ?? 0
   }
   throw session.log.refuse("TAMPERED_LOG")
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 }

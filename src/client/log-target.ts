@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import { checkPublicKey } from "../proof/signature.ts"
 import { practice } from "../protocol/accounts.ts"
@@ -80,7 +80,7 @@ export function parseLogKey(text: string): Uint8Array {
 }
 
 export function encodeLogKey(key: Uint8Array): string {
-  return [...key].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  return encodeHex(key)
 }
 
 async function remembered(storage: ClientStorage, origin: string): Promise<LogTarget | null> {

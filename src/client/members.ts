@@ -1,8 +1,8 @@
 import type { Summary } from "../clinical/summary.ts"
-import { compare, equal } from "../encoding/bytes.ts"
+import { compare } from "../encoding/bytes.ts"
 import { idBytes } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { ChainHead } from "../proof/chain.ts"
+import { type ChainHead, sameKeys } from "../proof/chain.ts"
 import type { Member } from "../proof/entry.ts"
 import { type Granted, importRecipient, sealGrant } from "../vault/grants.ts"
 import { commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
@@ -116,8 +116,4 @@ export function keepsOwner(before: readonly Member[], after: readonly Member[]):
 
 function demandOwner(before: readonly Member[], after: readonly Member[]): void {
   if (!keepsOwner(before, after)) throw new AppError("NOT_ALLOWED_LAST_OWNER")
-}
-
-function sameKeys(a: Member, b: Member): boolean {
-  return a.physician === b.physician && equal(a.fingerprint, b.fingerprint)
 }

@@ -1,9 +1,10 @@
 import { z } from "zod"
 import { sha256 } from "#sha256"
-import { equal, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, equal, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
+import { leafDataBytes } from "../proof/leaf.ts"
 import { emptyRoot, Frontier, leafHash } from "../proof/merkle.ts"
 import { bytesOf, count } from "../proof/statement.ts"
 import type { LogIdentity } from "./log.ts"
@@ -14,7 +15,6 @@ import type { ClientStorage } from "./storage.ts"
  * `monitor/<log>/state` is deterministic CBOR and the only thing that counts; `monitor/<log>/leaves-<n>` hold 16,384 leaves each, one after
  * the other. Leaves are written before the state, so a crash leaves more of them than the state speaks of, never fewer. */
 
-const leafBytes = 64
 const tagBytes = 32
 const leavesAFile = 16_384
 const maxStateBytes = 65_536
@@ -51,7 +51,7 @@ export async function readLogState(storage: ClientStorage, origin: string): Prom
 
 /** Where everything about a log lies: an origin is not always a file name. */
 export function folderOf(origin: string): string {
-  const name = [...sha256(utf8(origin)).subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  const name = encodeHex(sha256(utf8(origin)).subarray(0, 16))
   return `monitor/${name}`
 }
 
@@ -78,7 +78,7 @@ export class MonitorMemory {
     if (!equal(state.logKey, log.logKey)) throw damaged("This machine remembers another key for this log.")
     for (let from = 0; from < state.size; from += leavesAFile) {
       const bytes = await storage.get(fileName(log, from))
-      const wanted = Math.min(leavesAFile, state.size - from) * leafBytes
+      const wanted = Math.min(leavesAFile, state.size - from) * leafDataBytes
       if (bytes === null || bytes.length < wanted) throw damaged()
       memory.#add(bytes.subarray(0, wanted))
     }
@@ -117,8 +117,8 @@ export class MonitorMemory {
 
   /** A leaf's 64 bytes. */
   leaf(index: number): Uint8Array {
-    const at = (index % leavesAFile) * leafBytes
-    return this.#files[Math.floor(index / leavesAFile)]!.subarray(at, at + leafBytes)
+    const at = (index % leavesAFile) * leafDataBytes
+    return this.#files[Math.floor(index / leavesAFile)]!.subarray(at, at + leafDataBytes)
   }
 
   /** Adds leaves, 64 B each; nothing is remembered before `keep`. @returns the first tag that was there before, or null */
@@ -131,7 +131,7 @@ export class MonitorMemory {
     const grown = tree.size > this.#tree.size
     for (let file = Math.floor(this.#tree.size / leavesAFile); grown && file * leavesAFile < tree.size; file++) {
       const from = file * leavesAFile
-      const bytes = this.#files[file]!.subarray(0, Math.min(leavesAFile, tree.size - from) * leafBytes)
+      const bytes = this.#files[file]!.subarray(0, Math.min(leavesAFile, tree.size - from) * leafDataBytes)
       await this.#storage.put(fileName(this.log, from), bytes)
     }
     const { origin, logKey } = this.log
@@ -143,12 +143,12 @@ export class MonitorMemory {
 
   #add(data: Uint8Array): Repetition | null {
     let repeated: Repetition | null = null
-    for (let at = 0; at < data.length; at += leafBytes) {
-      const leaf = data.subarray(at, at + leafBytes)
+    for (let at = 0; at < data.length; at += leafDataBytes) {
+      const leaf = data.subarray(at, at + leafDataBytes)
       const index = this.#frontier.size
       const slot = index % leavesAFile
-      if (slot === 0) this.#files.push(new Uint8Array(leavesAFile * leafBytes))
-      this.#files.at(-1)!.set(leaf, slot * leafBytes)
+      if (slot === 0) this.#files.push(new Uint8Array(leavesAFile * leafDataBytes))
+      this.#files.at(-1)!.set(leaf, slot * leafDataBytes)
       this.#frontier.append(leafHash(leaf))
       // One character a byte: a tag then takes 32 bytes, and a server cannot choose tags that share a place in the table.
       const tag = String.fromCharCode(...leaf.subarray(0, tagBytes))

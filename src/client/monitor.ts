@@ -1,7 +1,8 @@
 import { encodeBase64 } from "../encoding/base64.ts"
-import { equal, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, equal, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import { type Checkpoint, openNote, type TreeHead } from "../proof/checkpoint.ts"
+import { leafDataBytes } from "../proof/leaf.ts"
 import { leafHash } from "../proof/merkle.ts"
 import { type AskedWitness, hearWitness } from "./ask-witness.ts"
 import type { LogIdentity } from "./log.ts"
@@ -14,7 +15,6 @@ import type { Send } from "./transport.ts"
 
 /** Follows a log from the last checkpoint that held, leaf by leaf, and never lets it take anything back. */
 
-const leafBytes = 64
 const hashBytes = 32
 const followsAtOnce = 5
 
@@ -149,11 +149,11 @@ class Monitor {
   async #auditLeaves(send: Send, known: number, size: number): Promise<void> {
     if (known === 0) return
     for await (const { from, data } of fetchLeaves(send, 0, size)) {
-      for (let i = 0; i < data.length / leafBytes && from + i < known; i++) {
-        const now = data.subarray(i * leafBytes, (i + 1) * leafBytes)
+      for (let i = 0; i < data.length / leafDataBytes && from + i < known; i++) {
+        const now = data.subarray(i * leafDataBytes, (i + 1) * leafDataBytes)
         if (!equal(now, this.#memory.leaf(from + i))) throw rewritten(from + i, this.#memory.leaf(from + i), now)
       }
-      if (from + data.length / leafBytes >= known) return
+      if (from + data.length / leafDataBytes >= known) return
     }
   }
 
@@ -205,7 +205,7 @@ class Monitor {
 export type { Monitor }
 
 function repetition(index: number, earlier: number, memory: MonitorMemory): AppError {
-  const leaves = { [earlier]: hex(memory.leaf(earlier)), [index]: hex(memory.leaf(index)) }
+  const leaves = { [earlier]: encodeHex(memory.leaf(earlier)), [index]: encodeHex(memory.leaf(index)) }
   return inconsistent("TAMPERED_LOG", "Every tag once.", `The tag of leaf ${earlier} again, in leaf ${index}.`, {
     leaves,
   })
@@ -213,9 +213,9 @@ function repetition(index: number, earlier: number, memory: MonitorMemory): AppE
 
 function rewritten(index: number, was: Uint8Array, is: Uint8Array): AppError {
   const found = `Another leaf ${index}: it was rewritten after this machine had seen it.`
-  return inconsistent("TAMPERED_FORK", `Leaf ${index} as it was.`, found, { leaf: index, was: hex(was), is: hex(is) })
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  return inconsistent("TAMPERED_FORK", `Leaf ${index} as it was.`, found, {
+    leaf: index,
+    was: encodeHex(was),
+    is: encodeHex(is),
+  })
 }

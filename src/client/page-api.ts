@@ -120,7 +120,6 @@ export function createPageApi(env: PageEnv): PageApi {
         for (const { id } of report.records) changed(id)
         return report
       }),
-    cancelImport: async () => page.cancel(),
     exportRecord: (id) =>
       run(async () => {
         const record = await page.work.records.open(id)
@@ -161,7 +160,7 @@ export function createPageApi(env: PageEnv): PageApi {
         for (const id of ids) changed(id)
         return report
       }),
-    cancelMany: async () => page.cancel(),
+    cancel: async () => page.cancel(),
     unshare: (id, physician) =>
       run(async () => {
         await unshare(page.work, id, physician)

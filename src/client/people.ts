@@ -1,4 +1,4 @@
-import { equal } from "../encoding/bytes.ts"
+import { encodeHex, equal } from "../encoding/bytes.ts"
 import type { PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { PublicKeys } from "../proof/chain.ts"
@@ -8,6 +8,7 @@ import { readIdentity } from "../protocol/accounts.ts"
 import { physicianPath, usernamePath } from "../protocol/paths.ts"
 import type { Keyring, KnownColleague } from "../vault/keyring.ts"
 import type { Session } from "./session.ts"
+import { cleanUsername } from "./username.ts"
 import type { Colleague, ColleagueView } from "./views.ts"
 
 /** The other physicians, as far as this one has met them: their identity chains, held against what was verified before.
@@ -38,7 +39,7 @@ export class People {
 
   /** The physician with exactly this username, asked anew. @throws NOT_ALLOWED where there is none; TAMPERED_IDENTITY */
   async find(username: string): Promise<Identity> {
-    const name = username.trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+    const name = cleanUsername(username)
     if (!usernamePattern.test(name)) throw new AppError("BAD_INPUT_USERNAME")
     const identity = await this.#fetch(usernamePath(name)).catch((error: unknown) => {
       if (error instanceof AppError && error.code === "NOT_ALLOWED")
@@ -145,7 +146,7 @@ export class People {
     return {
       ...this.colleague(identity.physician),
       safetyNumber: number,
-      fingerprint: Array.from(identity.fingerprint, (byte) => byte.toString(16).padStart(2, "0")).join(""),
+      fingerprint: encodeHex(identity.fingerprint),
       code: codeOf(me.physician, number),
     }
   }

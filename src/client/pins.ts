@@ -3,7 +3,7 @@ import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { type DeviceId, isId, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { TreeHead } from "../proof/checkpoint.ts"
+import { sameTree, type TreeHead } from "../proof/checkpoint.ts"
 import { emptyRoot } from "../proof/merkle.ts"
 import { bytesOf, count, type Signed, statementHash } from "../proof/statement.ts"
 import type { PhysicianKey } from "../vault/keys.ts"
@@ -174,10 +174,6 @@ export class Pins {
       if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash, leaf })
     }
   }
-}
-
-function sameTree(a: TreeHead, b: TreeHead): boolean {
-  return a.size === b.size && equal(a.root, b.root)
 }
 
 /** This device's id: random, no secret, made once. */

@@ -2,7 +2,7 @@ import { sha256 } from "#sha256"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import type { Id, PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { TreeHead } from "../proof/checkpoint.ts"
+import { sameTree, type TreeHead } from "../proof/checkpoint.ts"
 import { type Identity, verifyIdentityChain } from "../proof/identity.ts"
 import { type Leaf, leafData } from "../proof/leaf.ts"
 import { emptyRoot } from "../proof/merkle.ts"
@@ -355,10 +355,6 @@ async function advance(session: Session, others: readonly TreeHead[]): Promise<v
       await catchUp()
     }
   }
-}
-
-function sameTree(a: TreeHead, b: TreeHead): boolean {
-  return a.size === b.size && equal(a.root, b.root)
 }
 
 function logSince(session: Session, size: number) {

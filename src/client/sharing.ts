@@ -10,6 +10,7 @@ import { readAccepted } from "../protocol/records.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
 import { errorOf } from "./roster.ts"
 import { type EpochKeys, gapsOf, headOf, keysOf, rowOf } from "./roster-row.ts"
+import { cleanUsername } from "./username.ts"
 import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
 import { memberOf, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
@@ -70,7 +71,7 @@ export async function share(
   const { session } = work
   if (until !== null && until <= session.around.now())
     throw new AppError("BAD_INPUT_FORM", undefined, { fields: { until: "Choose a day that is still to come." } })
-  if (username.trim().toLowerCase() === session.username)
+  if (cleanUsername(username) === session.username)
     throw new AppError("BAD_INPUT_USERNAME", "This is your own username. Enter your colleague's.")
   // Whose keys have changed, the log says: all of it is looked at before anything is sealed.
   await work.roster.sync()

@@ -1,6 +1,7 @@
 import { equal, parseUtf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
+import { leafDataBytes } from "../proof/leaf.ts"
 import { consistencyRanges, foldSubtrees, type LeafRange, type NodePlace, nodeHash, subtrees } from "../proof/merkle.ts"
 import { paths } from "../protocol/paths.ts"
 import type { HttpResponse, Send } from "./transport.ts"
@@ -11,7 +12,6 @@ import type { HttpResponse, Send } from "./transport.ts"
 /** Hashes, or leaves, in a full tile. */
 export const tileWidth = 256
 const hashBytes = 32
-const leafBytes = 64
 /** How many bundles are asked for ahead of the one that is being read. */
 const ahead = 6
 const noteBytes = 16_384
@@ -41,7 +41,7 @@ export async function* fetchLeaves(send: Send, from: number, size: number): Asyn
   const bundles = Math.ceil(size / tileWidth) - first
   for await (const bundle of inOrder(bundles, (i) => fetchBundle(send, first + i, size))) {
     const skipped = Math.max(0, from - bundle.from)
-    yield { from: bundle.from + skipped, data: bundle.data.subarray(skipped * leafBytes) }
+    yield { from: bundle.from + skipped, data: bundle.data.subarray(skipped * leafDataBytes) }
   }
 }
 
@@ -75,11 +75,11 @@ async function* inOrder<T>(count: number, get: (index: number) => Promise<T>): A
 
 async function fetchBundle(send: Send, index: number, size: number): Promise<Stretch> {
   const width = Math.min(tileWidth, size - index * tileWidth)
-  const bytes = await fetchTile(send, "entries", index, width, 2 + leafBytes)
-  const data = new Uint8Array(width * leafBytes)
-  for (let i = 0, at = 0; i < width; i++, at += 2 + leafBytes) {
-    if (bytes[at] !== 0 || bytes[at + 1] !== leafBytes) throw malformed("entries", index)
-    data.set(bytes.subarray(at + 2, at + 2 + leafBytes), i * leafBytes)
+  const bytes = await fetchTile(send, "entries", index, width, 2 + leafDataBytes)
+  const data = new Uint8Array(width * leafDataBytes)
+  for (let i = 0, at = 0; i < width; i++, at += 2 + leafDataBytes) {
+    if (bytes[at] !== 0 || bytes[at + 1] !== leafDataBytes) throw malformed("entries", index)
+    data.set(bytes.subarray(at + 2, at + 2 + leafDataBytes), i * leafDataBytes)
   }
   return { from: index * tileWidth, data }
 }

@@ -343,7 +343,6 @@ export interface PageApi {
   ): Promise<SaveResult>
   archive(id: RecordId, archived: boolean): Promise<void>
   importFile(name: string, bytes: Uint8Array, progress: (progress: ImportProgress) => void): Promise<ImportReport>
-  cancelImport(): Promise<void>
   exportRecord(id: RecordId): Promise<string>
   /** The raw JSON text of one resource, for people who ask for it. */
   resource(id: RecordId, key: string): Promise<string>
@@ -370,7 +369,7 @@ export interface PageApi {
     progress: (progress: ManyProgress) => void,
   ): Promise<ManyReport>
   /** Stops whatever works on many records after the one at hand. */
-  cancelMany(): Promise<void>
+  cancel(): Promise<void>
   /** Removes a member: what comes after, they cannot read. */
   unshare(id: RecordId, physician: PhysicianId): Promise<void>
   leave(id: RecordId): Promise<void>

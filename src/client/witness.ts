@@ -2,7 +2,7 @@ import { z } from "zod"
 import { importSigningKey } from "#engine"
 import { sha256 } from "#sha256"
 import { parseBase64 } from "../encoding/base64.ts"
-import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { AppError } from "../errors.ts"
 import { logNoteKey } from "../proof/checkpoint.ts"
@@ -104,7 +104,7 @@ class Witness {
 
   /** `GET /<SHA-256 of the origin, hex>/checkpoint`: the newest that was cosigned. */
   checkpoint(originHash: string): WitnessAnswer {
-    const log = this.#state.logs.find(({ origin }) => hex(sha256(utf8(origin))) === originHash)
+    const log = this.#state.logs.find(({ origin }) => encodeHex(sha256(utf8(origin))) === originHash)
     return log === undefined || log.note === ""
       ? refuse(404, "No checkpoint of such a log was cosigned.")
       : ok(log.note)
@@ -223,9 +223,5 @@ async function takeIn(before: State | null, { name, logs, firstLog }: WitnessOpt
 /** A name that no other witness has. */
 async function nameOf(seed: Uint8Array): Promise<string> {
   const { publicKey } = await importSigningKey(asSecretKey(seed))
-  return `healthcrypt-witness/${hex(publicKey.subarray(0, 8))}`
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  return `healthcrypt-witness/${encodeHex(publicKey.subarray(0, 8))}`
 }

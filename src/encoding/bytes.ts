@@ -41,6 +41,11 @@ export function parseUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
 
+/** Two lower-case digits a byte. */
+export function encodeHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
 /** A whole number as 4 bytes, big-endian. */
 export function u32be(value: number): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(4)

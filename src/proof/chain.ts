@@ -158,7 +158,8 @@ function inOrder(a: Member, b: Member): boolean {
   return compare(idBytes(a.physician), idBytes(b.physician)) < 0
 }
 
-function sameKeys(a: Member, b: Member): boolean {
+/** Whether two members are the same physician under the same keys. */
+export function sameKeys(a: Member, b: Member): boolean {
   return a.physician === b.physician && equal(a.fingerprint, b.fingerprint)
 }
 

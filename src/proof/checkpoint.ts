@@ -1,5 +1,5 @@
 import { encodeBase64, parseBase64 } from "../encoding/base64.ts"
-import { utf8 } from "../encoding/bytes.ts"
+import { equal, utf8 } from "../encoding/bytes.ts"
 import type { PracticeId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { type NoteKey, noteTypes, signatureLine, signaturesUnder, splitNote } from "./note.ts"
@@ -10,6 +10,10 @@ export interface TreeHead {
   readonly size: number
   /** 32 B */
   readonly root: Uint8Array
+}
+
+export function sameTree(a: TreeHead, b: TreeHead): boolean {
+  return a.size === b.size && equal(a.root, b.root)
 }
 
 export interface Checkpoint extends TreeHead {

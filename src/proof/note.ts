@@ -1,6 +1,6 @@
 import { sha256 } from "#sha256"
 import { encodeBase64, parseBase64 } from "../encoding/base64.ts"
-import { concat, equal, utf8 } from "../encoding/bytes.ts"
+import { concat, encodeHex, equal, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import { checkPublicKey } from "./signature.ts"
 
@@ -33,7 +33,7 @@ export function noteKeyId({ name, type, publicKey }: NoteKey): Uint8Array {
 
 /** A key as one word: name+hex(key id)+base64(type ‖ public key). */
 export function encodeVkey(key: NoteKey): string {
-  const id = [...noteKeyId(key)].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  const id = encodeHex(noteKeyId(key))
   return `${key.name}+${id}+${encodeBase64(concat(Uint8Array.of(key.type), key.publicKey))}`
 }
 

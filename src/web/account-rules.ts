@@ -1,7 +1,9 @@
 /** What the page says on the spot about the fields of an account; the client says it again. Null means fine. */
 
+import { cleanUsername } from "../client/username.ts"
+
 export function usernameProblem(value: string): string | null {
-  const username = value.trim().toLowerCase()
+  const username = cleanUsername(value)
   if (username === "") return "Enter a username."
   if (username.length < 3) return "Use at least 3 characters."
   return /^[a-z0-9._-]{3,64}$/.test(username)

@@ -86,7 +86,7 @@ export function createImports(api: PageApi): Imports {
     async cancel() {
       if (!state.get().running) return
       state.set({ ...state.get(), cancelling: true })
-      await api.cancelImport()
+      await api.cancel()
     },
     clear() {
       run += 1

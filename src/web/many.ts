@@ -91,7 +91,7 @@ export function createMany(api: PageApi): Many {
     async cancel() {
       if (!state.get().running) return
       state.set({ ...state.get(), cancelling: true })
-      await api.cancelMany()
+      await api.cancel()
     },
     serverIsBack() {
       const { problem } = state.get()

@@ -2,6 +2,7 @@ import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { useRef, useState } from "react"
 import { endOfDay } from "../../client/days.ts"
+import { cleanUsername } from "../../client/username.ts"
 import type { ColleagueView, Role } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { usernameProblem } from "../account-rules.ts"
@@ -44,7 +45,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
     validate: {
       username: (value) =>
         usernameProblem(value) ??
-        (account.state === "signed-in" && tidy(value) === account.username ? "This is you." : null),
+        (account.state === "signed-in" && cleanUsername(value) === account.username ? "This is you." : null),
       until: () => lastDayProblem(lastDay.current),
     },
   })
@@ -52,7 +53,7 @@ export function ShareForm({ initial, back, action, onShare }: ShareFormProps) {
 
   const submit = form.onSubmit(
     async (values) => {
-      const username = tidy(values.username)
+      const username = cleanUsername(values.username)
       clear()
       setBlocked(null)
       setBusy(true)
@@ -137,8 +138,4 @@ function Blocked({ colleague, back }: { colleague: ColleagueView; back: WayBack 
         : `You have not verified ${username} yet. Compare your safety number first, so that you know whose keys you share with.`}
     </Notice>
   )
-}
-
-function tidy(username: string): string {
-  return username.trim().toLowerCase()
 }

@@ -2,6 +2,7 @@ import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { Link, useNavigate } from "@tanstack/react-router"
 import { useState } from "react"
+import { cleanUsername } from "../../client/username.ts"
 import { AppError } from "../../errors.ts"
 import { usernameProblem } from "../account-rules.ts"
 import { useApp, useSession } from "../app.ts"
@@ -60,12 +61,12 @@ function Find() {
     validate: {
       username: (value) =>
         usernameProblem(value) ??
-        (account.state === "signed-in" && value.trim().toLowerCase() === account.username ? "This is you." : null),
+        (account.state === "signed-in" && cleanUsername(value) === account.username ? "This is you." : null),
     },
   })
   const submit = form.onSubmit(
     async (values) => {
-      const username = values.username.trim().toLowerCase()
+      const username = cleanUsername(values.username)
       setProblem("")
       setBusy(true)
       try {
