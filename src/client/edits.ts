@@ -6,6 +6,7 @@ import { type Choices, merge, resolve } from "../clinical/merge.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { OpenRecord } from "./open-record.ts"
+import { whileOvertaken } from "./overtaken.ts"
 import type { SaveResult } from "./views.ts"
 import { todayOf, type Workspace } from "./workspace.ts"
 
@@ -35,7 +36,7 @@ export async function savePatient(
 ): Promise<SaveResult> {
   const today = todayOf(work.session)
   let mine: readonly Change[] | null = null
-  for (let attempt = 0; attempt < attempts; attempt++) {
+  return whileOvertaken(attempts, async () => {
     const record = await work.records.open(id)
     const start = chartAt(record, base)
     if (mine === null) {
@@ -52,30 +53,20 @@ export async function savePatient(
       changes = resolve(start, mine, record.chart, answer.choices)
     }
     if (changes.length === 0) return { saved: true, id, seq: record.head.seq, merged: moved, unchanged: true }
-    try {
-      const written = await work.records.write(record, { by: work.session.fullName, changes })
-      await work.roster.fold()
-      return { saved: true, id, seq: written.head.seq, merged: moved, unchanged: false }
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
-    }
-  }
-  throw new AppError("CONFLICT_HEAD")
+    const written = await work.records.write(record, { by: work.session.fullName, changes })
+    await work.roster.fold()
+    return { saved: true, id, seq: written.head.seq, merged: moved, unchanged: false }
+  })
 }
 
 /** Archives a record, or brings it back: an entry like any other. Nothing is done where it is so already. */
 export async function archiveRecord(work: Workspace, id: RecordId, archived: boolean): Promise<void> {
-  for (let attempt = 0; attempt < attempts; attempt++) {
+  return whileOvertaken(attempts, async () => {
     const record = await work.records.open(id)
     if (record.chart.archived === archived) return
-    try {
-      await work.records.write(record, { by: work.session.fullName, changes: [], archived })
-      return await work.roster.fold()
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
-    }
-  }
-  throw new AppError("CONFLICT_HEAD")
+    await work.records.write(record, { by: work.session.fullName, changes: [], archived })
+    await work.roster.fold()
+  })
 }
 
 /** Who wrote last, by verified username, and the name they give themself. */

@@ -7,6 +7,7 @@ import type { RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { importTarget } from "./import-target.ts"
+import { whileOvertaken } from "./overtaken.ts"
 import type { ImportReport } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -90,21 +91,15 @@ async function importPatient(work: Workspace, patient: ImportedPatient, tally: T
     tally.records.push({ id: made.id, name: nameOf(work, made.id) })
     return
   }
-  for (let attempt = 0; attempt < attempts; attempt++) {
+  await whileOvertaken(attempts, async () => {
     const record = await work.records.open(known)
     const bodies = record.steps.flatMap((step) => (step.body === null ? [] : [step.body]))
     const { changes, added, changed } = differenceTo(record.chart, patient.changes, bodies)
-    try {
-      if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
-      tally.added += added
-      tally.changed += changed
-      tally.records.push({ id: known, name: nameOf(work, known) })
-      return
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD")) throw error
-    }
-  }
-  throw new AppError("CONFLICT_HEAD")
+    if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
+    tally.added += added
+    tally.changed += changed
+    tally.records.push({ id: known, name: nameOf(work, known) })
+  })
 }
 
 /** Of a file with several patients, the last one's size has to be known before the first is stored. @throws BAD_INPUT_SIZE */

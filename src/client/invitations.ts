@@ -9,6 +9,7 @@ import { readInvitations } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
 import { firstFailure } from "./false-keys.ts"
 import { leaveRecord } from "./members.ts"
+import { whileOvertaken } from "./overtaken.ts"
 import { errorOf } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -22,6 +23,8 @@ type Given = z.output<typeof readInvitations.reply>["invitations"][number]
 const pageSize = 1000
 /** So many invitations are accepted by one request. */
 const acceptAtOnce = 64
+/** How often leaving is tried again where somebody else's entry came first. */
+const attempts = 8
 
 /** Everything that the physician is invited to, as the server tells it: nothing of a patient. What an invitation is worth is found out
  * when it is accepted; what can be told before is told here.  */
@@ -95,18 +98,14 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
 
 /** Declines by leaving: an entry of this physician's own, after which the others get a fresh key. */
 export function declineInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
-  return doMany(work, ids, many, async (id) => {
-    for (let attempt = 0; ; attempt++) {
+  return doMany(work, ids, many, (id) =>
+    whileOvertaken(attempts, async () => {
       const { head } = await walkRecord(work.session, id)
       if (head === null || memberOf(work.session, head) === null) return "already"
-      try {
-        await leaveRecord(work.session, head)
-        return "done"
-      } catch (error) {
-        if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= 8) throw error
-      }
-    }
-  })
+      await leaveRecord(work.session, head)
+      return "done"
+    }),
+  )
 }
 
 /** How many invitations wait. */

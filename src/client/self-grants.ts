@@ -6,8 +6,9 @@ import { selfGrantPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
 import type { Session } from "./session.ts"
 
-/** So many records go into one request. */
+/** So many records go into one request, with so many keys: some 3 MiB. */
 const recordsAtOnce = 256
+const keysAtOnce = 16_384
 
 /** A key that was granted to this physician. */
 export interface GrantedKey {
@@ -19,10 +20,9 @@ export interface GrantedKey {
 /** Stores keys that were granted as the physician's own seals; once every epoch of a record has one, the record is accepted. */
 export async function putSelfGrants(session: Session, granted: readonly GrantedKey[]): Promise<void> {
   const { key: own, physician, around } = session
-  const groups = [...Map.groupBy(granted, ({ record }) => record)]
-  for (let at = 0; at < groups.length; at += recordsAtOnce) {
+  for (const batch of batches(granted)) {
     const records = await Promise.all(
-      groups.slice(at, at + recordsAtOnce).map(async ([record, keys]) => ({
+      batch.map(async ([record, keys]) => ({
         record,
         selfGrants: await Promise.all(
           keys.map(async ({ epoch, key }) => ({
@@ -35,4 +35,17 @@ export async function putSelfGrants(session: Session, granted: readonly GrantedK
     const json = schema.body.encode({ records })
     await around.transport.call("POST", paths.selfGrants, { json, reply: schema.reply, background: true })
   }
+}
+
+function batches(granted: readonly GrantedKey[]): (readonly [RecordId, readonly GrantedKey[]])[][] {
+  const all: (readonly [RecordId, readonly GrantedKey[]])[][] = []
+  let inLast = 0
+  for (const group of Map.groupBy(granted, ({ record }) => record)) {
+    const [, keys] = group
+    const last = all.at(-1)
+    if (last !== undefined && last.length < recordsAtOnce && inLast + keys.length <= keysAtOnce) last.push(group)
+    else all.push([group])
+    inLast = all.at(-1) === last ? inLast + keys.length : keys.length
+  }
+  return all
 }

@@ -8,6 +8,7 @@ import type { Identity } from "../proof/identity.ts"
 import { acceptedPath } from "../protocol/paths.ts"
 import { readAccepted } from "../protocol/records.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
+import { whileOvertaken } from "./overtaken.ts"
 import { errorOf } from "./roster.ts"
 import { type EpochKeys, gapsOf, headOf, keysOf, rowOf } from "./roster-row.ts"
 import { cleanUsername } from "./username.ts"
@@ -231,13 +232,6 @@ function isChanged({ session }: Workspace, head: ChainHead, physician: Physician
   }
 }
 
-async function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await run()
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "CONFLICT_HEAD") || attempt >= attempts) throw error
-      await work.roster.syncAfresh()
-    }
-  }
+function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {
+  return whileOvertaken(attempts, run, () => work.roster.syncAfresh())
 }
