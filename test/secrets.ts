@@ -83,7 +83,7 @@ async function exportKey(
   })
   const { finishLoginRequest, exportKey } = opaque.finish(loginResponse, { username, practice })
   await around.transport.call("POST", paths.loginFinish, {
-    json: { login, finishLoginRequest, carrier: "bearer", since: 0 },
+    json: { login, finishLoginRequest, carrier: "bearer" },
     reply: loginFinish.reply,
   })
   close()

@@ -44,7 +44,6 @@ const account = z.object({
   unlocks: z.array(unlock),
   profile: z.object({ number: count, token: bytes(65_536) }),
   keyring: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
-  log: logState,
 })
 
 export const registerStart = {
@@ -77,7 +76,7 @@ export const loginStart = {
 }
 
 export const loginFinish = {
-  body: z.strictObject({ login: z.string().max(64), finishLoginRequest: opaqueMessage, carrier, since }),
+  body: z.strictObject({ login: z.string().max(64), finishLoginRequest: opaqueMessage, carrier }),
   reply: account,
 }
 
@@ -90,11 +89,11 @@ export const recoverStart = {
 }
 
 export const recoverFinish = {
-  body: z.strictObject({ username, nonce: bytes(32), signature: bytes(64), carrier, since }),
+  body: z.strictObject({ username, nonce: bytes(32), signature: bytes(64), carrier }),
   reply: account,
 }
 
-export const currentSession = { query: z.object({ since: z.string().optional() }), reply: account }
+export const currentSession = { reply: account }
 
 /** Starts replacing the password. */
 export const unlocksStart = {

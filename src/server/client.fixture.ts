@@ -307,7 +307,7 @@ export class TestClient {
     const { login, loginResponse } = loginStart.reply.parse(response.json())
     const finishLoginRequest = this.finishLogin(username, password, clientLoginState, loginResponse)
     if (finishLoginRequest === null) throw new Error("wrong password")
-    const body = { login, finishLoginRequest, carrier, since: 0 }
+    const body = { login, finishLoginRequest, carrier }
     const finished = await this.send("POST", paths.loginFinish, body, headers)
     if (finished.statusCode !== 200) throw new Error(`${finished.statusCode} ${finished.body}`)
     const account = loginFinish.reply.decode(finished.json())

@@ -81,7 +81,7 @@ const bodies = (username: string): readonly unknown[] => [
   { username, startLoginRequest: opaqueClient.startLogin({ password: "a password" }).startLoginRequest },
   { username, registrationRequest: opaqueClient.startRegistration({ password: "a password" }).registrationRequest },
   { registrationRequest: opaqueClient.startRegistration({ password: "a password" }).registrationRequest },
-  { username, nonce: zeros(32), signature: zeros(64), carrier: "bearer", since: 0 },
+  { username, nonce: zeros(32), signature: zeros(64), carrier: "bearer" },
   { to: 5, sizes: [1, 2, 3] },
   { act: "read" },
   { records: [{ record: cast.records.shared, selfGrants: [{ epoch: 0, token: zeros(105) }] }] },
@@ -176,7 +176,7 @@ describe("before anybody has signed in", () => {
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ username }),
       }).then(async (response) => ((await response.json()) as { nonce: string }).nonce)
-      const body = { username, nonce, signature: zeros(64), carrier: "bearer", since: 0 }
+      const body = { username, nonce, signature: zeros(64), carrier: "bearer" }
       const { status, said } = await ask("POST", paths.recoverFinish, {}, body)
       expect([status, said.toString().includes('"code":"NOT_ALLOWED_RECOVERY"')], username).toEqual([401, true])
     }

@@ -136,7 +136,7 @@ describe("log-in", () => {
       right.clientLoginState,
       right.response.json().loginResponse,
     )
-    const crossed = { login, finishLoginRequest: proof, carrier: "bearer", since: 0 }
+    const crossed = { login, finishLoginRequest: proof, carrier: "bearer" }
     const refused = await server.client.send("POST", paths.loginFinish, crossed)
     expect([refused.statusCode, refused.json().code]).toEqual([401, "NOT_ALLOWED_SIGN_IN"])
   })
@@ -155,7 +155,7 @@ describe("log-in", () => {
     expect(headers[1]).toEqual(headers[0])
     for (const { response } of [known, unknown]) {
       const { login } = response.json()
-      const body = { login, finishLoginRequest: "A".repeat(86), carrier: "bearer", since: 0 }
+      const body = { login, finishLoginRequest: "A".repeat(86), carrier: "bearer" }
       const finished = await server.client.send("POST", paths.loginFinish, body)
       expect([finished.statusCode, finished.json().code]).toEqual([401, "NOT_ALLOWED_SIGN_IN"])
     }
@@ -167,7 +167,7 @@ describe("log-in", () => {
       const { login, loginResponse } = loginStart.reply.parse(response.json())
       const proof = server.client.finishLogin("ada", password, clientLoginState, loginResponse)
       server.clock.time += lateMs
-      const body = { login, finishLoginRequest: proof, carrier: "bearer", since: 0 }
+      const body = { login, finishLoginRequest: proof, carrier: "bearer" }
       const first = await server.client.send("POST", paths.loginFinish, body)
       return [first.statusCode, (await server.client.send("POST", paths.loginFinish, body)).statusCode]
     }
@@ -212,7 +212,7 @@ describe("recovery", () => {
     const { sign } = await newSigner(seed)
     const signature = await sign(signedBytes("recovery", encodeRecovery(store.practice, username, nonce)))
     clock.time += lateMs
-    const body = recoverFinish.body.encode({ username, nonce, signature, carrier: "bearer", since: 0 })
+    const body = recoverFinish.body.encode({ username, nonce, signature, carrier: "bearer" })
     return { body, response: await client.send("POST", paths.recoverFinish, body) }
   }
 

@@ -48,7 +48,7 @@ export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteCon
       const session = sessions.fresh(physician, body.carrier)
       await store.startSession(session.row, "sign-in")
       await sessions.endReplaced(request, session)
-      return { ...(await store.account(physician, body.since)), session: sessions.hand(session, reply) }
+      return { ...(await store.account(physician)), session: sessions.hand(session, reply) }
     },
   )
 

@@ -47,7 +47,7 @@ export function recoverRoutes(app: Api, { store, sessions, now }: RouteContext, 
       const session = sessions.fresh(known.physician, body.carrier)
       await store.startSession(session.row, "recover")
       await sessions.endReplaced(request, session)
-      return { ...(await store.account(known.physician, body.since)), session: sessions.hand(session, reply) }
+      return { ...(await store.account(known.physician)), session: sessions.hand(session, reply) }
     },
   )
 }

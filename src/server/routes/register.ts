@@ -65,7 +65,7 @@ export function registerRoutes(app: Api, { store, sessions, opaque, now }: Route
         session.row,
       )
       signUp.attempt.succeed()
-      const account = await store.account(physician, 0)
+      const account = await store.account(physician)
       await sessions.endReplaced(request, session)
       return { account: { ...account, session: sessions.hand(session, reply) }, ...receipts }
     },

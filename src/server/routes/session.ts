@@ -1,6 +1,5 @@
 import { currentSession, otherSessionParams, readSessions } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
-import { countText } from "../../protocol/wire.ts"
 import { describe } from "../sessions.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
@@ -9,11 +8,10 @@ import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 export function sessionRoutes(app: Api, { store, sessions }: RouteContext): void {
   app.get(
     paths.session,
-    { ...signedIn(sessions), schema: { querystring: currentSession.query, response: { 200: currentSession.reply } } },
+    { ...signedIn(sessions), schema: { response: { 200: currentSession.reply } } },
     async (request) => {
       const session = sessionOf(request)
-      const since = countText.decode(request.query.since ?? "0")
-      return { ...(await store.account(session.physician, since)), session: describe(session) }
+      return { ...(await store.account(session.physician)), session: describe(session) }
     },
   )
 

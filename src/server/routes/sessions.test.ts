@@ -73,7 +73,7 @@ describe("a cookie", () => {
     const { response, clientLoginState } = await server.client.startLogin("ada", password)
     const { login, loginResponse } = response.json()
     const finishLoginRequest = server.client.finishLogin("ada", password, clientLoginState, loginResponse)
-    const finish = { login, finishLoginRequest, carrier: "cookie", since: 0 }
+    const finish = { login, finishLoginRequest, carrier: "cookie" }
     const { headers, body } = await server.client.send("POST", paths.loginFinish, finish)
     expect(headers["set-cookie"]).toMatch(/^healthcrypt=[A-Za-z0-9_-]{43}; Path=\/; HttpOnly; SameSite=Strict$/)
     const secret = String(headers["set-cookie"]).slice(12, 55)

@@ -62,25 +62,22 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       return { identity: await tree.receipt(identity, 0), keyring: await tree.receipt(keyring, 0) }
     },
 
-    account: (physician, since) =>
-      reader
-        .transaction()
-        .execute(async (db) => {
-          const { username, profile, profile_number } = await db
-            .selectFrom("physician")
-            .select(["username", "profile", "profile_number"])
-            .where("id", "=", physician)
-            .executeTakeFirstOrThrow()
-          return {
-            physician,
-            username,
-            identity: await identitiesOf(db, physician),
-            unlocks: await unlocksOf(db, physician),
-            profile: { number: profile_number, token: profile },
-            keyring: await keyringOf(db, physician),
-          }
-        })
-        .then(async (account) => ({ ...account, log: await tree.logState(since) })),
+    account: (physician) =>
+      reader.transaction().execute(async (db) => {
+        const { username, profile, profile_number } = await db
+          .selectFrom("physician")
+          .select(["username", "profile", "profile_number"])
+          .where("id", "=", physician)
+          .executeTakeFirstOrThrow()
+        return {
+          physician,
+          username,
+          identity: await identitiesOf(db, physician),
+          unlocks: await unlocksOf(db, physician),
+          profile: { number: profile_number, token: profile },
+          keyring: await keyringOf(db, physician),
+        }
+      }),
 
     async usernameOf(physician) {
       const row = reader.selectFrom("physician").select("username").where("id", "=", physician)

@@ -76,7 +76,7 @@ export interface AccountStore {
   findCredential(username: string): Promise<Credential | null>
   /** Stores physician, identity 0, keyring 0, unlocks and a session, with two leaves. @throws CONFLICT_USERNAME, CONFLICT_EXISTS */
   register(physician: NewPhysician, session: NewSession): Promise<{ identity: Receipt; keyring: Receipt }>
-  account(physician: PhysicianId, since: number): Promise<Account>
+  account(physician: PhysicianId): Promise<Account>
   usernameOf(physician: PhysicianId): Promise<string>
   /** A physician's newest identity, after the one before it where there is one. */
   newestIdentities(physician: PhysicianId): Promise<Signed[]>
