@@ -1,5 +1,5 @@
-import { dayOf } from "../client/days.ts"
 import type { ColleagueView } from "../client/views.ts"
+import { dayOf } from "../clinical/days.ts"
 import { AppError } from "../errors.ts"
 import { ask, readInput } from "./ask.ts"
 import { withWorkspace } from "./client.ts"

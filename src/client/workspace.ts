@@ -1,4 +1,4 @@
-import { dayOf } from "./days.ts"
+import { dayOf } from "../clinical/days.ts"
 import { Records } from "./records.ts"
 import { Roster } from "./roster.ts"
 import type { Session } from "./session.ts"

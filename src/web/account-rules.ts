@@ -1,6 +1,9 @@
 /** What the page says on the spot about the fields of an account; the client says it again. Null means fine. */
 
-import { cleanUsername } from "../client/username.ts"
+/** A username as it counts: the client, of which the page takes nothing but types, cleans it in the same way. */
+export function cleanUsername(typed: string): string {
+  return typed.trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
 
 export function usernameProblem(value: string): string | null {
   const username = cleanUsername(value)

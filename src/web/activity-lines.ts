@@ -1,7 +1,7 @@
 /** What can be done with the lines of Activity before they are shown: filtering, sorting, counting by day, and a file of them. */
 
-import { dayOf } from "../client/days.ts"
 import type { ActivityItem } from "../client/views.ts"
+import { dayOf } from "../clinical/days.ts"
 import { toCsv } from "./csv.ts"
 
 /** A line as it is shown. */

@@ -1,6 +1,6 @@
 /** Dates as the browser's locale writes them; what came incomplete (YYYY or YYYY-MM) is shown as it is known. */
 
-import { dayOf } from "../client/days.ts"
+import { dayOf } from "../clinical/days.ts"
 
 const parts = /^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?/
 

@@ -1,6 +1,7 @@
 /** What the form for sharing holds, and where it stands: so that the way over a colleague's verification leads back to it. */
-import { dayOf } from "../client/days.ts"
+
 import type { Role } from "../client/views.ts"
+import { dayOf } from "../clinical/days.ts"
 import { showDay } from "./dates.ts"
 import type { RecordId } from "./record-id.ts"
 

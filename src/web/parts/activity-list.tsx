@@ -1,6 +1,6 @@
 import { Button, TextInput } from "@mantine/core"
 import { useEffect, useState } from "react"
-import { dayOf } from "../../client/days.ts"
+import { dayOf } from "../../clinical/days.ts"
 import {
   type ActivityFilter,
   type ActivityKind,

@@ -1,6 +1,6 @@
 import { TextInput } from "@mantine/core"
 import type { ComponentProps, RefObject } from "react"
-import { endOfDay } from "../../client/days.ts"
+import { endOfDay } from "../../clinical/days.ts"
 import { today } from "../dates.ts"
 
 type LastDayProps = ComponentProps<typeof TextInput> & { field: RefObject<HTMLInputElement | null> }

@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core"
 import { type ReactNode, useRef, useState } from "react"
-import { dayOf, endOfDay } from "../../client/days.ts"
 import type { MemberView, Role } from "../../client/views.ts"
+import { dayOf, endOfDay } from "../../clinical/days.ts"
 import { roles } from "../share-draft.ts"
 import { useProblem } from "../use-problem.ts"
 import { Dialog } from "./dialog.tsx"
