@@ -1,10 +1,11 @@
+import { DatabaseSync } from "node:sqlite"
 import { describe, expect, test } from "vitest"
 import { type Id, newId, type PhysicianId, type RecordId } from "../../encoding/ids.ts"
 import { paths, recordActivityPath } from "../../protocol/paths.ts"
 import { auditDatabase } from "../audit/audit.ts"
 import { type Author, draftEntry, newAuthor, signUp } from "../client.fixture.ts"
 import { databases, openTestServer } from "../server.fixture.ts"
-import { draft, enrol, register } from "./store.fixture.ts"
+import { draft, enrol, newSession, register } from "./store.fixture.ts"
 
 const password = "correct horse battery staple"
 
@@ -53,6 +54,19 @@ describe("an id is a record's or a physician's, never both's", () => {
     const first = await draft(at, ada, asRecord(cyd.physician), null)
     expect(await codes(at.store.append(first), register(at, cyd))).toEqual(["ok", "CONFLICT_EXISTS"])
     expect(await at.store.findPhysician("cyd")).toBe(null)
+    await at.close()
+  })
+
+  test.each(databases)("activity shows only what a subject of its kind can say, on $name", async ({ open }) => {
+    const at = await open()
+    const ada = await enrol(at, "ada")
+    await at.store.startSession(newSession(ada, at.clock.time), "sign-in")
+    const types = async () => (await at.store.accountActivity(ada.physician, 99, 9, 0)).leaves.map(({ type }) => type)
+    expect(await types()).toEqual(["sign-in", "keyring", "identity"])
+    const file = new DatabaseSync(at.file)
+    file.exec("update leaf set type = 'read' where type = 'sign-in'")
+    file.close()
+    expect(await types()).toEqual(["keyring", "identity"])
     await at.close()
   })
 })
