@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
@@ -25,13 +25,9 @@ import {
   sorted,
   suspicions,
 } from "./colleagues.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 describe("a key that a colleague signed and that does not open", () => {
   it("stops an owner only until they have removed that colleague", async () => {

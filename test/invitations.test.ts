@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../src/client/invitations.ts"
@@ -9,13 +9,9 @@ import { importRecipient, sealGrant } from "../src/vault/grants.ts"
 import { newSecretKey } from "../src/vault/keys.ts"
 import { brady, edit, give, many, meet, noGrant, none, physicians, sorted, suspicions } from "./colleagues.ts"
 import { Hold, reachSyncAfresh, withhold } from "./hold.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 describe("an invitation", () => {
   it("is declined even when its keys are none, and whoever sent it was never verified", async () => {

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { Workspace } from "../src/client/workspace.ts"
 import { meet, none, physicians, refused, suspicions } from "./colleagues.ts"
 import { Hold } from "./hold.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 describe("a keyring", () => {
   it("takes in what two devices verified at once", async () => {

@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
 import { changeMembers } from "../src/client/members.ts"
@@ -28,13 +28,9 @@ import {
   suspicions,
 } from "./colleagues.ts"
 import { changeEntry, stopVerifying } from "./hold.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 interface Feed {
   entries: { record: RecordId; statement: string; signature: string; grant?: string; selfGrant?: string }[]

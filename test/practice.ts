@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { afterAll } from "vitest"
 import { connect } from "../src/cli/http.ts"
 import { fileStorage } from "../src/cli/storage.ts"
 import { register, signIn } from "../src/client/account.ts"
@@ -23,9 +24,18 @@ export interface Practice {
   register(username: string, device?: string): Promise<Session>
   /** Signs in and opens the roster. */
   open(username: string, device?: string, between?: Between): Promise<Workspace>
-  /** Lets time go by, for the server and every device. */
+  /** The time by the server's clock, and every device's. */
+  now(): number
+  /** Lets time go by. */
   pass(ms: number): void
   close(): Promise<void>
+}
+
+/** The practice of a file's tests, which ends with them. */
+export async function openPractice(): Promise<Practice> {
+  const practice = await startPractice()
+  afterAll(practice.close)
+  return practice
 }
 
 export async function startPractice(): Promise<Practice> {
@@ -64,6 +74,7 @@ export async function startPractice(): Promise<Practice> {
       await work.roster.sync()
       return work
     },
+    now,
     pass(ms) {
       passedMs += ms
     },

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations } from "../src/client/invitations.ts"
@@ -10,13 +10,9 @@ import { formOf } from "../src/clinical/form.ts"
 import { limits } from "../src/encoding/limits.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, many, meet, none, physicians, raiseFalsely, refused, suspicions } from "./colleagues.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 describe("a record", () => {
   it("never depends on an owner whose time will be over", async () => {

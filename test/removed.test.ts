@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { beforeAll, expect, it } from "vitest"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { share, unshare } from "../src/client/sharing.ts"
@@ -13,30 +13,27 @@ import { openGrant } from "../src/vault/grants.ts"
 import { asSecretKey, type SecretKey } from "../src/vault/keys.ts"
 import { entryPlace, selfGrantPlace, summaryPlace } from "../src/vault/places.ts"
 import { open } from "../src/vault/seal.ts"
-import { many, meet } from "./colleagues.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { brady, many, meet } from "./colleagues.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
+const practice = await openPractice()
 let ada: Workspace
 let ben: Workspace
 let cyd: Workspace
 let id: RecordId
 
 beforeAll(async () => {
-  practice = await startPractice()
   for (const name of ["ada", "ben", "cyd"]) await practice.register(name)
   ;[ada, ben, cyd] = [await practice.open("ada"), await practice.open("ben"), await practice.open("cyd")]
   for (const other of [ben, cyd]) {
     await meet(ada, other)
   }
-  const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
-  id = (await createPatient(ada, patient)).id
+  id = (await createPatient(ada, brady)).id
   for (const other of [ben, cyd]) {
     await share(ada, [id], other.session.username, "writer", null, many)
     await acceptInvitations(other, [id], many)
   }
 })
-afterAll(() => practice.close())
 
 async function write(by: Workspace, diagnosis: string): Promise<number> {
   const { head, chart } = await by.records.open(id)

@@ -1,20 +1,16 @@
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
 import { matches, wordsOf } from "../src/client/search.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
 const today = "2026-11-23"
 const everything = { sort: "name", descending: false, archived: false, offset: 0, limit: 100_000 } as const
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 function patient(n: number, diagnosis = "Hypertension") {
   return { firstName: `First${n}`, lastName: `Último${n}`, birthDate: "1961-07-09", diagnosis }

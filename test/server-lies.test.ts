@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { confirmWords, recover, renewWords, signIn } from "../src/client/account.ts"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
@@ -11,13 +11,9 @@ import { AppError } from "../src/errors.ts"
 import { decrypt, importKey } from "../src/vault/fernet.ts"
 import { asSecretKey, deriveBytes } from "../src/vault/keys.ts"
 import { Hold } from "./hold.ts"
-import { type Between, type Practice, password, startPractice } from "./practice.ts"
+import { type Between, openPractice, password } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 const patient = (n: number) => ({
   firstName: `F${n}`,

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { expect, it } from "vitest"
 import { renewWords } from "../src/client/account.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { meet, none, physicians, suspicions } from "./colleagues.ts"
-import { type Practice, password, startPractice } from "./practice.ts"
+import { openPractice, password } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 it("asks once for a colleague's identities, however many leaves speak of new ones", async () => {
   const [ada, ben] = (await physicians(practice, "ada1", "ben1")) as [Workspace, Workspace]

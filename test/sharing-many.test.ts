@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, vi } from "vitest"
+import { beforeAll, expect, it, vi } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
 import { acceptInvitations, listInvitations } from "../src/client/invitations.ts"
@@ -8,29 +8,26 @@ import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, meet } from "./colleagues.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 const count = 1000
 const stopAfter = 300
-let practice: Practice
+const practice = await openPractice()
 let ada: Workspace
 let ben: Workspace
 const ids: RecordId[] = []
 
 beforeAll(async () => {
-  practice = await startPractice()
   for (const name of ["ada", "ben"]) await practice.register(name)
   ada = await practice.open("ada")
   ben = await practice.open("ben")
   await meet(ada, ben)
   for (let n = 0; n < count; n++) {
-    const patient = { firstName: "Brady", lastName: `No ${n}`, birthDate: "1961-07-09", diagnosis: "Hypertension" }
-    ids.push((await createPatient(ada, patient)).id)
+    ids.push((await createPatient(ada, { ...brady, lastName: `No ${n}` })).id)
   }
 })
-afterAll(() => practice.close())
 
 const shown = (work: Workspace) =>
   new HomeList(work).page(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../src/client/invitations.ts"
 import { history, viewRecord } from "../src/client/record-views.ts"
@@ -8,13 +8,9 @@ import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { brady, edit, give, home, many, meet, none, physicians, refused, suspicions } from "./colleagues.ts"
 import { stopVerifying } from "./hold.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { openPractice } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 const diagnosis = async (work: Workspace, id: RecordId) => formOf((await work.records.open(id)).chart).diagnosis
 describe("sharing a record", () => {
@@ -159,7 +155,7 @@ describe("sharing a record", () => {
     const [mia, ned] = (await physicians(practice, "mia", "ned")) as [Workspace, Workspace]
     await meet(mia, ned)
     const { id } = await createPatient(mia, brady)
-    await share(mia, [id], "ned", "reader", Date.now() + 60_000, many)
+    await share(mia, [id], "ned", "reader", practice.now() + 60_000, many)
     await acceptInvitations(ned, [id], many)
     expect(home(ned).matching).toBe(1)
     await ned.session.pins.save()

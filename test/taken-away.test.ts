@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { signIn } from "../src/client/account.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
@@ -8,15 +8,11 @@ import { formOf } from "../src/clinical/form.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, home, many, meet, none, physicians, refused, suspicions } from "./colleagues.ts"
 import { Hold } from "./hold.ts"
-import { type Practice, password, startPractice } from "./practice.ts"
+import { openPractice, password } from "./practice.ts"
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const minuteMs = 60_000
 
 describe("a record that was taken away", () => {
   it("is not opened when it was given again and not accepted", async () => {
@@ -98,8 +94,7 @@ describe("a record that was taken away", () => {
     await meet(ada, ben)
     await createPatient(ben, brady)
     const { id } = await createPatient(ada, brady)
-    const soon = Date.now() + 6_000
-    await share(ada, [id], "ben10", "reader", soon, many)
+    await share(ada, [id], "ben10", "reader", practice.now() + minuteMs, many)
     await acceptInvitations(ben, [id], many)
     await ben.roster.fold(true)
     const rebuilt = (device: string) =>
@@ -107,7 +102,7 @@ describe("a record that was taken away", () => {
         request.path.startsWith("/api/segments") ? { status: 200, body: new Uint8Array(0) } : send(request),
       )
     expect((await rebuilt("ben10's second")).roster.rows.size).toBe(2)
-    await pause(soon - Date.now() + 200)
+    practice.pass(minuteMs)
     expect((await rebuilt("ben10's third")).roster.rows.size).toBe(1)
     await ben.roster.sync()
     await ben.roster.fold(true)
@@ -119,12 +114,11 @@ describe("a record that was taken away", () => {
     const [ada, ben] = (await physicians(practice, "ada15", "ben15")) as [Workspace, Workspace]
     await meet(ada, ben)
     const { id } = await createPatient(ada, brady)
-    const soon = Date.now() + 8_000
-    await share(ada, [id], "ben15", "reader", soon, many)
+    await share(ada, [id], "ben15", "reader", practice.now() + minuteMs, many)
     await acceptInvitations(ben, [id], many)
     const devices = await Promise.all(
       [-3_600_000, 3_600_000].map(async (wrong) => {
-        const around = { ...practice.device(`ben15, ${wrong}`), now: () => Date.now() + wrong }
+        const around = { ...practice.device(`ben15, ${wrong}`), now: () => practice.now() + wrong }
         const work = workspaceOf(await signIn(around, "ben15", password))
         await work.roster.load()
         return work
@@ -134,7 +128,7 @@ describe("a record that was taken away", () => {
       expect(await suspicions(work)).toEqual(none)
       expect(home(work).rows).toHaveLength(1)
     }
-    await pause(soon - Date.now() + 200)
+    practice.pass(minuteMs)
     await edit(ada, id, "Asthma")
     for (const work of devices) {
       expect(await suspicions(work)).toEqual(none)

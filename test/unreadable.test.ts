@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { viewHistory, viewRecord } from "../src/client/record-views.ts"
 import { workspaceOf } from "../src/client/workspace.ts"
@@ -6,23 +6,19 @@ import { utf8 } from "../src/encoding/bytes.ts"
 import { entryPlace, summaryPlace } from "../src/vault/places.ts"
 import { seal } from "../src/vault/seal.ts"
 import { appendLie, appendRaw } from "./append-raw.ts"
-import { type Practice, startPractice } from "./practice.ts"
+import { brady } from "./colleagues.ts"
+import { openPractice } from "./practice.ts"
 
-const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-09", diagnosis: "Hypertension" }
 const nonsense = utf8("This is not what a body looks like.")
 
-let practice: Practice
-beforeAll(async () => {
-  practice = await startPractice()
-})
-afterAll(() => practice.close())
+const practice = await openPractice()
 
 describe.each(["sealed nonsense", "sealed for another place"])("an entry that verifies and holds %s", (kind) => {
   const username = kind.replaceAll(" ", ".")
 
   it("is shown as unreadable with its author; the record goes on without it", async () => {
     const work = workspaceOf(await practice.register(username))
-    const { id } = await createPatient(work, patient)
+    const { id } = await createPatient(work, brady)
     const record = await work.records.open(id)
     const [key, seq, me] = [record.keys[0]!, record.head.seq + 1, work.session.physician]
     const elsewhere = kind === "sealed for another place" ? 7 : 0
@@ -38,7 +34,7 @@ describe.each(["sealed nonsense", "sealed for another place"])("an entry that ve
     expect(view.unreadable[0]).toMatchObject({ seq: 1 })
     expect(viewHistory(work, read).find((item) => item.seq === 1)).toMatchObject({ readable: false })
 
-    const saved = await savePatient(other, id, 1, { ...patient, diagnosis: "Prediabetes" })
+    const saved = await savePatient(other, id, 1, { ...brady, diagnosis: "Prediabetes" })
     expect(saved).toMatchObject({ saved: true, seq: 2 })
     expect(other.roster.rows.get(id)).toMatchObject({ lastName: "Kuhlman", diagnoses: ["Prediabetes"] })
   })
@@ -46,7 +42,7 @@ describe.each(["sealed nonsense", "sealed for another place"])("an entry that ve
 
 it("a summary that says something else than the record is told, and mended by the next write", async () => {
   const work = workspaceOf(await practice.register("summary"))
-  const { id } = await createPatient(work, patient)
+  const { id } = await createPatient(work, brady)
   await appendLie(work, id, "Somebody Else")
 
   const other = await practice.open("summary", "another device")
@@ -57,7 +53,7 @@ it("a summary that says something else than the record is told, and mended by th
   expect(other.roster.rows.get(id)).toMatchObject({ lastName: "Somebody Else" })
   for (const _ of ["opened", "opened again"])
     expect(await view()).toMatchObject({ lastName: "Kuhlman", summaryDiffers: true })
-  await savePatient(other, id, 1, { ...patient, diagnosis: "Prediabetes" })
+  await savePatient(other, id, 1, { ...brady, diagnosis: "Prediabetes" })
   expect(await view()).toMatchObject({ lastName: "Kuhlman", summaryDiffers: false })
   expect(other.roster.rows.get(id)).toMatchObject({ lastName: "Kuhlman" })
 })

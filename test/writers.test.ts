@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { afterAll, beforeAll, expect, it, vi } from "vitest"
+import { beforeAll, expect, it, vi } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { history } from "../src/client/record-views.ts"
@@ -10,20 +10,19 @@ import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { runCli } from "./cli.ts"
 import { brady, many, meet } from "./colleagues.ts"
-import { type Practice, password, startPractice } from "./practice.ts"
+import { openPractice, password } from "./practice.ts"
 import { type State, stateOf } from "./state.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
 const edits = 500
 const longestMs = 240_000
-let practice: Practice
+const practice = await openPractice()
 let ada: Workspace
 let ben: Workspace
 let id: RecordId
 
 beforeAll(async () => {
-  practice = await startPractice()
   for (const name of ["ada", "ben"]) await practice.register(name)
   ada = await practice.open("ada")
   ben = await practice.open("ben")
@@ -32,7 +31,6 @@ beforeAll(async () => {
   await share(ada, [id], "ben", "writer", null, many)
   await acceptInvitations(ben, [id], many)
 })
-afterAll(() => practice.close())
 
 function start(username: string, field: string) {
   const home = join(practice.folder, "devices", `${username} at work`)
