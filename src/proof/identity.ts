@@ -6,7 +6,16 @@ import { idBytes, type PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { checkSealKey } from "./seal-key.ts"
 import { checkPublicKey, verifyStatement } from "./signature.ts"
-import { bytesOf, count, encodeStatement, idOf, parseStatement, type Signed, statementHash } from "./statement.ts"
+import {
+  bytesOf,
+  count,
+  encodeStatement,
+  idOf,
+  moment,
+  parseStatement,
+  type Signed,
+  statementHash,
+} from "./statement.ts"
 
 export const usernamePattern = /^[a-z0-9._-]{3,64}$/
 
@@ -26,7 +35,7 @@ const schema = z.strictObject({
   signKey: bytesOf(32),
   sealKey: bytesOf(1216),
   unlocks: z.array(unlock).min(1).max(64),
-  time: count,
+  time: moment,
 })
 
 /** What a physician says of themself: keys, and every way to unlock with the hash of what it opens. Format: docs/formats/identity.md */

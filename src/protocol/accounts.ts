@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { usernamePattern } from "../proof/identity.ts"
+import { moment } from "../proof/statement.ts"
 import { inclusion, leafInfo, logState, receipt, since } from "./log.ts"
 import { bytes, count, countText, id } from "./wire.ts"
 
@@ -32,7 +33,7 @@ const session = z.object({
   bearer: z.string().optional(),
   /** 32 B under which a browser seals the physician key; absent once the session is locked. */
   half: bytes(32).optional(),
-  expires: count,
+  expires: moment,
 })
 
 /** Everything a client needs to stand where it stood. */
@@ -138,9 +139,9 @@ export const readSessions = {
       z.object({
         id: id<"session">(),
         carrier,
-        created: count,
-        touched: count,
-        expires: count,
+        created: moment,
+        touched: moment,
+        expires: moment,
         current: z.boolean(),
       }),
     ),

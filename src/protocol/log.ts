@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { concat } from "../encoding/bytes.ts"
-import { anyBytes } from "../proof/statement.ts"
+import { anyBytes, moment } from "../proof/statement.ts"
 import { bytes, count } from "./wire.ts"
 
 const longestProof = 64
@@ -17,7 +17,7 @@ const proof = z.codec(bytes(longestProof * 32), z.array(anyBytes), {
 })
 
 /** Where a leaf stands and what only its subject's physicians are told about it. The rest of the leaf the reader knows. */
-export const leafInfo = z.object({ index: count, time: count, salt: bytes(16) })
+export const leafInfo = z.object({ index: count, time: moment, salt: bytes(16) })
 
 /** The log's newest signed checkpoint, and the proof that the tree the client named with `since` is a prefix of it. */
 export const logState = z.object({ checkpoint: z.string().max(16_384), consistency: proof })

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { limits } from "../encoding/limits.ts"
+import { moment } from "../proof/statement.ts"
 import { hashes, inclusion, leafInfo, logState, receipt, since } from "./log.ts"
 import { bytes, count, countText, id } from "./wire.ts"
 
@@ -90,7 +91,7 @@ export const readChanges = {
     next: count,
     more: z.boolean(),
     /** The server's clock, milliseconds since 1970: a membership that was given until then has ended, whatever the client's own says. */
-    time: count,
+    time: moment,
     log: logState,
   }),
 }
@@ -129,7 +130,7 @@ export const readInvitations = {
         leaf: leafInfo,
         grant: grantToken,
         role: z.enum(["owner", "writer", "reader"]),
-        until: count.optional(),
+        until: moment.optional(),
       }),
     ),
     /** How many wait altogether. */
