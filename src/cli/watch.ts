@@ -15,7 +15,7 @@ const pollMs = 10_000
 /** Prints every change of the physician's records as it comes, until it is interrupted. */
 export const watch: CliCommand = {
   name: "records watch",
-  summary: "Print changes as they come, until you stop it with Ctrl+C",
+  summary: "Print changes as they come, until you stop it with Ctrl+C; for 12 hours at most",
   options: [{ flags: "--json", description: `Print one JSON object a line; of seq, ${counting}` }],
   run: (io, options) =>
     withWorkspace(io, async (work) => {
@@ -37,7 +37,8 @@ export const watch: CliCommand = {
         turn = turn
           .then(async () => {
             if (stop.signal.aborted) return
-            for (const id of await work.roster.sync(true)) waiting.add(id)
+            // Not in the background: whoever watches is there, and the session goes on for its 12 hours.
+            for (const id of await work.roster.sync()) waiting.add(id)
             await work.roster.looked()
             for (const id of waiting) {
               for (const line of await news(work, id, seen))
