@@ -1,4 +1,5 @@
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http"
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http"
+import { collect, type HttpProxy, startProxy } from "./proxy.ts"
 
 /** What a relay may change of an answer, or wait for before a request goes on. */
 export interface Meddling {
@@ -14,13 +15,8 @@ export interface Call {
   readonly path: string
 }
 
-export interface Relay {
-  readonly url: string
-  close(): Promise<void>
-}
-
 /** An HTTP server that passes everything on to a real one, and meddles. */
-export async function startRelay(serverUrl: string, { before, after }: Meddling): Promise<Relay> {
+export async function startRelay(serverUrl: string, { before, after }: Meddling): Promise<HttpProxy> {
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const call = { method: incoming.method ?? "", path: incoming.url ?? "" }
     const sent = await collect(incoming)
@@ -37,20 +33,7 @@ export async function startRelay(serverUrl: string, { before, after }: Meddling)
     passed.on("error", () => outgoing.destroy())
     passed.end(sent)
   }
-  const server = createServer((incoming, outgoing) => {
-    answer(incoming, outgoing).catch(() => outgoing.destroy())
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  if (address === null || typeof address === "string") throw new Error("no port")
-  return {
-    url: `http://127.0.0.1:${address.port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections()
-        server.close(() => resolve())
-      }),
-  }
+  return startProxy(answer)
 }
 
 /** An `after` that changes the JSON of the answers to one kind of call. */
@@ -62,10 +45,4 @@ export function changing<Body>(matches: (call: Call) => boolean, change: (body: 
       return Buffer.from(JSON.stringify(change(value) ?? value))
     },
   }
-}
-
-async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk)
-  return Buffer.concat(chunks)
 }

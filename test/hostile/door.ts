@@ -1,17 +1,16 @@
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http"
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http"
 import type { HttpRequest, HttpResponse, Send } from "../../src/client/transport.ts"
 import type { Between } from "../practice.ts"
+import { collect, type HttpProxy, startProxy } from "../proxy.ts"
 
 /** An HTTP proxy at an address of its own, which stays while what stands behind it changes. */
-export interface Door {
-  readonly url: string
+export interface Door extends HttpProxy {
   /** How many answers, or requests, are other ones since {@link open}: an attack that changes nothing shows nothing. */
   readonly struck: number
   /** What went wrong in an attack itself. */
   readonly faults: readonly unknown[]
   /** @param server where everything goes. @param between may change what is asked of the API and of the log, and what is answered */
   open(server: string, between: Between | null): void
-  close(): Promise<void>
 }
 
 /** An empty page of the proxy's own: a browser is on the practice's address there, and nothing of Healthcrypt runs. */
@@ -64,14 +63,9 @@ export async function openDoor(): Promise<Door> {
     outgoing.end(given.body)
   }
 
-  const server = createServer((incoming, outgoing) => {
-    answer(incoming, outgoing).catch(() => outgoing.destroy())
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  if (address === null || typeof address === "string") throw new Error("no port")
+  const { url, close } = await startProxy(answer)
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url,
     get struck() {
       return struck
     },
@@ -83,11 +77,7 @@ export async function openDoor(): Promise<Door> {
       struck = 0
       faults = []
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.closeAllConnections()
-        server.close(() => resolve())
-      }),
+    close,
   }
 }
 
@@ -118,10 +108,4 @@ function pass(server: string, incoming: IncomingMessage, outgoing: ServerRespons
   sent.on("error", () => outgoing.destroy())
   outgoing.on("close", () => sent.destroy())
   incoming.pipe(sent)
-}
-
-async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk)
-  return Buffer.concat(chunks)
 }
