@@ -29,6 +29,8 @@ export const share: CliCommand = {
     const until = options.until === undefined ? null : lastDay(String(options.until))
     const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
     if (until !== null && until <= Date.now()) throw new UsageError("--until takes a day that is still to come.")
+    if (words.length === 0)
+      throw new UsageError("No record's id came on standard input. See `healthcrypt records list`.")
     const ids = words.map((_, at) => recordIdFrom(words, at))
     return withWorkspace(io, (work) => many(io, "Shared", (how) => shareRecords(work, ids, username, role, until, how)))
   },

@@ -186,6 +186,9 @@ test("usage is told with exit code 2", async () => {
   const many = await ada.run(["share", "-", "beta", "--role", "reader"], { input: `${id}\nMustermann\n` })
   expect(many).toMatchObject({ code: 2, stdout: "" })
   expect(many.stderr).toContain("Number 2 of 2")
+  const none = await ada.run(["share", "-", "beta", "--role", "reader"], { input: " \n" })
+  expect(none).toMatchObject({ code: 2, stdout: "" })
+  expect(none.stderr).toContain("No record's id came")
 })
 
 test("one's own username is told from a colleague's, and too few digits from others", async () => {
