@@ -5,28 +5,25 @@ import type { ActivityReply, ActivityStore } from "./store.ts"
 
 const leavesAtMost = 200
 
-/** The streams that speak of a subject, and what they may say. */
+/** The streams that speak of a subject, and what is only said of the others. */
 interface Kind {
   readonly streams: readonly Stream[]
-  readonly types: readonly LeafType[]
+  readonly never: readonly LeafType[]
 }
 
-const ofRecord: Kind = { streams: ["entry", "act"], types: ["entry", "read", "export", "accept"] }
-const ofAccount: Kind = {
-  streams: ["identity", "keyring", "act"],
-  types: ["identity", "keyring", "sign-in", "recover", "end-session", "admin"],
-}
+const ofRecord: Kind = { streams: ["entry", "act"], never: ["sign-in", "recover", "end-session", "admin"] }
+const ofAccount: Kind = { streams: ["identity", "keyring", "act"], never: ["read", "export", "accept"] }
 
 /** What the log says of one subject. */
 export function activityStore({ reader, tree }: StoreContext): ActivityStore {
   /** Within a stream the leaves stand in the order of their numbers: newest first is the index's own order, backwards. */
-  const newest = (subject: Id, stream: Stream, types: readonly LeafType[], before: number, limit: number) =>
+  const newest = (subject: Id, stream: Stream, never: readonly LeafType[], before: number, limit: number) =>
     reader
       .selectFrom("leaf")
       .select(["idx", "time", "salt", "stream", "type", "number", "actor", "statement_hash"])
       .where("subject", "=", subject)
       .where("stream", "=", stream)
-      .where("type", "in", types)
+      .where("type", "not in", never)
       .where("idx", "<", before)
       .orderBy("number", "desc")
       .limit(limit)
@@ -34,7 +31,7 @@ export function activityStore({ reader, tree }: StoreContext): ActivityStore {
 
   const read = async (
     subject: Id,
-    { streams, types }: Kind,
+    { streams, never }: Kind,
     before: number,
     limit: number,
     pinned: number,
@@ -42,7 +39,7 @@ export function activityStore({ reader, tree }: StoreContext): ActivityStore {
     const state = tree.state
     const atMost = Math.min(limit, leavesAtMost)
     const below = Math.min(before, state.size)
-    const found = await Promise.all(streams.map((stream) => newest(subject, stream, types, below, atMost + 1)))
+    const found = await Promise.all(streams.map((stream) => newest(subject, stream, never, below, atMost + 1)))
     const rows = found.flat().sort((a, b) => b.idx - a.idx)
     const shown = rows.slice(0, atMost)
     const proofs = await tree.inclusions(

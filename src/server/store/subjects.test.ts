@@ -57,7 +57,7 @@ describe("an id is a record's or a physician's, never both's", () => {
     await at.close()
   })
 
-  test.each(databases)("activity shows only what a subject of its kind can say, on $name", async ({ open }) => {
+  test.each(databases)("activity shows nothing that is said of the other kind alone, on $name", async ({ open }) => {
     const at = await open()
     const ada = await enrol(at, "ada")
     await at.store.startSession(newSession(ada, at.clock.time), "sign-in")
