@@ -51,6 +51,35 @@ describe("the page's moments", () => {
     await context.close()
   })
 
+  it("takes the first press of a form's button, and says then what is missing", async () => {
+    const { page, context } = await clinic.visitor()
+    await page.goto(`${clinic.url}/register`)
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-path"))
+    const create = page.getByRole("button", { name: "Create account" })
+    for (const typed of ["", "ad"]) {
+      await page.getByLabel("Username").fill(typed)
+      const below = link(page, "Sign in")
+      const before = await below.boundingBox()
+      await create.hover()
+      await page.mouse.down()
+      await page.waitForTimeout(100)
+      expect(await below.boundingBox()).toEqual(before)
+      expect(await page.getByRole("alert").count()).toBe(0)
+      await page.mouse.up()
+      await page.getByText(typed === "" ? "Enter a username." : "Use at least 3 characters.").waitFor()
+      await page.getByText("Enter your last name.").waitFor()
+      await page.getByText("Choose a password.").waitFor()
+      expect(await focused()).toBe("username")
+      await page.reload()
+    }
+    await page.getByLabel("Username").fill("ad")
+    await page.getByLabel("First name").focus()
+    await page.getByText("Use at least 3 characters.").waitFor()
+    await page.getByLabel("Last name").focus()
+    expect(await page.getByText("Enter your first name.").count()).toBe(0)
+    await context.close()
+  })
+
   it("keeps what was typed through lock and sign-out", async () => {
     const { page, context } = await clinic.visitor()
     await signIn(page, clinic.url, "ada")

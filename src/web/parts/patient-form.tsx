@@ -9,6 +9,7 @@ import { useApp } from "../app.ts"
 import { dateOrder, today } from "../dates.ts"
 import { messageOf, showErrors } from "../form-errors.ts"
 import { emptyFields, encodeDraft, fieldNames, type PatientDraft, sameFields } from "../patient-draft.ts"
+import { useAfterPress } from "../use-after-press.ts"
 import { useDraft } from "../use-draft.ts"
 import { useProblem } from "../use-problem.ts"
 import { BirthDateField } from "./birth-date-field.tsx"
@@ -38,6 +39,7 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
   const [from, setFrom] = useState<PatientDraft>(() => kept ?? { base, initial, values: initial })
   const [broughtBack, setBroughtBack] = useState(kept !== null)
   const { problem, fail, clear } = useProblem()
+  const afterPress = useAfterPress()
   const [busy, setBusy] = useState(false)
   const leaving = useRef(false)
   const form = useForm<PatientFields>({
@@ -63,7 +65,10 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
       check(values)
     } catch (error) {
       const message = error instanceof AppError ? error.fields?.[name] : undefined
-      if (message) return form.setFieldError(name, message)
+      if (message) {
+        const same = () => form.getValues()[name] === values[name]
+        return afterPress(() => same() && form.setFieldError(name, message))
+      }
     }
     form.clearFieldError(name)
     if (name !== "birthDate" || values.birthDate === from.initial.birthDate) return

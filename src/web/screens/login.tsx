@@ -24,7 +24,6 @@ export function LoginScreen() {
   const form = useForm({
     mode: "uncontrolled",
     initialValues: { username: "", password: "" },
-    validateInputOnBlur: false,
     validate: {
       username: (value) => (value.trim() === "" ? "Enter your username." : null),
       password: (value) => (value === "" ? "Enter your password." : null),

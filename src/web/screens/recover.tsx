@@ -13,6 +13,7 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { useLeavingCheck } from "../use-after-press.ts"
 
 const names = ["username", "words", "password", "confirm"]
 
@@ -26,7 +27,6 @@ export function RecoverScreen() {
   const form = useForm({
     mode: "uncontrolled",
     initialValues: { username: "", words: "", password: "", confirm: "" },
-    validateInputOnBlur: true,
     validate: {
       username: usernameProblem,
       words: wordsProblem,
@@ -34,6 +34,7 @@ export function RecoverScreen() {
       confirm: (value, { password }) => repeatProblem(value, password),
     },
   })
+  const checkLeft = useLeavingCheck(form)
 
   if (sheet) {
     const done = async () => {
@@ -68,7 +69,7 @@ export function RecoverScreen() {
     <Outside>
       <Heading tab="Recover account">Choose a new password</Heading>
       <p className={look.lead}>You need the 24 recovery words from your sheet. Your records stay as they are.</p>
-      <form className={look.form} onSubmit={submit} noValidate>
+      <form className={look.form} onSubmit={submit} onBlur={checkLeft} noValidate>
         <TextInput
           label="Username"
           autoComplete="username"

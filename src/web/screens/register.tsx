@@ -13,6 +13,7 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { useLeavingCheck } from "../use-after-press.ts"
 
 const names = ["username", "firstName", "lastName", "password", "confirm"]
 
@@ -26,7 +27,6 @@ export function RegisterScreen() {
   const form = useForm({
     mode: "uncontrolled",
     initialValues: { username: "", firstName: "", lastName: "", password: "", confirm: "" },
-    validateInputOnBlur: true,
     validate: {
       username: usernameProblem,
       firstName: (value) => nameProblem(value, "first"),
@@ -35,6 +35,7 @@ export function RegisterScreen() {
       confirm: (value, { password }) => repeatProblem(value, password),
     },
   })
+  const checkLeft = useLeavingCheck(form)
 
   if (sheet) {
     const done = async () => {
@@ -68,7 +69,7 @@ export function RegisterScreen() {
     <Outside>
       <Heading tab="Create account">Create your account</Heading>
       <p className={look.lead}>Your keys are made on this device. The server never gets your password.</p>
-      <form className={look.form} onSubmit={submit} noValidate>
+      <form className={look.form} onSubmit={submit} onBlur={checkLeft} noValidate>
         <TextInput
           label="Username"
           description="What you sign in with, and what the server knows you by."
