@@ -227,4 +227,40 @@ describe("sharing a record", () => {
     await ida.session.people.verify("hal", number, "digits")
     expect(await acceptInvitations(ida, [id], many)).toMatchObject({ done: 1 })
   })
+
+  it("adds, and takes nothing from who has more already, unless it is told to", async () => {
+    const [ada, ben] = (await physicians(practice, "ada30", "ben30")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id: owned } = await createPatient(ada, brady)
+    const { id: read } = await createPatient(ada, brady)
+    const { id: fresh } = await createPatient(ada, brady)
+    await give(ada, ben, owned, "owner")
+    await give(ada, ben, read, "reader")
+    const all = [owned, read, fresh]
+    const standing = async () =>
+      Promise.all(
+        all.map(async (id) => {
+          const { members } = await viewSharing(ada, id)
+          const { role, until } = members.find(({ you }) => !you)!
+          return [role, until]
+        }),
+      )
+    const day = practice.now() + 86_400_000
+    const added = await share(ada, all, "ben30", "writer", day, many, "add")
+    expect(added).toMatchObject({ done: 2, already: 1, refused: [{ id: read, code: "BAD_INPUT_FORM" }] })
+    expect(await standing()).toEqual([
+      ["owner", null],
+      ["reader", null],
+      ["writer", day],
+    ])
+    expect(await share(ada, [read, fresh], "ben30", "writer", null, many, "add")).toMatchObject({ done: 2, already: 0 })
+    expect(await share(ada, all, "ben30", "reader", day, many, "add")).toMatchObject({ done: 3, already: 3 })
+    expect(await standing()).toEqual([
+      ["owner", null],
+      ["writer", null],
+      ["writer", null],
+    ])
+    expect(await share(ada, all, "ben30", "reader", null, many, "set")).toMatchObject({ done: 3, already: 0 })
+    expect((await standing()).map(([role]) => role)).toEqual(["reader", "reader", "reader"])
+  })
 })

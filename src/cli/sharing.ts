@@ -31,8 +31,12 @@ export const share: CliCommand = {
     if (until !== null && until <= Date.now()) throw new UsageError("--until takes a day that is still to come.")
     if (words.length === 0)
       throw new UsageError("No record's id came on standard input. See `healthcrypt records list`.")
+    // One record that is named is given just what is said; of many, nothing is taken from who has more.
+    const mode = args[0] === "-" ? "add" : "set"
     const ids = words.map((_, at) => recordIdFrom(words, at))
-    return withWorkspace(io, (work) => many(io, "Shared", (how) => shareRecords(work, ids, username, role, until, how)))
+    return withWorkspace(io, (work) =>
+      many(io, ["Shared", "shared so already"], (how) => shareRecords(work, ids, username, role, until, how, mode)),
+    )
   },
 }
 
@@ -76,7 +80,7 @@ const accept: CliCommand = {
   summary: "Accept records that a verified colleague shared with you",
   arguments: "<id...>",
   options: [],
-  run: (io, _, args) => onMany(io, args, acceptInvitations, "Accepted"),
+  run: (io, _, args) => onMany(io, args, acceptInvitations, ["Accepted", "yours already"]),
 }
 
 const decline: CliCommand = {
@@ -84,7 +88,7 @@ const decline: CliCommand = {
   summary: "Decline records that were shared with you",
   arguments: "<id...>",
   options: [],
-  run: (io, _, args) => onMany(io, args, declineInvitations, "Declined"),
+  run: (io, _, args) => onMany(io, args, declineUnlessAccepted, ["Declined", "not shared with you any more"]),
 }
 
 export const members: CliCommand = {
@@ -151,13 +155,27 @@ export const unshare: CliCommand = {
 
 export const shares: readonly CliCommand[] = [list, accept, decline]
 
-function onMany(io: Io, args: readonly string[], act: typeof acceptInvitations, done: string): Promise<number> {
+/** What was done to records, and what is said of those of which it was so before. */
+type Words = readonly [done: string, already: string]
+
+function onMany(io: Io, args: readonly string[], act: typeof acceptInvitations, words: Words): Promise<number> {
   const ids = args.map((_, at) => recordIdFrom(args, at))
-  return withWorkspace(io, (work) => many(io, done, (how) => act(work, ids, how)))
+  return withWorkspace(io, (work) => many(io, words, (how) => act(work, ids, how)))
+}
+
+/** Declines, and says of what was accepted how it is left. */
+const declineUnlessAccepted: typeof declineInvitations = async (work, ids, how) => {
+  const report = await declineInvitations(work, ids, how)
+  const refused = report.refused.map((one) => {
+    if (!work.roster.rows.has(one.id) && !work.roster.refused.has(one.id)) return one
+    const leave = `healthcrypt unshare ${one.id} ${work.session.username}`
+    return { ...one, message: `You have accepted this record. To leave it: ${leave}` }
+  })
+  return { ...report, refused }
 }
 
 /** Runs work on many records: Ctrl+C stops it after the one at hand, and asking again goes on there. */
-async function many(io: Io, word: string, act: (how: Many) => Promise<ManyReport>): Promise<number> {
+async function many(io: Io, words: Words, act: (how: Many) => Promise<ManyReport>): Promise<number> {
   const signal = { aborted: false }
   const stop = () => {
     signal.aborted = true
@@ -176,7 +194,7 @@ async function many(io: Io, word: string, act: (how: Many) => Promise<ManyReport
       },
     })
     bar?.stop()
-    return await report(io, result, word)
+    return await report(io, result, words)
   } finally {
     bar?.stop()
     process.removeListener("SIGINT", stop)
@@ -186,14 +204,14 @@ async function many(io: Io, word: string, act: (how: Many) => Promise<ManyReport
 async function report(
   io: Io,
   { done, already, refused, cancelled, problem }: ManyReport,
-  word: string,
+  [word, before]: Words,
 ): Promise<number> {
   for (const { id, code, message } of refused) await printLine(io.stderr, clean(`${id}: ${code}. ${message}`))
-  if (done > 0)
-    await printLine(
-      io.stderr,
-      already === 0 ? `${word}: ${done}.` : `${word}: ${done}, of which ${already} were before.`,
-    )
+  const said = [
+    ...(done > already ? [`${word}: ${done - already}.`] : []),
+    ...(already > 0 ? [`${already} ${already === 1 ? "was" : "were"} ${before}.`] : []),
+  ]
+  if (said.length > 0) await printLine(io.stderr, said.join(" "))
   if (problem !== null) await printLine(io.stderr, clean(problem.message))
   if (cancelled) await printLine(io.stderr, "Stopped. The same command goes on from here.")
   if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3

@@ -151,11 +151,11 @@ export function createPageApi(env: PageEnv): PageApi {
     verifyColleague: (username, number, how) => run(() => page.work.session.people.verify(username, number, how)),
     forgetColleague: (username) => run(() => page.work.session.people.forget(username)),
     sharing: (id) => run(() => viewSharing(page.work, id)),
-    share: (ids, username, role, until, progress) =>
+    share: (ids, username, role, until, mode, progress) =>
       run(async () => {
         await page.work.ready
         const report = await page.stoppable((signal) =>
-          share(page.work, ids, username, role, until, { progress, signal }),
+          share(page.work, ids, username, role, until, { progress, signal }, mode),
         )
         for (const id of ids) changed(id)
         return report

@@ -19,6 +19,8 @@ import type { Workspace } from "./workspace.ts"
 /** How often a change of members that keeps losing the race is tried again. */
 const attempts = 50
 
+export type ShareMode = "add" | "set"
+
 export interface Many {
   readonly progress: (progress: ManyProgress) => void
   readonly signal: { readonly aborted: boolean }
@@ -60,6 +62,8 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
 /** Gives one colleague a role in many records, each by one signed entry. What is so already counts as done, so that asking again goes
  * on where an action was stopped.
  * @param until milliseconds since 1970, or null for no end.
+ * @param mode `add` takes nothing from a colleague who has a record already, with as much or more, and refuses it where it would;
+ * `set` does just what is said.
  * @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY before anything is done; a lost session in between */
 export async function share(
   work: Workspace,
@@ -68,6 +72,7 @@ export async function share(
   role: Role,
   until: number | null,
   many: Many,
+  mode: ShareMode = "set",
 ): Promise<ManyReport> {
   const { session } = work
   if (until !== null && until <= session.around.now())
@@ -78,7 +83,7 @@ export async function share(
   await work.roster.sync()
   await work.roster.looked()
   const colleague = await session.people.demandVerified(username)
-  return doMany(work, ids, many, (id) => setMember(work, id, colleague, role, until))
+  return doMany(work, ids, many, (id) => setMember(work, id, colleague, role, until, mode))
 }
 
 /** Removes a member: a fresh key for everybody else, in the same entry. What they have read, they have read. A record that this member
@@ -165,14 +170,27 @@ async function setMember(
   { physician, fingerprint }: Identity,
   role: Role,
   until: number | null,
+  mode: ShareMode,
 ): Promise<"done" | "already"> {
   return change(work, id, (head) => {
-    const now = head.members.find((member) => member.physician === physician)
-    const same = now?.role === role && (now.until ?? null) === until && equal(now.fingerprint, fingerprint)
-    if (same) return null
+    const now = head.members.find((member) => member.physician === physician && equal(member.fingerprint, fingerprint))
+    const same = now?.role === role && (now.until ?? null) === until
+    if (same || (now !== undefined && mode === "add" && hasMore(now, role, until))) return null
     const member: Member = { physician, fingerprint, role, ...(until === null ? {} : { until }) }
     return [...head.members.filter((one) => one.physician !== physician), member]
   })
+}
+
+/** Whether a member may do as much already, for as long. @throws BAD_INPUT_FORM where it is more in one way and less in the other */
+function hasMore(now: Member, role: Role, until: number | null): boolean {
+  const rank = (one: Role) => ["reader", "writer", "owner"].indexOf(one)
+  const end = (one: number | null | undefined) => one ?? Number.POSITIVE_INFINITY
+  if (rank(now.role) >= rank(role) && end(now.until) >= end(until)) return true
+  if (rank(now.role) <= rank(role) && end(now.until) <= end(until)) return false
+  throw new AppError(
+    "BAD_INPUT_FORM",
+    "Your colleague has this record already, as more for a shorter time or as less for longer. Change what they may do in the record itself.",
+  )
 }
 
 /** Where a record stands by its newest entry that was verified. Of one that a colleague locked there is no newest key. */

@@ -359,13 +359,14 @@ export interface PageApi {
   /** Takes the verification back. */
   forgetColleague(username: string): Promise<void>
   sharing(id: RecordId): Promise<SharingView>
-  /** Shares records, or changes role or end date where the colleague is a member already. @throws NOT_ALLOWED_UNVERIFIED before
-   * anything is done */
+  /** Shares records. With `add`, nothing is taken from a colleague who has one already; with `set`, role and end become what is said.
+   * @throws NOT_ALLOWED_UNVERIFIED before anything is done */
   share(
     ids: readonly RecordId[],
     username: string,
     role: Role,
     until: number | null,
+    mode: "add" | "set",
     progress: (progress: ManyProgress) => void,
   ): Promise<ManyReport>
   /** Stops whatever works on many records after the one at hand. */

@@ -16,10 +16,11 @@ type Work = "" | "saving" | "saved"
 /** Records that were ticked at home, to do something with all of them. */
 export interface Selection {
   readonly on: boolean
-  readonly ids: ReadonlySet<RecordId>
+  /** With the name that the list showed. */
+  readonly ids: ReadonlyMap<RecordId, string>
 }
 
-export const nothingSelected: Selection = { on: false, ids: new Set() }
+export const nothingSelected: Selection = { on: false, ids: new Map() }
 
 export interface App {
   readonly api: PageApi

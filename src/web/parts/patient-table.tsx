@@ -145,8 +145,8 @@ function Tags({ row }: { row: HomeRow }) {
 function Tick({ row, reachable, selected }: { row: HomeRow; reachable: boolean; selected: Selection["ids"] }) {
   const { selection } = useApp()
   const toggle = () => {
-    const ids = new Set(selected)
-    if (!ids.delete(row.id)) ids.add(row.id)
+    const ids = new Map(selected)
+    if (!ids.delete(row.id)) ids.set(row.id, nameOf(row))
     selection.set({ on: true, ids })
   }
   return (
@@ -168,7 +168,7 @@ function withWhom({ sharedWith: [first = "", ...others] }: HomeRow): string {
   return `with ${first}${others.length > 0 ? ` +${others.length}` : ""}`
 }
 
-function nameOf({ firstName, lastName }: HomeRow): string {
+export function nameOf({ firstName, lastName }: HomeRow): string {
   return [lastName, firstName].filter(Boolean).join(", ") || "(no name)"
 }
 

@@ -6,6 +6,7 @@ import { messageOf } from "../form-errors.ts"
 import type { HomeView } from "../home-list.ts"
 import { useStore } from "../store.ts"
 import { ButtonLink } from "./button-link.tsx"
+import { nameOf } from "./patient-table.tsx"
 import classes from "./selection-bar.module.css"
 
 /** What can be done with the records that are ticked; stays at the foot of the window. */
@@ -21,8 +22,8 @@ export function SelectionBar({ view }: { view: HomeView }) {
     setProblem("")
     try {
       const page = await api.home({ search, sort, descending, archived, offset: 0, limit: matching })
-      const own = page.rows.filter(({ role }) => role === "owner").map(({ id }) => id)
-      if (selection.get().on) selection.set({ on: true, ids: new Set([...ids, ...own]) })
+      const own = page.rows.filter(({ role }) => role === "owner").map((row) => [row.id, nameOf(row)] as const)
+      if (selection.get().on) selection.set({ on: true, ids: new Map([...ids, ...own]) })
     } catch (error) {
       setProblem(messageOf(error))
     }

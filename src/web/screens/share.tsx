@@ -16,6 +16,8 @@ import { draftOf, emptyShare, type ShareOrder, termsOf } from "../share-draft.ts
 import { useStore } from "../store.ts"
 import classes from "./share.module.css"
 
+const atOnce = 8
+
 /** Shares all records that were ticked at home with one colleague. */
 export function ShareScreen() {
   const { api, many, selection } = useApp()
@@ -26,7 +28,8 @@ export function ShareScreen() {
 
   const start = async (records: readonly RecordId[], order: ShareOrder) => {
     const { username, role, until } = order
-    const work = (progress: Parameters<typeof api.share>[4]) => api.share(records, username, role, until, progress)
+    const work = (progress: Parameters<typeof api.share>[5]) =>
+      api.share(records, username, role, until, "add", progress)
     const report = await many.start("share", records, work, order)
     if (report && !unfinished(report)) selection.set(nothingSelected)
   }
@@ -63,9 +66,9 @@ export function ShareScreen() {
       ) : (
         <>
           <p className={classes.lead}>
-            Each record gets a signed entry of its own, and your colleague an invitation to each. What they have read
-            can’t be unread later. <Link to="/">Change the selection</Link>
+            Your colleague gets an invitation to each of these records. What they have read can’t be unread later.
           </p>
+          <Names names={[...ids.values()]} />
           {last?.problem && (
             <Notice tone="danger" live>
               {last.problem.message}
@@ -76,12 +79,37 @@ export function ShareScreen() {
             back={(now) => ({ to: "/share", draft: now })}
             action={`Share ${count(ids.size, "record")}`}
             onShare={async (username, role, until) => {
-              void start([...ids], { username, role, until })
+              void start([...ids.keys()], { username, role, until })
             }}
           />
         </>
       )}
     </div>
+  )
+}
+
+/** Whose records they are. Few are named at once: the rest on demand. */
+function Names({ names }: { names: readonly string[] }) {
+  const [all, setAll] = useState(false)
+  const shown = all ? names : names.slice(0, atOnce)
+  const more = names.length - shown.length
+  return (
+    <section className={classes.names} aria-label="Selected records">
+      <ul>
+        {shown.map((name, at) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: two patients may have one name, and the list does not change
+          <li key={at}>{name}</li>
+        ))}
+      </ul>
+      <p>
+        {more > 0 && (
+          <button type="button" onClick={() => setAll(true)}>
+            Show {more.toLocaleString()} more
+          </button>
+        )}
+        <Link to="/">Change the selection</Link>
+      </p>
+    </section>
   )
 }
 
@@ -108,7 +136,8 @@ function Report({ state: { total, order, problem }, report, onAgain, onClose }: 
   const fresh = done - already
   const lines = [
     (fresh > 0 || already === 0) && `${count(fresh, "record")} shared${order ? ` ${termsOf(order)}` : ""}.`,
-    already > 0 && `${count(already, "record was", "records were")} shared so already.`,
+    already > 0 &&
+      `${count(already, "record", "records")} ${already === 1 ? "was theirs already, and stays as it is" : "were theirs already, and stay as they are"}.`,
     refused.length > 0 && `${count(refused.length, "record")} refused.`,
     left > 0 && `${count(left, "record")} not reached.`,
   ].filter((line) => line !== false)

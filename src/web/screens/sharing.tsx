@@ -51,18 +51,22 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
   const [done, setDone] = useState("")
   const [turn, setTurn] = useState(0)
 
-  /** Shares, or changes what a member has already. Throws what the server or the client says against it. */
-  const share = async (username: string, role: Role, until: number | null) => {
+  /** Shares, or changes what a member has already. Throws what the server or the client says against it.
+   * @returns whether it was so already */
+  const share = async (username: string, role: Role, until: number | null, mode: "add" | "set") => {
     setDone("")
     work.set("saving")
+    let already = false
     try {
-      const { refused } = await api.share([id], username, role, until, () => {})
-      const [refusal] = refused
+      const report = await api.share([id], username, role, until, mode, () => {})
+      const [refusal] = report.refused
       if (refusal) throw new AppError(refusal.code, refusal.message)
+      already = report.already > 0
     } finally {
       work.set("")
     }
     onChange()
+    return already
   }
   const close = () => setQuestion(null)
   const say = (state: HistoryState) => navigate({ to: "/records/$id/sharing", params: { id }, state, replace: true })
@@ -108,14 +112,16 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
             action="Share"
             onShare={async (username, role, until) => {
               const member = members.find(({ colleague }) => colleague.username === username)
-              await share(username, role, until)
+              const already = await share(username, role, until, "add")
               setTurn(turn + 1)
               // What became of it stands beside the members.
               window.scrollTo(0, 0)
               setDone(
-                member
-                  ? `What ${username} may do is changed.`
-                  : `Shared ${termsOf({ username, role, until })}. The record joins their patients once they accept the invitation.`,
+                already
+                  ? `${username} has this record already. To change what they may do, choose “Change” beside their name.`
+                  : member
+                    ? `What ${username} may do is changed.`
+                    : `Shared ${termsOf({ username, role, until })}. The record joins their patients once they accept the invitation.`,
               )
             }}
           />
@@ -145,7 +151,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
           onClose={close}
           onSave={async (role, until) => {
             const { username } = question.member.colleague
-            await share(username, role, until)
+            await share(username, role, until, "set")
             finish(`What ${username} may do is changed.`)
           }}
         />
