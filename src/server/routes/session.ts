@@ -5,7 +5,7 @@ import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 /** The session that a request already has: standing up again after a reload, locking, signing out; and the
  * physician's others. */
-export function sessionRoutes(app: Api, { store, sessions }: RouteContext): void {
+export function sessionRoutes(app: Api, { store, sessions, watchers }: RouteContext): void {
   app.get(
     paths.session,
     { ...signedIn(sessions), schema: { response: { 200: currentSession.reply } } },
@@ -47,6 +47,8 @@ export function sessionRoutes(app: Api, { store, sessions }: RouteContext): void
       const current = sessionOf(request)
       const { session } = request.params
       await sessions.endOf(current.physician, session)
+      // Whoever listens with it asks at once, is refused, and wipes.
+      watchers.notify([current.physician])
       if (session === current.id) sessions.clearCookie(reply)
       return reply.code(204).send()
     },

@@ -13,7 +13,7 @@ const identitiesADay = 20
 const dayMs = 24 * 3_600_000
 
 /** Replacing ways to unlock: password, recovery words, or both at once. */
-export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteContext): void {
+export function unlocksRoutes(app: Api, { store, sessions, opaque, now, watchers }: RouteContext): void {
   app.post(
     paths.unlocksStart,
     { ...signedIn(sessions), schema: { body: unlocksStart.body, response: { 200: unlocksStart.reply } } },
@@ -49,7 +49,7 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
       ]
       demandListed(identity, again ? stored : replaced(stored, fresh))
       if (recovery !== undefined) checkPublicKey(recovery.recoveryKey)
-      return store.replaceUnlocks({
+      const receipt = await store.replaceUnlocks({
         physician,
         identity: signed,
         seq: identity.seq,
@@ -60,6 +60,9 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now }: RouteC
         session: session.id,
         since,
       })
+      // A new password ends the other sessions: whoever listens with one asks at once, is refused, and wipes.
+      if (password !== undefined) watchers.notify([physician])
+      return receipt
     },
   )
 }
