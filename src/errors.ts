@@ -75,7 +75,7 @@ export const errors = {
     507,
     "The server cannot store anything right now, perhaps because its disk is full. Nothing was changed.",
   ],
-  UNAVAILABLE_LIMIT: [429, "Too many failed attempts. Wait a few minutes, then try again."],
+  UNAVAILABLE_LIMIT: [429, "Too many attempts. Wait a while, then try again."],
 } as const satisfies Record<string, readonly [status: number, advice: string]>
 
 export type ErrorCode = keyof typeof errors

@@ -25,7 +25,7 @@ const at = (username: string, password?: string): Desk => desk(server.url, folde
 const names = { firstName: "Ada", lastName: "Byron" }
 const patient = { firstName: "Bea", lastName: "Beer", birthDate: "1938-02-27", diagnosis: "Podagra" }
 const wrong = "Username and password do not match. Check both, or use your recovery words.\n"
-const tooMany = /^Too many failed attempts/
+const tooMany = /^Too many attempts/
 
 function query(sql: string): unknown[] {
   const database = new DatabaseSync(join(server.dataDir, "healthcrypt.db"), { readOnly: true, timeout: 10_000 })
