@@ -1,3 +1,4 @@
+import { cleanUsername } from "../client/username.ts"
 import type { ColleagueView } from "../client/views.ts"
 import { dayOf } from "../clinical/days.ts"
 import { AppError } from "../errors.ts"
@@ -38,9 +39,12 @@ const verify: CliCommand = {
   options: [],
   async run(io, _, args) {
     const username = colleagueFrom(args, 0)
+    if (username === cleanUsername(io.env.HEALTHCRYPT_USERNAME ?? ""))
+      throw new AppError("BAD_INPUT_USERNAME", yourself)
     const given = io.isTerminal ? null : await readInput(io)
     return withWorkspace(io, async ({ session }) => {
       const identity = await session.people.find(username)
+      if (identity.physician === session.physician) throw new AppError("BAD_INPUT_USERNAME", yourself)
       const number =
         given ?? (await ask(io, `The 60 digits that ${identity.username} reads out, by telephone or face to face`))
       const digits = number.normalize("NFKC").replace(/\D/g, "").length
@@ -50,7 +54,10 @@ const verify: CliCommand = {
           "Give the 60 digits that your colleague reads out on standard input.",
         )
       if (digits !== 60)
-        throw new AppError("BAD_INPUT_SAFETY_NUMBER", `These are ${digits} digits; it takes 60 digits.`)
+        throw new AppError(
+          "BAD_INPUT_SAFETY_NUMBER",
+          `${digits === 1 ? "This is 1 digit" : `These are ${digits} digits`}; it takes 60 digits.`,
+        )
       const view = await session.people.verify(username, number, "digits")
       await printLine(io.stderr, `Verified: ${view.username}. You can share records with them now.`)
       return 0

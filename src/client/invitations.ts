@@ -96,16 +96,21 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
   return { done, already, refused, cancelled: done + refused.length < ids.length, problem }
 }
 
-/** Declines by leaving: an entry of this physician's own, after which the others get a fresh key. */
-export function declineInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
-  return doMany(work, ids, many, (id) =>
-    whileOvertaken(attempts, async () => {
-      const { head } = await walkRecord(work.session, id)
-      if (head === null || memberOf(work.session, head) === null) return "already"
-      await leaveRecord(work.session, head)
+/** Declines by leaving: an entry of this physician's own, after which the others get a fresh key. What was accepted, here or elsewhere,
+ * is refused: that is left by leaving it. */
+export async function declineInvitations(work: Workspace, ids: readonly RecordId[], many: Many): Promise<ManyReport> {
+  const { session, roster } = work
+  await roster.sync()
+  return doMany(work, ids, many, async (id) => {
+    if (roster.rows.has(id) || roster.refused.has(id))
+      throw new AppError("NOT_ALLOWED", "You have accepted this record. Nothing was changed.")
+    return whileOvertaken(attempts, async () => {
+      const { head } = await walkRecord(session, id)
+      if (head === null || memberOf(session, head) === null) return "already"
+      await leaveRecord(session, head)
       return "done"
-    }),
-  )
+    })
+  })
 }
 
 /** How many invitations wait. */

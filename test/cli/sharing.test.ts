@@ -68,8 +68,11 @@ test("verify takes the 60 digits on standard input, in groups or not, and refuse
     expect({ input, code }).toEqual({ input, code: 1 })
     expect(stderr).toContain("60 digits")
   }
+  expect((await ada.run(["physicians", "verify", "beta"], { input: "7" })).stderr).toBe(
+    "This is 1 digit; it takes 60 digits.\n",
+  )
   expect(await shown(ada, "beta")).toMatchObject({ state: "unverified" })
-  const input = `${safetyNumber.replace(/(\d{5})/g, "$1 ")}\n`
+  const input = `${safetyNumber.replace(/(\d{5})/g, "$1-")}\n`
   expect(await ada.run(["physicians", "verify", "beta"], { input })).toMatchObject({ code: 0 })
   expect(await shown(ada, "beta")).toMatchObject({ state: "verified", verified: { how: "digits" } })
   // It follows the physician to another machine.
@@ -162,11 +165,27 @@ test("many are shared at once by ids on standard input, and declined one by one"
   const all = await ada.run(["share", "-", "beta", "--role", "reader"], { input: ids.join("\n") })
   expect(all).toMatchObject({ code: 0 })
   const again = await ada.run(["share", "-", "beta", "--role", "reader"], { input: ids.join(" ") })
-  expect(again.stderr).toContain("of which 5 were before")
+  expect(again.stderr).toBe("5 were shared so already.\n")
   expect(await beta.run(["shares", "decline", ids[0]!])).toMatchObject({ code: 0 })
   expect(await beta.run(["shares", "accept", ...ids.slice(1)])).toMatchObject({ code: 0 })
   expect(await beta.run(["shares", "accept", ids[0]!])).toMatchObject({ code: 1 })
   expect(JSON.parse((await beta.run(["records", "list", "--json"])).stdout)).toHaveLength(4)
+  // What was accepted is left by leaving it, not by declining.
+  const accepted = await beta.run(["shares", "decline", ids[1]!])
+  expect(accepted).toMatchObject({ code: 1, stdout: "" })
+  expect(accepted.stderr).toBe(
+    `${ids[1]}: NOT_ALLOWED. You have accepted this record. To leave it: healthcrypt unshare ${ids[1]} beta\n`,
+  )
+  expect(await ada.run(["shares", "decline", id])).toMatchObject({ code: 1 })
+  const again1 = await beta.run(["shares", "accept", ids[1]!])
+  expect(again1).toMatchObject({ code: 0, stdout: "", stderr: "1 was yours already.\n" })
+  const again2 = await beta.run(["shares", "accept", ids[1]!, ids[2]!])
+  expect(again2).toMatchObject({ code: 0, stderr: "2 were yours already.\n" })
+  expect(JSON.parse((await beta.run(["records", "list", "--json"])).stdout)).toHaveLength(4)
+  expect(await beta.run(["unshare", ids[1]!, "beta"])).toMatchObject({
+    code: 0,
+    stderr: "You have left this record.\n",
+  })
 })
 
 test("usage is told with exit code 2", async () => {
@@ -194,6 +213,7 @@ test("usage is told with exit code 2", async () => {
 test("one's own username is told from a colleague's, and too few digits from others", async () => {
   for (const args of [
     ["physicians", "show", "ada"],
+    ["physicians", "verify", "ada"],
     ["share", id, "ada", "--role", "reader"],
   ]) {
     const { code, stderr } = await ada.run(args)
