@@ -3,7 +3,8 @@ import { Link, useParams, useRouterState } from "@tanstack/react-router"
 import { useEffect, useRef, useState } from "react"
 import type { ColleagueView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
-import { useApp } from "../app.ts"
+import { cleanUsername } from "../account-rules.ts"
+import { useApp, useSession } from "../app.ts"
 import { showMoment } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
@@ -21,6 +22,13 @@ import classes from "./colleague.module.css"
 
 export function ColleagueScreen() {
   const { username } = useParams({ from: "/inside/colleagues/$username" })
+  const account = useSession()
+  const mine = account.state === "signed-in" && cleanUsername(username) === account.username
+  if (mine) return <NobodyToShow why="This is you. Your safety number with a colleague stands on their page here." />
+  return <OfColleague key={username} username={username} />
+}
+
+function OfColleague({ username }: { username: string }) {
   const { api } = useApp()
   const { value, error, take, reload } = useAnswer(username, () => api.colleague(username))
   if (value) return <Verify colleague={value} take={take} />
@@ -34,10 +42,14 @@ export function ColleagueScreen() {
       </>
     )
   }
+  return <NobodyToShow why={error.message} />
+}
+
+function NobodyToShow({ why }: { why: string }) {
   return (
     <>
       <Heading tab="Colleague">There is no colleague to show</Heading>
-      <p className={classes.lead}>{error.message}</p>
+      <p className={classes.lead}>{why}</p>
       <p>
         <Link to="/colleagues">Go to your colleagues</Link>
       </p>
@@ -74,7 +86,7 @@ function Verify({ colleague, take }: { colleague: ColleagueView; take: (view: Co
         <Heading tab="Colleague">{username}</Heading>
         <VerifiedMark state={state} />
       </header>
-      {name && <p className={classes.name}>calls themself {name}</p>}
+      {name && <p className={classes.name}>gives the name {name}</p>}
       <div className={classes.state}>
         {state === "changed" && (
           <Notice tone="danger">
