@@ -155,7 +155,7 @@ describe("serve refuses, and says what to do", () => {
   test("a folder that others may look into", async () => {
     const data = freshData()
     await mkdir(data)
-    await writeFile(join(data, "note"), "")
+    await writeFile(join(data, "healthcrypt.db"), "")
     await chmod(data, 0o755)
     const { code, stderr } = await run(["serve", "--port", "0", "--data", data])
     expect([code, stderr]).toEqual([1, `Other users of this machine may look into ${data}. Run: chmod 700 '${data}'\n`])

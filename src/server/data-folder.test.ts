@@ -31,8 +31,20 @@ test("a second claim is refused until the first is released", async () => {
   second.release()
 })
 
-test("a folder that others may look into is refused, and says what to type", async () => {
+test("a folder of other things that others may look into is refused, and is never to be closed to them", async () => {
   await writeFile(join(root, "something"), "")
+  await chmod(root, 0o755)
+  const refusal = await claimDataFolder(root).catch((error: unknown) => error)
+  expect(refusal).toMatchObject({ code: "NOT_ALLOWED" })
+  expect((refusal as Error).message).toContain(
+    `a folder of its own. Choose one, such as --data '${join(root, "healthcrypt-data")}'`,
+  )
+  expect((refusal as Error).message).not.toContain("chmod")
+  expect(await modeOf(root)).toBe(0o755)
+})
+
+test("a folder of ours that others may look into is refused, and says what to type", async () => {
+  await writeFile(join(root, "healthcrypt.db"), "")
   await chmod(root, 0o750)
   await expect(claimDataFolder(root)).rejects.toThrow(`chmod 700 '${root}'`)
 })

@@ -1,12 +1,14 @@
 import { constants } from "node:fs"
 import { access, chmod, mkdir, open, readdir, rename, stat } from "node:fs/promises"
-import { dirname, join, resolve } from "node:path"
+import { homedir } from "node:os"
+import { basename, dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { isMainThread } from "node:worker_threads"
 import { AppError } from "../errors.ts"
 
 /** Long enough for a server that was just killed to be gone. */
 const lockWaitMs = 1500
+const lockName = "lock.db"
 
 /** Where a server keeps everything. */
 export interface DataFolder {
@@ -41,6 +43,7 @@ export async function claimDataFolder(path: string): Promise<ClaimedFolder> {
   } catch (cause) {
     throw unwritable(folder.path, cause)
   }
+  await demandOwn(folder)
   await demandPrivate(folder.path)
   await access(folder.path, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause) => {
     throw unwritable(folder.path, cause)
@@ -61,6 +64,27 @@ export async function findDataFolder(path: string): Promise<DataFolder> {
       "Name the server's folder with --data, as the user that runs the server."
     throw new AppError("UNAVAILABLE_STORAGE", advice, { cause })
   }
+}
+
+/** A folder of other things that others look into must not be closed to them: the data needs one of its own.
+ * @throws NOT_ALLOWED where an open folder holds something, and no server has ever kept its data there */
+async function demandOwn({ path, database }: DataFolder): Promise<void> {
+  const uid = process.geteuid?.()
+  const found = await stat(path)
+  if (uid === undefined || (found.uid === uid && (found.mode & 0o077) === 0)) return
+  // What cannot be listed is somebody else's, which the next check says.
+  const names = await readdir(path).catch((): string[] => [])
+  if (names.length === 0 || [basename(database), lockName].some((name) => names.includes(name))) return
+  const mayWrite = await access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  const example = join(mayWrite ? path : homedir(), "healthcrypt-data")
+  throw new AppError(
+    "NOT_ALLOWED",
+    `${path} holds other things, and other users of this machine may look into it. The data needs a folder of its own. ` +
+      `Choose one, such as --data '${example}'.`,
+  )
 }
 
 /** @throws NOT_ALLOWED unless the folder is this user's and nobody else may look into it */
@@ -128,7 +152,7 @@ async function tightenIfEmpty(path: string): Promise<void> {
 }
 
 function lock(path: string): () => void {
-  const file = join(path, "lock.db")
+  const file = join(path, lockName)
   let database: DatabaseSync | null = null
   try {
     database = new DatabaseSync(file, { timeout: lockWaitMs })
