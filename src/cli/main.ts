@@ -102,6 +102,8 @@ function report(error: unknown): number {
   }
   if (!(error instanceof AppError)) throw error
   const fields = Object.entries(error.fields ?? {}).map(([name, message]) => `  ${name}: ${message}`)
-  io.stderr.write(`${[error.message, ...fields].map(clean).join("\n")}\n`)
+  // The message of a form speaks of marks that only a page has, or repeats what its fields say.
+  const message = fields.length > 0 ? ["Correct these fields, then try again:"] : error.message.split("\n")
+  io.stderr.write(`${[...message, ...fields].map(clean).join("\n")}\n`)
   return error.is("TAMPERED") ? 3 : 1
 }

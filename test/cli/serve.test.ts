@@ -90,7 +90,7 @@ describe("a running server", () => {
 describe("without encryption, any address but loopback", () => {
   test.each(["0.0.0.0", "::", "192.0.2.1"])("%s is refused, with what to do", async (host) => {
     const outcome = await runCli(["serve", "--data", freshData(), "--port", "0", "--host", host])
-    expectPlain(outcome, /--tls auto[\s\S]*--tls-cert[\s\S]*--behind-proxy[\s\S]*--host 127\.0\.0\.1/)
+    expectPlain(outcome, /\n {2}--tls auto .*\n {2}--tls-cert .*\n {2}--behind-proxy .*\nor .*--host 127\.0\.0\.1\.\n$/)
   })
 
   test.each(["127.0.0.1", "localhost"])("%s is accepted", async (host) => {
@@ -156,9 +156,17 @@ describe("--tls auto", () => {
 describe("a data folder", () => {
   test("that others may look into is refused, with the command that mends it", async () => {
     const dataDir = freshData()
-    await mkdir(join(dataDir, "something"), { recursive: true })
+    await (await serve({ dataDir })).stop()
     await chmod(dataDir, 0o755)
     expectPlain(await runCli(["serve", "--data", dataDir, "--port", "0"]), /chmod 700/)
+  })
+
+  test("that holds other things is left as it is: the data needs one of its own", async () => {
+    const dataDir = freshData()
+    await mkdir(join(dataDir, "something"), { recursive: true })
+    await chmod(dataDir, 0o755)
+    expectPlain(await runCli(["serve", "--data", dataDir, "--port", "0"]), /folder of its own.*healthcrypt-data/)
+    expect((await stat(dataDir)).mode & 0o777).toBe(0o755)
   })
 
   test("whose secrets or database are missing is refused, and nothing is made anew", async () => {
