@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import type { ActivityItem } from "../client/views.ts"
-import { activityCsv, countByDay, linesOf, matches, sorted } from "./activity-lines.ts"
+import { type ActivityFilter, activityCsv, countByDay, linesOf, matches, sorted } from "./activity-lines.ts"
 
 const at = (day: string) => new Date(`${day}T12:00:00`).getTime()
 const item = (
@@ -26,12 +26,19 @@ const items = [
 
 describe("the lines of Activity", () => {
   it("are filtered by the first and the last day, both of which count, and by kind", () => {
-    const shown = (from: string, to: string, kind: ActivityItem["kind"] | "" = "") =>
+    const shown = (from: string, to: string, kind: ActivityFilter["kind"] = "") =>
       items.filter((one) => matches(one, { from, to, kind })).map(({ index }) => index)
     expect(shown("", "")).toEqual([9, 4, 1])
     expect(shown("2026-11-01", "2026-11-03")).toEqual([9, 4])
     expect(shown("", "2026-10-30")).toEqual([1])
     expect(shown("2026-10-30", "", "wrote")).toEqual([9])
+  })
+
+  it("are told without what the program saves by itself", () => {
+    const lines = [item(3, "2026-11-03", "keyring"), item(2, "2026-11-03", "sign-in")]
+    const shown = (kind: ActivityFilter["kind"]) => lines.filter((one) => matches(one, { from: "", to: "", kind }))
+    expect(shown("done").map(({ index }) => index)).toEqual([2])
+    expect(shown("").map(({ index }) => index)).toEqual([3, 2])
   })
 
   it("are sorted by any column, the newest first among equals", () => {

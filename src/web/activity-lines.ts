@@ -16,7 +16,8 @@ export interface ActivityFilter {
   /** YYYY-MM-DD or "": the first and the last day that are shown. */
   readonly from: string
   readonly to: string
-  readonly kind: ActivityKind | ""
+  /** "done" leaves out what the program saves by itself. */
+  readonly kind: ActivityKind | "" | "done"
 }
 
 export interface Bar {
@@ -44,7 +45,7 @@ export const kindWords: Record<ActivityKind, string> = {
   recover: "Recovered the account",
   "end-session": "Ended a session",
   unlocks: "Changed a way to sign in",
-  keyring: "Saved account settings",
+  keyring: "Saved by the program",
   other: "Other",
 }
 
@@ -69,7 +70,8 @@ export function linesOf(items: readonly ActivityItem[], whole: boolean): Activit
 
 export function matches({ time, kind }: ActivityLine, filter: ActivityFilter): boolean {
   const day = dayOf(time)
-  if (filter.kind !== "" && kind !== filter.kind) return false
+  if (filter.kind === "done" && kind === "keyring") return false
+  if (filter.kind !== "" && filter.kind !== "done" && kind !== filter.kind) return false
   return (filter.from === "" || day >= filter.from) && (filter.to === "" || day <= filter.to)
 }
 

@@ -14,27 +14,28 @@ export function ActivityChart({ items, from, to }: { items: readonly ActivityLin
   const words =
     `Events ${unit} from ${showDate(from)} to ${showDate(to)}: ${count(items.length, "event")} in all` +
     (most.count > 0 ? `, most of them (${most.count}) ${days === 1 ? "on" : "from"} ${showDate(most.day)}.` : ".")
+  // Of the page's whole width, however few they are: no bar becomes broader than it would among 36.
+  const width = step * Math.min(0.8, bars.length / 45)
   const scale = most.count > 0 ? height / most.count : 0
   return (
     <figure className={classes.chart}>
       <figcaption className={classes.caption}>
         Events {unit}
-        {most.count > 0 && ` · at most ${most.count}`}
+        {most.count > 0 && `; the tallest bar stands for ${most.count.toLocaleString()}`}
       </figcaption>
       <svg
         className={classes.bars}
         viewBox={`0 0 ${bars.length * step} ${height}`}
         preserveAspectRatio="none"
-        style={{ maxWidth: bars.length * 28 }}
         role="img"
         aria-label={words}
       >
         {bars.map((bar, index) => (
           <rect
             key={bar.day}
-            x={index * step + 1}
+            x={index * step + (step - width) / 2}
             y={height - bar.count * scale}
-            width={step - 2}
+            width={width}
             height={bar.count * scale}
             className={classes.bar}
           >
@@ -42,7 +43,7 @@ export function ActivityChart({ items, from, to }: { items: readonly ActivityLin
           </rect>
         ))}
       </svg>
-      <div className={classes.axis} style={{ maxWidth: bars.length * 28 }} aria-hidden="true">
+      <div className={classes.axis} aria-hidden="true">
         <span>{showDate(from)}</span>
         {bars.length > 1 && <span>{showDate(to)}</span>}
       </div>

@@ -29,18 +29,24 @@ interface ActivityListProps {
   file: string
 }
 
-const everything: ActivityFilter = { from: "", to: "", kind: "" }
+/** What is shown at first: an account is mostly written to by the program itself. */
+const start: ActivityFilter = { from: "", to: "", kind: "done" }
 
 /** Who did what, and when; by period and kind, as a drawing, as lines, and as a file. */
 export function ActivityList({ activity, kinds, file }: ActivityListProps) {
   const { items, more, loaded, loading, error, readMore } = activity
-  const [filter, setFilter] = useState(everything)
+  const [filter, setFilter] = useState(start)
   const [sort, setSort] = useState<{ by: ActivitySort; descending: boolean }>({ by: "time", descending: true })
-  const shown = sorted(
-    linesOf(items, !more).filter((item) => matches(item, filter)),
-    sort.by,
-    sort.descending,
-  )
+  const lines = linesOf(items, !more)
+  const having = (kind: ActivityFilter["kind"]) =>
+    sorted(
+      lines.filter((item) => matches(item, { ...filter, kind })),
+      sort.by,
+      sort.descending,
+    )
+  const shown = having(filter.kind)
+  // What the program saved is left out of sight, not out of the file.
+  const exported = filter.kind === "done" ? having("") : shown
   const oldest = items.at(-1)
   const reached = oldest ? dayOf(oldest.time) : today()
   const wanting = loaded && more && filter.from !== "" && reached >= filter.from && !loading && !error
@@ -80,21 +86,23 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
           value={filter.kind}
           onChange={(kind) => change({ kind })}
           options={[
-            { value: "", label: "Everything" } as const,
+            ...(kinds.includes("keyring") ? ([{ value: "done", label: "What was done" }] as const) : []),
+            { value: kinds.includes("keyring") ? "" : "done", label: "Everything" } as const,
             ...kinds.map((kind) => ({ value: kind, label: kindWords[kind] })),
           ]}
         />
         <Button
           variant="default"
           className={classes.export ?? ""}
-          onClick={() => saveFile(file, "text/csv;charset=utf-8", activityCsv(shown))}
+          onClick={() => saveFile(file, "text/csv;charset=utf-8", activityCsv(exported))}
         >
           Export CSV
         </Button>
       </div>
       {first <= last && <ActivityChart items={shown} from={first} to={last} />}
       <p role="status" className={classes.count}>
-        {sentence(shown.length, filter !== everything, more, loading)}
+        {sentence(shown.length, filter !== start, more, loading)}
+        {exported.length > shown.length && <> {programSaved(exported.length - shown.length)}</>}
       </p>
       {error && <RetryNotice error={error} onRetry={readMore} />}
       {shown.length > 0 && <ActivityTable items={shown} sort={sort} onSort={setSort} />}
@@ -113,6 +121,10 @@ function earlier(one: string, other: string): string {
 
 function sentence(shown: number, filtered: boolean, more: boolean, loading: boolean): string {
   if (shown === 0) return loading ? "Reading…" : filtered ? "Nothing in this period and of this kind." : "Nothing yet."
-  const lines = count(shown, "line")
-  return more ? `${lines} so far; older ones are not loaded yet, and not in the file.` : `${lines}.`
+  const events = count(shown, "event")
+  return more ? `${events} so far; older ones are not loaded yet, and not in the file.` : `${events} in all.`
+}
+
+function programSaved(times: number): string {
+  return `Not shown: that the program saved what it remembers for you, such as verified colleagues and your list of patients (${count(times, "time")}). It is in the file.`
 }

@@ -19,7 +19,15 @@ const ofRecord: readonly ActivityKind[] = [
   "exported",
   "other",
 ]
-const ofAccount: readonly ActivityKind[] = ["sign-in", "recover", "end-session", "unlocks", "keyring", "other"]
+const ofAccount: readonly ActivityKind[] = [
+  "created",
+  "sign-in",
+  "recover",
+  "end-session",
+  "unlocks",
+  "keyring",
+  "other",
+]
 
 export function ActivityScreen() {
   const { api } = useApp()
