@@ -136,7 +136,7 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
   if (step === undefined) return item("other")
   const { entry } = step
   if (entry.kind === "open") return item("created")
-  if (entry.kind === "write") return item("wrote", `Entry ${entry.seq + 1}`)
+  if (entry.kind === "write") return item("wrote", writtenInWords(record, entry.seq))
   const old = membersBefore(record.steps, entry.seq)
   const members = entry.members ?? []
   if (members.every(({ physician }) => physician !== entry.author)) return item("left")
@@ -146,6 +146,15 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
     membersInWords(people, record.steps, entry).join(" · "),
     added.map(({ physician }) => actorOf(work, physician)),
   )
+}
+
+/** What an entry did, where that is more than writing: the record was archived, or brought back. */
+function writtenInWords({ steps }: OpenRecord, seq: number): string {
+  const number = `Entry ${seq + 1}`
+  const archived = steps[seq]?.body?.archived
+  const before = steps.slice(0, seq).findLast(({ body }) => body?.archived !== undefined)?.body?.archived ?? false
+  if (archived === undefined || archived === before) return number
+  return `${archived ? "Archived" : "Brought back"} · ${number}`
 }
 
 function itemOfAccount(work: Workspace, leaf: Leaf): ActivityItem {
