@@ -37,6 +37,13 @@ export function focusFirst(form: Fields, names: readonly string[], errors: Recor
   if (first) form.getInputNode(first)?.focus()
 }
 
+/** A wrong password is no wrong username where somebody is signed in: the field says so.
+ * @param field the name of the field it was typed into */
+export function wrongCurrent(field: string, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.code !== "NOT_ALLOWED_SIGN_IN") return error
+  return new AppError("BAD_INPUT_FORM", undefined, { fields: { [field]: "This is not your current password." } })
+}
+
 function fieldsOf(error: unknown, names: readonly string[]): Record<string, string> | null {
   if (!(error instanceof AppError)) return null
   const named = Object.entries(error.fields ?? {}).filter(([name]) => names.includes(name))

@@ -1,10 +1,9 @@
 import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { useState } from "react"
-import { AppError } from "../../errors.ts"
 import { newPasswordProblem, repeatProblem } from "../account-rules.ts"
 import { useApp } from "../app.ts"
-import { focusFirst, showErrors } from "../form-errors.ts"
+import { focusFirst, showErrors, wrongCurrent } from "../form-errors.ts"
 import look from "./form.module.css"
 import { NewPasswordFields } from "./new-password-fields.tsx"
 import { Notice } from "./notice.tsx"
@@ -37,7 +36,7 @@ export function ChangePassword({ username }: { username: string }) {
         form.reset()
         setDone(true)
       } catch (error) {
-        setProblem(showErrors(form, names, wrongCurrent(error)))
+        setProblem(showErrors(form, names, wrongCurrent("current", error)))
       }
       setBusy(false)
     },
@@ -67,9 +66,4 @@ export function ChangePassword({ username }: { username: string }) {
       </div>
     </form>
   )
-}
-
-function wrongCurrent(error: unknown): unknown {
-  if (!(error instanceof AppError) || error.code !== "NOT_ALLOWED_SIGN_IN") return error
-  return new AppError("BAD_INPUT_FORM", undefined, { fields: { current: "This is not your current password." } })
 }

@@ -3,7 +3,7 @@ import { useForm } from "@mantine/form"
 import { useState } from "react"
 import type { RecoverySheet } from "../../client/views.ts"
 import { useApp } from "../app.ts"
-import { messageOf } from "../form-errors.ts"
+import { showErrors, wrongCurrent } from "../form-errors.ts"
 import look from "./form.module.css"
 import classes from "./new-words.module.css"
 import { Notice } from "./notice.tsx"
@@ -30,7 +30,8 @@ export function NewWords({ confirmed }: { confirmed: boolean }) {
         setSheet(await api.newWords(password))
         setAsking(false)
       } catch (error) {
-        form.setFieldError("password", messageOf(error))
+        const problem = showErrors(form, ["password"], wrongCurrent("password", error))
+        if (problem) form.setFieldError("password", problem)
         form.getInputNode("password")?.focus()
       }
       setBusy(false)
