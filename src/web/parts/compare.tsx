@@ -56,6 +56,10 @@ function Way({ title, children }: { title: string; children: ReactNode }) {
   )
 }
 
+function saidOf(digits: number): string {
+  return digits === 1 ? "This is 1 digit" : `These are ${digits} digits`
+}
+
 type Attempt = (number: string, how: "digits" | "code") => Promise<void>
 
 function ReadAloud({
@@ -113,11 +117,10 @@ function TypeDigits({ onNumber }: { onNumber: Attempt }) {
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState(false)
   const compare = async () => {
-    const digits = typed.replace(/\s/g, "")
-    if (!/^\d{60}$/.test(digits)) {
-      const count = digits.replace(/\D/g, "").length
-      return setProblem(/^\d*$/.test(digits) ? `These are ${count} digits; it takes 60.` : "Type digits only.")
-    }
+    const digits = typed.replace(/[\s\p{Dash_Punctuation}]/gu, "")
+    if (digits === "") return setProblem("Enter the 60 digits.")
+    if (!/^\d+$/.test(digits)) return setProblem("Type digits only, with spaces or hyphens between them if you like.")
+    if (digits.length !== 60) return setProblem(`${saidOf(digits.length)}; it takes 60.`)
     setBusy(true)
     await onNumber(digits, "digits")
     setBusy(false)
