@@ -37,11 +37,7 @@ export function ImportReportList({ reports, running }: { reports: readonly Impor
 
 function Details({ report }: { report: ImportReport }) {
   if (report.outcome === "refused") {
-    return (
-      <p>
-        {report.message} <span className={classes.code}>{report.code}</span>
-      </p>
-    )
+    return <p title={report.code}>{report.message}</p>
   }
   if (report.outcome === "cancelled") return <p>Nothing of this file was taken.</p>
   return (

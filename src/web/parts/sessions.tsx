@@ -43,6 +43,12 @@ export function Sessions({ onEnd }: { onEnd: () => void }) {
           </li>
         ))}
       </ul>
+      {sessions && sessions.length > 1 && (
+        <p className={classes.when}>
+          If one of these is not you, end it and change your password. Ending a session takes nothing back from who has
+          read something.
+        </p>
+      )}
       {devices && devices.length > 0 && (
         <>
           <h3 className={classes.devices}>Devices that have signed in</h3>
@@ -63,12 +69,6 @@ export function Sessions({ onEnd }: { onEnd: () => void }) {
             Each device writes itself into this list, which only you can read. A program that means harm need not.
           </p>
         </>
-      )}
-      {sessions && sessions.length > 1 && (
-        <p className={classes.when}>
-          If one of these is not you, end it and change your password. Ending a session takes nothing back from who has
-          read something.
-        </p>
       )}
       {asked && (
         <EndSession

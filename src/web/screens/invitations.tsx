@@ -48,8 +48,8 @@ export function InvitationsScreen() {
     <div className={classes.page}>
       <Heading tab="Invitations">Invitations</Heading>
       <p className={classes.lead}>
-        Records that colleagues share with you. Nothing of a patient is shown before you accept, and nothing is accepted
-        that does not check.
+        Records that colleagues share with you. Nothing of a patient is shown before you accept, and a record that was
+        tampered with is not taken.
       </p>
       {state.running && state.kind !== "share" && <ManyProgressBar state={state} onCancel={() => void many.cancel()} />}
       {!state.running && (
