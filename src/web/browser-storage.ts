@@ -4,9 +4,17 @@ import { AppError } from "../errors.ts"
 
 const storeName = "sealed"
 
+/** How the client names what was typed and not saved. */
+export const draftsPrefix = "draft/"
+
+/** Where everything sealed lies in this browser. */
+export function sealedStorage(): ClientStorage {
+  return browserStorage("healthcrypt")
+}
+
 /** Opens the database at the first use, and again should the browser have closed it.
  * @throws UNAVAILABLE where the browser refuses storage. */
-export function browserStorage(databaseName: string): ClientStorage {
+function browserStorage(databaseName: string): ClientStorage {
   let opening: Promise<IDBDatabase> | null = null
 
   const database = (): Promise<IDBDatabase> => {

@@ -1,9 +1,10 @@
 import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { useState } from "react"
+import { useEffect, useState } from "react"
 import type { Account } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
+import { draftsPrefix, sealedStorage } from "../browser-storage.ts"
 import { messageOf } from "../form-errors.ts"
 import look from "./form.module.css"
 import { Heading } from "./heading.tsx"
@@ -30,6 +31,7 @@ export function Locked({ account }: { account: LockedAccount }) {
     validate: { password: (value) => (value === "" ? "Enter your password." : null) },
   })
   const [problem, setProblem] = useState("")
+  const drafts = useDraftsKept()
 
   const submit = form.onSubmit(
     async ({ password }) => {
@@ -54,7 +56,10 @@ export function Locked({ account }: { account: LockedAccount }) {
       </header>
       <main className={classes.main}>
         <Heading tab="Locked">{account.username}</Heading>
-        <p className={look.lead}>{why[account.reason]} What you were typing is kept, sealed.</p>
+        <p className={look.lead}>
+          {why[account.reason]}
+          {drafts && " Anything you were typing is kept, sealed."}
+        </p>
         <form className={look.form} onSubmit={submit} noValidate>
           {problem && (
             <Notice tone="danger" live>
@@ -83,6 +88,24 @@ export function Locked({ account }: { account: LockedAccount }) {
       </main>
     </div>
   )
+}
+
+/** Whether this browser keeps anything that was typed. Whose it is, and what, only the worker can tell, once it is unlocked. */
+function useDraftsKept(): boolean {
+  const [kept, setKept] = useState(false)
+  useEffect(() => {
+    let gone = false
+    sealedStorage()
+      .list(draftsPrefix)
+      .then(
+        (names) => !gone && setKept(names.length > 0),
+        () => {},
+      )
+    return () => {
+      gone = true
+    }
+  }, [])
+  return kept
 }
 
 function wrongPassword(error: unknown): boolean {
