@@ -9,6 +9,9 @@ import type { RecordKey } from "../vault/keys.ts"
 import type { Appended } from "./append.ts"
 import type { EpochKeys } from "./roster-row.ts"
 
+/** DEFLATE makes no more than this of one byte (zlib.net/zlib_tech.html). */
+const largestRatio = 1032
+
 /** One verified entry, opened. */
 export interface Step {
   readonly entry: EntryStatement
@@ -75,6 +78,13 @@ export class Growing {
     const chart = { resources: this.#resources, archived: this.#archived }
     return { id: head.record, head, keys, steps, summaryDiffers, chart, inflated: this.#inflated }
   }
+}
+
+/** What a body's token takes of the room for compressed ones: only what was compressed is longer than its token. What did not open takes
+ * what it may have come to before that was given up: such bodies could else keep a reader busy for ever. */
+export function inflatedBy(token: Uint8Array, content: Uint8Array | null, room: number): number {
+  if (content === null) return Math.min(room, token.length * largestRatio)
+  return content.length > token.length ? content.length : 0
 }
 
 /** What was opened, and an entry of one's own on top of it. @param inflated bytes of a body that was compressed */

@@ -17,7 +17,7 @@ import { open } from "../vault/seal.ts"
 import { type Act, append, type Contents } from "./append.ts"
 import { type Failure, failureOf } from "./false-keys.ts"
 import { changeMembers } from "./members.ts"
-import { Growing, grow, type OpenRecord } from "./open-record.ts"
+import { Growing, grow, inflatedBy, type OpenRecord } from "./open-record.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -246,12 +246,11 @@ export class Records {
         gaps.set(entry.epoch, failure)
       }
     const token = stored.body ?? null
-    const content = token === null ? null : await this.#openBody(entry, keys[entry.epoch], token, record.room)
+    const key = keys[entry.epoch]
+    const content = token === null ? null : await this.#openBody(entry, key, token, record.room)
     const body = content === null ? null : this.#read(entry, content)
     const step = { entry, body, unreadable: token !== null && body === null, serverTime: stored.leaf.time, token }
-    // Only what was compressed is longer than its token.
-    const inflated = content !== null && token !== null && content.length > token.length ? content.length : 0
-    record.add(head, step, inflated)
+    record.add(head, step, token === null || key === undefined ? 0 : inflatedBy(token, content, record.room))
   }
 
   /** `null` for a token that its author's signature covers and that does not open, or comes to more than there is room for. */
