@@ -27,6 +27,8 @@ export interface App {
   /** After a lock or a sign-out: a fresh worker, which has seen nothing. */
   readonly replaceWorker: () => boolean
   readonly session: Store<Session>
+  /** Whether somebody was signed in here whose session has ended since, other than by signing out here. */
+  readonly ended: Store<boolean>
   readonly online: Store<boolean>
   /** Set when the practice as a whole did not check: nothing else is shown then. */
   readonly tampered: Store<TamperedView | null>
@@ -63,13 +65,17 @@ export function createApp({ api, replace }: Backend): App {
   const selection = createStore(nothingSelected)
   const invitations = createStore({ count: 0 })
   const online = createStore(true)
+  const ended = createStore(false)
   const flush = () => Promise.allSettled([...flushers].map((run) => run()))
 
   session.subscribe(() => {
     const { state } = session.get()
     if (state === "unknown" || state === "unreachable") return
     if (state === "signed-out") localStorage.removeItem(hintKey)
-    else localStorage.setItem(hintKey, "1")
+    else {
+      localStorage.setItem(hintKey, "1")
+      ended.set(false)
+    }
     if (state !== "signed-in") {
       home.clear()
       imports.clear()
@@ -87,6 +93,7 @@ export function createApp({ api, replace }: Backend): App {
     api,
     replaceWorker: replace,
     session,
+    ended,
     online,
     tampered: createStore<TamperedView | null>(null),
     work: createStore<Work>(""),
@@ -100,7 +107,9 @@ export function createApp({ api, replace }: Backend): App {
     async restore() {
       if (!maybeRemembered()) return session.set({ state: "signed-out" })
       try {
-        session.set(await api.restore())
+        const account = await api.restore()
+        ended.set(account.state === "signed-out")
+        session.set(account)
       } catch (error) {
         const why = error instanceof Error ? error.message : ""
         if (session.get().state !== "signed-in") session.set({ state: "unreachable", why })

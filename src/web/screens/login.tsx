@@ -10,12 +10,14 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
 import { SecretField } from "../parts/secret-field.tsx"
+import { useStore } from "../store.ts"
 
 const names = ["username", "password"]
 
 export function LoginScreen() {
-  const { api, session } = useApp()
+  const { api, session, ended } = useApp()
   const account = useSession()
+  const wasEnded = useStore(ended)
   const asked = useRouterState({ select: (state) => state.location.state.next })
   const [next] = useState(asked ?? "/")
   const prepare = usePreparation(next)
@@ -50,7 +52,13 @@ export function LoginScreen() {
   return (
     <Outside>
       <Heading tab="Sign in">Sign in</Heading>
-      {next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>}
+      {wasEnded ? (
+        <p className={look.lead}>
+          You were signed out: your session has ended, or your password was changed. Sign in to go on.
+        </p>
+      ) : (
+        next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>
+      )}
       <form className={look.form} onSubmit={submit} onInput={prepare} noValidate>
         <TextInput
           label="Username"
