@@ -1,7 +1,8 @@
 import "@mantine/core/styles/FloatingIndicator.layer.css"
 import "@mantine/core/styles/SegmentedControl.layer.css"
 import { SegmentedControl, useMantineColorScheme } from "@mantine/core"
-import { useState } from "react"
+import { useRouterState } from "@tanstack/react-router"
+import { type ReactNode, useEffect, useRef, useState } from "react"
 import { useApp, useSession } from "../app.ts"
 import { messageOf } from "../form-errors.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
@@ -39,10 +40,30 @@ export function SettingsScreen() {
         <ChangePassword username={account.username} />
       </section>
       <section className={classes.section}>
-        <h2>Recovery words</h2>
+        <SectionHeading id="recovery-words">Recovery words</SectionHeading>
         <NewWords confirmed={account.wordsConfirmed} />
       </section>
     </div>
+  )
+}
+
+/** A heading that has an address: whoever was sent to it begins there. */
+function SectionHeading({ id, children }: { id: string; children: ReactNode }) {
+  const asked = useRouterState({ select: (state) => state.location.hash === id })
+  const ref = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    if (!asked) return
+    // After the page's own title has taken the focus, and the router the place on the page.
+    const later = setTimeout(() => {
+      ref.current?.scrollIntoView()
+      ref.current?.focus({ preventScroll: true })
+    })
+    return () => clearTimeout(later)
+  }, [asked])
+  return (
+    <h2 ref={ref} id={id} tabIndex={-1} className={classes.heading}>
+      {children}
+    </h2>
   )
 }
 
