@@ -123,25 +123,6 @@ export class MonitorMemory {
 
   /** Adds leaves, 64 B each; nothing is remembered before `keep`. @returns the first tag that was there before, or null */
   add(data: Uint8Array): Repetition | null {
-    return this.#add(data)
-  }
-
-  /** Remembers all that was added, under the checkpoint that holds it. */
-  async keep(tree: TreeHead, note: string): Promise<void> {
-    const grown = tree.size > this.#tree.size
-    for (let file = Math.floor(this.#tree.size / leavesAFile); grown && file * leavesAFile < tree.size; file++) {
-      const from = file * leavesAFile
-      const bytes = this.#files[file]!.subarray(0, Math.min(leavesAFile, tree.size - from) * leafDataBytes)
-      await this.#storage.put(fileName(this.log, from), bytes)
-    }
-    const { origin, logKey } = this.log
-    const state: State = { v: 1, origin, logKey, size: tree.size, root: tree.root, note }
-    await this.#storage.put(`${folderOf(origin)}/state`, encodeCbor(state))
-    this.#tree = tree
-    this.#note = note
-  }
-
-  #add(data: Uint8Array): Repetition | null {
     let repeated: Repetition | null = null
     for (let at = 0; at < data.length; at += leafDataBytes) {
       const leaf = data.subarray(at, at + leafDataBytes)
@@ -157,6 +138,21 @@ export class MonitorMemory {
       else repeated ??= { index, earlier }
     }
     return repeated
+  }
+
+  /** Remembers all that was added, under the checkpoint that holds it. */
+  async keep(tree: TreeHead, note: string): Promise<void> {
+    const grown = tree.size > this.#tree.size
+    for (let file = Math.floor(this.#tree.size / leavesAFile); grown && file * leavesAFile < tree.size; file++) {
+      const from = file * leavesAFile
+      const bytes = this.#files[file]!.subarray(0, Math.min(leavesAFile, tree.size - from) * leafDataBytes)
+      await this.#storage.put(fileName(this.log, from), bytes)
+    }
+    const { origin, logKey } = this.log
+    const state: State = { v: 1, origin, logKey, size: tree.size, root: tree.root, note }
+    await this.#storage.put(`${folderOf(origin)}/state`, encodeCbor(state))
+    this.#tree = tree
+    this.#note = note
   }
 }
 

@@ -257,13 +257,13 @@ function goesOn(chain: readonly Identity[], from: { readonly seq: number; readon
   return there !== undefined && equal(there.hash, from.hash)
 }
 
-/** Anything but digits is passed over, and nothing may be missing. */
 /** What the QR code of one side says: whose screen it stands on, and the number. Both sides' codes differ, so that nobody is verified by
  * a picture of one's own screen. */
 function codeOf(shownBy: PhysicianId, number: string): string {
   return `${shownBy}:${number}`
 }
 
+/** Anything but digits is passed over, and nothing may be missing. */
 function sameDigits(given: string, number: string): boolean {
   return number.length === 60 && given.normalize("NFKC").replace(/[^0-9]/g, "") === number
 }

@@ -31,9 +31,9 @@ export function idFromBytes<Kind extends string>(bytes: Uint8Array): Id<Kind> {
   return encodeBase64url(bytes) as Id<Kind>
 }
 
+/** Whether this is an id as it is written: 22 characters of base64url, the last of which carries two bits. */
 export function isId(text: unknown): text is Id {
-  if (typeof text !== "string" || !/^[A-Za-z0-9_-]{21}[AQgw]$/.test(text)) return false
-  return true
+  return typeof text === "string" && /^[A-Za-z0-9_-]{21}[AQgw]$/.test(text)
 }
 
 /** Takes text from a person or a program as an id. @throws BAD_INPUT_FORMAT */
