@@ -80,7 +80,7 @@ export class MonitorMemory {
       const bytes = await storage.get(fileName(log, from))
       const wanted = Math.min(leavesAFile, state.size - from) * leafDataBytes
       if (bytes === null || bytes.length < wanted) throw damaged()
-      memory.#add(bytes.subarray(0, wanted))
+      memory.add(bytes.subarray(0, wanted))
     }
     if (!equal(memory.#frontier.root(), state.root)) throw damaged()
     memory.#tree = { size: state.size, root: state.root }
