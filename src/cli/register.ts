@@ -7,19 +7,20 @@ import type { CliCommand, Io } from "./command.ts"
 import { print, printLine } from "./print.ts"
 
 const asked = 3
+const questions = { firstName: "First name", lastName: "Last name" }
 
 export const register: CliCommand = {
   name: "register",
-  summary: "Sign up: reads firstName and lastName, prints 24 recovery words",
+  summary:
+    "Sign up: reads firstName and lastName, prints 24 recovery words: numbered on a terminal, elsewhere one a line",
   options: [],
   async run(io) {
     const username = await usernameFrom(io)
-    const names = await fieldsFrom(io, { firstName: "First name", lastName: "Last name" })
+    const names = namesOf(await fieldsFrom(io, questions))
     const password = io.isTerminal
       ? await newPasswordFrom(io, ["HEALTHCRYPT_PASSWORD"])
       : await newPasswordFrom({ ...io, isTerminal: false }, ["HEALTHCRYPT_PASSWORD"])
-    const text = (name: string) => (typeof names[name] === "string" ? names[name] : "")
-    const account = checkNewAccount({ username, password, firstName: text("firstName"), lastName: text("lastName") })
+    const account = checkNewAccount({ username, password, ...names })
     return withServer(io, async (around) => {
       const { sheet, enter } = await makeAccount(around, account)
       await printWords(io, sheet)
@@ -33,15 +34,30 @@ export const register: CliCommand = {
   },
 }
 
-/** The words alone go to standard output, one a line; what to do with them goes to standard error. */
+/** The words alone go to standard output, one a line, numbered where somebody copies them from a screen; what to do with them goes to
+ * standard error. `recover` reads both forms. */
 export async function printWords(io: Io, sheet: RecoverySheet): Promise<void> {
-  await print(io.stdout, `${sheet.words.join("\n")}\n`)
+  const onScreen = (io.stdout as { isTTY?: boolean }).isTTY === true
+  const lines = sheet.words.map((word, i) => (onScreen ? `${String(i + 1).padStart(2)}  ${word}` : word))
+  await print(io.stdout, `${lines.join("\n")}\n`)
   await printLine(
     io.stderr,
     "Write these 24 words down and keep them safe. They are the only way back if you forget your password:",
   )
   await printLine(io.stderr, "nobody can reset it, because nobody else can read your records.")
   await printLine(io.stderr, `Practice ${sheet.practice}, log ${sheet.origin}, log key ${sheet.logKey}`)
+}
+
+/** @throws BAD_INPUT_FORM for a field that there is not, or that is no text */
+function namesOf(given: Readonly<Record<string, unknown>>): { firstName: string; lastName: string } {
+  const fields: Record<string, string> = {}
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(questions, name))
+      fields[name] = `There is no such field. Use ${Object.keys(questions).join(", ")}.`
+    else if (typeof value !== "string") fields[name] = "Give this as text."
+  }
+  if (Object.keys(fields).length > 0) throw new AppError("BAD_INPUT_FORM", undefined, { fields })
+  return { firstName: "", lastName: "", ...given }
 }
 
 async function askWords(io: Io, words: readonly string[]): Promise<void> {

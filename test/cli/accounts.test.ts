@@ -52,6 +52,26 @@ describe("register", () => {
     expect(query("select username from physician")).toHaveLength(1)
   })
 
+  test("names each field once, and refuses one that there is not", async () => {
+    const short = await at("ivy", "elevenchars").run(["register"], { input: { firstName: "Ivy", lastName: "" } })
+    expect(short).toMatchObject({ code: 1, stdout: "" })
+    expect(short.stderr).toBe(
+      "Correct these fields, then try again:\n" +
+        "  lastName: Enter your last name, up to 200 characters.\n" +
+        "  password: Choose a password of at least 12 characters.\n",
+    )
+    const strange = await at("ivy").run(["register"], { input: { ...names, middleName: "Q", lastName: 7 } })
+    expect(strange).toMatchObject({ code: 1, stdout: "" })
+    expect(strange.stderr).toContain("  middleName: There is no such field. Use firstName, lastName.\n")
+    expect(strange.stderr).toContain("  lastName: Give this as text.\n")
+    const empty = await at("ada").run(["records", "add"], { input: {} })
+    expect(empty).toMatchObject({ code: 1, stdout: "" })
+    expect(empty.stderr).toMatch(
+      /^Correct these fields, then try again:\n( {2}(firstName|lastName|birthDate): .+\n){3}$/,
+    )
+    expect(query("select username from physician")).toHaveLength(1)
+  })
+
   test("takes the password in any Unicode form, and names in any script", async () => {
     const composed = "Zwölf Bäume für Zoë".normalize("NFC")
     const zoe = at("zoe", composed)

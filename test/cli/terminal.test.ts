@@ -46,6 +46,21 @@ describe.skipIf(!hasTerminal)("on a terminal", () => {
     expect(await desk(server.url, folder, "ada", password).list()).toEqual([])
   })
 
+  test("words on a screen are numbered, as the page's sheet numbers them", async () => {
+    const username = "bea"
+    const named = { ...env(), HEALTHCRYPT_USERNAME: username, HEALTHCRYPT_PASSWORD: password }
+    const terminal = openTerminal(["register"], named)
+    await terminal.asks("First name")
+    terminal.types("Bea\r")
+    await terminal.asks("Last name")
+    terminal.types("Beta\r")
+    await terminal.asks("Word ")
+    terminal.types("\u0003")
+    expect(await terminal.ended).toBe(2)
+    const words = Array.from(terminal.screen().matchAll(/^ ?(\d+) {2}[a-z]{3,8}\r?$/gm), ([, number]) => Number(number))
+    expect(words).toEqual(Array.from({ length: 24 }, (_, i) => i + 1))
+  })
+
   test("add asks for the fields, and for username and password where the environment has none", async () => {
     const id = join(folder, "id")
     const terminal = openTerminal(["records", "add"], env(), id)
@@ -80,7 +95,7 @@ describe.skipIf(!hasTerminal)("on a terminal", () => {
     terminal.types("await Record.all()\r")
     await terminal.reads("gAAAAA")
     terminal.types("await Physician.count()\r")
-    await terminal.reads("\n1")
+    await terminal.reads("\n2")
     terminal.types("\u0004")
     expect(await terminal.ended).toBe(0)
     expect(terminal.screen()).not.toMatch(/Beer|Gout/)
