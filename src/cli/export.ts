@@ -1,4 +1,4 @@
-import { open, rename, rm } from "node:fs/promises"
+import { lstat, open, rename, rm } from "node:fs/promises"
 import { exportBundle } from "../clinical/export.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
@@ -11,18 +11,23 @@ export const exportCommand: CliCommand = {
   name: "export",
   summary: "Write one record as a FHIR bundle: plain text, readable by whoever gets the file",
   arguments: "<id>",
-  options: [{ flags: "-o, --output <file>", description: "Where to write it; - for standard output" }],
+  options: [
+    { flags: "-o, --output <file>", description: "Where to write it; - for standard output" },
+    { flags: "--force", description: "Replace a file that is there" },
+  ],
   async run(io, options, args) {
     const output = options.output
     if (typeof output !== "string" || output === "") throw new UsageError("Say where to write it: -o FILE.")
     const id = recordIdFrom(args)
+    const replace = options.force === true
+    if (output !== "-" && !replace && (await isThere(output))) throw taken()
     return withWorkspace(io, async (work) => {
       const record = await work.records.open(id)
       await work.records.act(id, "export")
       const bundle = exportBundle(record.chart)
       if (output === "-") await print(io.stdout, bundle)
       else {
-        await writePrivately(output, bundle)
+        await writePrivately(output, bundle, replace)
         await printLine(io.stderr, `${output} is not encrypted. Delete it when it is no longer needed.`)
       }
       return 0
@@ -30,8 +35,8 @@ export const exportCommand: CliCommand = {
   },
 }
 
-/** Whole or not at all, readable by its owner alone. */
-async function writePrivately(file: string, text: string): Promise<void> {
+/** Whole or not at all, readable by its owner alone. @throws NOT_ALLOWED where something is there that is not to be replaced */
+async function writePrivately(file: string, text: string, replace: boolean): Promise<void> {
   const temporary = `${file}.${process.pid}.new`
   try {
     const handle = await open(temporary, "wx", 0o600)
@@ -41,9 +46,24 @@ async function writePrivately(file: string, text: string): Promise<void> {
     } finally {
       await handle.close()
     }
+    // Whatever came there meanwhile is not replaced either: the name is taken first.
+    if (!replace) await (await open(file, "wx", 0o600)).close()
     await rename(temporary, file)
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {})
+    if (!replace && (cause as NodeJS.ErrnoException).code === "EEXIST" && (await isThere(file))) throw taken()
     throw new AppError("UNAVAILABLE", "The file cannot be written. Check the path and the free space.", { cause })
   }
+}
+
+function isThere(file: string): Promise<boolean> {
+  return lstat(file).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** The file's name is not repeated: it may be a patient's. */
+function taken(): AppError {
+  return new AppError("NOT_ALLOWED", "There is such a file already. Choose another name, or replace it with --force.")
 }
