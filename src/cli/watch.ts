@@ -2,6 +2,7 @@ import { listen } from "../client/events.ts"
 import type { RecordId } from "../client/ids.ts"
 import { history, namedIn } from "../client/record-views.ts"
 import { errorOf } from "../client/roster.ts"
+import type { RosterRow } from "../client/roster-row.ts"
 import type { Workspace } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { withWorkspace } from "./client.ts"
@@ -30,7 +31,9 @@ export const watch: CliCommand = {
       let quiet = false
       /** What changed and was not printed yet: the server may go away in between. */
       const waiting = new Set<RecordId>()
-      const seen = new Map<RecordId, number>(Array.from(work.roster.rows.values(), (row) => [row.id, row.seq]))
+      const seen: Seen = new Map(
+        Array.from(work.roster.rows.values(), (row) => [row.id, { seq: row.seq, patient: patientOf(row) }]),
+      )
       let failed: unknown = null
       let turn: Promise<void> = Promise.resolve()
       const look = () => {
@@ -73,34 +76,37 @@ export const watch: CliCommand = {
     }),
 }
 
+/** What was printed of each record last, and of whom it is: of one that goes, nothing more can be read. */
+type Seen = Map<RecordId, { readonly seq: number; readonly patient: string }>
+
 interface News {
   readonly record: RecordId
   readonly seq: number | null
-  /** The author's word, and the server's; `null` where the record is gone. */
-  readonly times: { readonly time: number; readonly serverTime: number } | null
+  /** The author's word, and the server's: `null` where the record is gone, and the time is when that was seen here. */
+  readonly times: { readonly time: number; readonly serverTime: number | null }
   readonly author: string
   readonly patient: string
   readonly what: readonly string[]
 }
 
 /** What is new in one record, oldest first. */
-async function news(work: Workspace, id: RecordId, seen: Map<RecordId, number>): Promise<News[]> {
+async function news(work: Workspace, id: RecordId, seen: Seen): Promise<News[]> {
   const refusal = work.roster.refused.get(id)
   if (refusal !== undefined) throw errorOf(refusal)
   const row = work.roster.rows.get(id)
-  const before = seen.get(id) ?? -1
+  const before = seen.get(id) ?? { seq: -1, patient: "" }
   if (row === undefined) {
     seen.delete(id)
-    return [
-      { record: id, seq: null, times: null, author: "", patient: "", what: ["You can no longer read this record"] },
-    ]
+    const times = { time: Date.now(), serverTime: null }
+    const what = ["You can no longer read this record"]
+    return [{ record: id, seq: null, times, author: "", patient: before.patient, what }]
   }
-  const patient = [row.firstName, row.lastName].filter((part) => part !== "").join(" ")
+  const patient = patientOf(row)
   await work.session.people.meet(namedIn(await work.records.open(id)))
   const items = await history(work, id)
-  seen.set(id, row.seq)
+  seen.set(id, { seq: row.seq, patient })
   return items
-    .filter(({ seq }) => seq > before)
+    .filter(({ seq }) => seq > before.seq)
     .reverse()
     .map(({ seq, time, serverTime, author, changes, resources, archived, note, sharing }) => ({
       record: id,
@@ -120,12 +126,18 @@ async function news(work: Workspace, id: RecordId, seen: Map<RecordId, number>):
     }))
 }
 
+function patientOf({ firstName, lastName }: RosterRow): string {
+  return [firstName, lastName].filter((part) => part !== "").join(" ")
+}
+
 function asJson({ record, seq, times, ...rest }: News): string {
-  const iso = (time: number | undefined) => (time === undefined ? null : new Date(time).toISOString())
-  return JSON.stringify({ record, seq, time: iso(times?.time), serverTime: iso(times?.serverTime), ...rest })
+  const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString())
+  return JSON.stringify({ record, seq, time: iso(times.time), serverTime: iso(times.serverTime), ...rest })
 }
 
 function asText({ times, author, patient, record, what }: News): string {
-  const head = [times && bothMoments(times), author, patient, record].filter(Boolean).join("  ")
+  const { time, serverTime } = times
+  const when = serverTime === null ? momentOf(time) : bothMoments({ time, serverTime })
+  const head = [when, author, patient, record].filter(Boolean).join("  ")
   return [head, ...what.map((line) => `    ${line}`)].map(clean).join("\n")
 }

@@ -72,3 +72,30 @@ test("says so when its session is ended from elsewhere", async () => {
   expect(await watch.ended).toBe(1)
   expect(watch.out).toMatchObject({ stdout: "", stderr: expect.stringContaining("session has ended") })
 })
+
+test("says when and of whom a record goes that can be read no more", async () => {
+  const beta = desk(server.url, folder, "beta")
+  await beta.register("Bea", "Beta")
+  const { safetyNumber } = JSON.parse(await ada.must(["physicians", "show", "beta", "--json"]))
+  for (const [who, other] of [
+    [ada, "beta"],
+    [beta, "ada"],
+  ] as const)
+    await who.must(["physicians", "verify", other], `${safetyNumber}\n`)
+  await ada.must(["share", id, "beta", "--role", "owner"])
+  await beta.must(["shares", "accept", id])
+  const [text, json] = [await watching(), await watching("--json")]
+  await beta.must(["unshare", id, "ada"])
+  await text.until("stdout", "You can no longer read this record")
+  expect(text.out.stdout).toMatch(
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d) {2}Bea Beer {2}\S{22}\n {4}You can no longer read this record\n$/m,
+  )
+  await json.until("stdout", "You can no longer read this record")
+  const line = JSON.parse(json.out.stdout.trim().split("\n").at(-1)!)
+  expect(line).toMatchObject({ record: id, seq: null, serverTime: null, patient: "Bea Beer" })
+  expect(Math.abs(Date.parse(line.time) - Date.now())).toBeLessThan(120_000)
+  for (const watch of [text, json]) {
+    watch.stop()
+    expect(await watch.ended).toBe(0)
+  }
+})
