@@ -10,6 +10,7 @@ import { useApp } from "../app.ts"
 import { useStore } from "../store.ts"
 import classes from "./frame.module.css"
 import { Hidden } from "./hidden.tsx"
+import { InsideFrame } from "./outside.tsx"
 import { PhysicianMenu } from "./physician-menu.tsx"
 import { SearchBox } from "./search-box.tsx"
 import { Skeleton } from "./skeleton.tsx"
@@ -68,7 +69,7 @@ export function Frame({ account, children }: FrameProps) {
         {account ? <PhysicianMenu account={account} /> : <span className={classes.nobody} />}
       </header>
       <main id="main" className={classes.main} tabIndex={-1}>
-        {account ? children : <Skeleton lines={8} heading />}
+        {account ? <InsideFrame value={true}>{children}</InsideFrame> : <Skeleton lines={8} heading />}
       </main>
     </div>
   )
