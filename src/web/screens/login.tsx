@@ -53,9 +53,7 @@ export function LoginScreen() {
     <Outside>
       <Heading tab="Sign in">Sign in</Heading>
       {wasEnded ? (
-        <p className={look.lead}>
-          You were signed out: your session has ended, or your password was changed. Sign in to go on.
-        </p>
+        <p className={look.lead}>You were signed out: your session has ended, or your password was changed.</p>
       ) : (
         next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>
       )}
