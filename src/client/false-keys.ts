@@ -4,8 +4,9 @@ import type { PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import type { EntryStatement } from "../proof/entry.ts"
+import type { StoredEntry } from "./read-chain.ts"
 import { gapsOf, type RosterRow } from "./roster-row.ts"
-import type { StoredEntry, Walk } from "./walk.ts"
+import type { Walk } from "./walk.ts"
 
 /** Why a walk did not get a key that an entry should have brought. */
 export interface Failure {

@@ -1,18 +1,22 @@
 import { z } from "zod"
 import { encodeHex, equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
+import { openNote } from "../proof/checkpoint.ts"
 import { checkPublicKey } from "../proof/signature.ts"
 import { practice } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
 import type { LogIdentity } from "./log.ts"
 import { readLogState } from "./monitor-memory.ts"
 import type { ClientStorage } from "./storage.ts"
+import { fetchCheckpoint } from "./tiles.ts"
 import { type Send, Transport } from "./transport.ts"
 
 /** Which log an address has, and why its key is believed: as it was given, as this machine remembers it, or on the server's own word. */
 export interface LogTarget {
   readonly log: LogIdentity
   readonly trust: "given" | "remembered" | "first contact"
+  /** Nothing but what was typed speaks for this log: a slip there looks like another log. */
+  readonly typed: boolean
 }
 
 /** What stands on a recovery sheet: the log's origin, and its key as 64 hexadecimal digits. */
@@ -21,12 +25,16 @@ export interface GivenLog {
   readonly key: string
 }
 
+/** Addresses → origins; origins → keys, in hexadecimal. Both are public, and lie open: they are needed without a password. */
 const addresses = "monitor/addresses"
+const keys = "monitor/keys"
+const longestName = 200
 const known = z.record(z.string(), z.string())
 
 /** Finds out which log to expect at an address. A key that this machine remembers is never given up for another that somebody names.
  * @param address the server's, such as http://localhost:5000
- * @throws BAD_INPUT_FORMAT where what is given contradicts what is remembered; UNAVAILABLE_… when the server has to be asked and is silent */
+ * @throws BAD_INPUT_FORMAT where what is given contradicts what is remembered, or names a log that the server does not have;
+ * TAMPERED_LOG where that one is not the one either that is remembered there; UNAVAILABLE_… when the server has to be asked and is silent */
 export async function findLog(
   send: Send,
   storage: ClientStorage,
@@ -35,15 +43,16 @@ export async function findLog(
 ): Promise<LogTarget> {
   if (given !== null) {
     const log = { origin: given.origin, logKey: parseLogKey(given.key) }
-    const state = await readLogState(storage, given.origin)
-    if (state !== null && !equal(state.logKey, log.logKey))
+    const known = await rememberedKeys(storage, given.origin)
+    if (known.some((key) => !equal(key, log.logKey)))
       throw new AppError(
         "BAD_INPUT_FORMAT",
         "This machine remembers another key for this log. Compare both with a recovery sheet.",
       )
-    return { log, trust: "given" }
+    if (known.length === 0) await demandOrigin(send, storage, address, given.origin)
+    return { log, trust: "given", typed: known.length === 0 }
   }
-  const origin = (await readAddresses(storage))[address]
+  const origin = (await readKnown(storage, addresses))[address]
   const expected = origin === undefined ? null : await remembered(storage, origin)
   if (expected !== null) return expected
   const reply = await new Transport(send).call("GET", paths.practice, { reply: practice.reply })
@@ -53,16 +62,20 @@ export async function findLog(
     throw new AppError("TAMPERED_PRACTICE", undefined, { cause })
   }
   const log = { origin: reply.origin, logKey: reply.logKey }
-  return (await remembered(storage, reply.origin)) ?? { log, trust: "first contact" }
+  return (await remembered(storage, reply.origin)) ?? { log, trust: "first contact", typed: false }
 }
 
-/** From now on this is the log that is expected at an address. */
-export async function rememberAddress(storage: ClientStorage, address: string, log: LogIdentity): Promise<void> {
+/** From now on this is the log that is expected at an address, and this its key. A key that is remembered is never replaced. */
+export async function rememberLog(storage: ClientStorage, address: string, log: LogIdentity): Promise<void> {
   await storage.exclusive(addresses, async () => {
-    const all = await readAddresses(storage)
-    if (all[address] === log.origin) return
-    await storage.put(addresses, utf8(`${JSON.stringify({ ...all, [address]: log.origin }, null, 2)}\n`))
+    await putKnown(storage, keys, log.origin, encodeLogKey(log.logKey), false)
+    await putKnown(storage, addresses, address, log.origin, true)
   })
+}
+
+/** The same of the log that an account has pinned, where nothing is remembered at this address. */
+export async function rememberPinned(storage: ClientStorage, address: string, log: LogIdentity): Promise<void> {
+  if ((await readKnown(storage, addresses))[address] === undefined) await rememberLog(storage, address, log)
 }
 
 /** An Ed25519 public key of 64 hexadecimal digits. @throws BAD_INPUT_FORMAT */
@@ -84,17 +97,64 @@ export function encodeLogKey(key: Uint8Array): string {
 }
 
 async function remembered(storage: ClientStorage, origin: string): Promise<LogTarget | null> {
-  const state = await readLogState(storage, origin)
-  return state === null ? null : { log: { origin, logKey: state.logKey }, trust: "remembered" }
+  const [logKey, another] = await rememberedKeys(storage, origin)
+  if (logKey === undefined) return null
+  if (another !== undefined && !equal(logKey, another)) throw damaged(keys)
+  return { log: { origin, logKey }, trust: "remembered", typed: false }
 }
 
-async function readAddresses(storage: ClientStorage): Promise<Record<string, string>> {
-  const bytes = await storage.get(addresses)
+/** The monitor's key of a log, and the one that was remembered beside it: none, one or both. */
+async function rememberedKeys(storage: ClientStorage, origin: string): Promise<Uint8Array[]> {
+  const state = await readLogState(storage, origin)
+  const noted = (await readKnown(storage, keys))[origin]
+  try {
+    return [...(state === null ? [] : [state.logKey]), ...(noted === undefined ? [] : [parseLogKey(noted)])]
+  } catch (cause) {
+    throw damaged(keys, cause)
+  }
+}
+
+/** Demands that the server's log calls itself what was typed: another name is a slip, unless the log is not the one either that this
+ * machine remembers at this address. What is no checkpoint is left to whoever verifies it. */
+async function demandOrigin(send: Send, storage: ClientStorage, address: string, typed: string): Promise<void> {
+  const before = (await readKnown(storage, addresses))[address]
+  const note = await fetchCheckpoint(send)
+  const [name = ""] = note.split("\n", 1)
+  if (name === typed || name === "" || name.length > longestName) return
+  const expected = before === undefined || before === typed ? null : await remembered(storage, before)
+  // Throws where it is not that log.
+  if (expected !== null) await openNote(note, expected.log.origin, expected.log.logKey)
+  throw new AppError(
+    "BAD_INPUT_FORMAT",
+    `The server's log calls itself ${name}, and not ${typed}. Check that you typed it as it stands on the sheet. ` +
+      "If you did, this is not the log of that sheet: stop, and call whoever runs your server.",
+  )
+}
+
+async function readKnown(storage: ClientStorage, file: string): Promise<Record<string, string>> {
+  const bytes = await storage.get(file)
   if (bytes === null) return {}
   try {
     return known.parse(JSON.parse(parseUtf8(bytes)))
   } catch (cause) {
-    const advice = `What this machine remembers of logs is damaged. Keep the file ${addresses} for whoever looks into it, and move it away.`
-    throw new AppError("CANNOT_OPEN", advice, { cause })
+    throw damaged(file, cause)
   }
+}
+
+/** The caller holds the lock. */
+async function putKnown(
+  storage: ClientStorage,
+  file: string,
+  name: string,
+  value: string,
+  replace: boolean,
+): Promise<void> {
+  const all = await readKnown(storage, file)
+  if (all[name] === value || (all[name] !== undefined && !replace)) return
+  await storage.put(file, utf8(`${JSON.stringify({ ...all, [name]: value }, null, 2)}\n`))
+}
+
+function damaged(file: string, cause?: unknown): AppError {
+  const advice = `What this machine remembers of logs is damaged. Keep the file ${file} for whoever looks into it, and move it away.`
+  return new AppError("CANNOT_OPEN", advice, { cause })
 }

@@ -7,10 +7,8 @@ import { newId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
-import type { TreeHead } from "../proof/checkpoint.ts"
 import type { EntryStatement } from "../proof/entry.ts"
-import { actsPath, entriesPath } from "../protocol/paths.ts"
-import { readEntries } from "../protocol/records.ts"
+import { actsPath } from "../protocol/paths.ts"
 import { checkCommit, commitTo, newSecretKey, type RecordKey } from "../vault/keys.ts"
 import { entryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
@@ -18,18 +16,11 @@ import { type Act, append, type Contents } from "./append.ts"
 import { type Failure, failureOf } from "./false-keys.ts"
 import { changeMembers } from "./members.ts"
 import { Growing, grow, inflatedBy, type OpenRecord } from "./open-record.ts"
+import { readChain, type SelfGrant, type StoredEntry } from "./read-chain.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { keysOf, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-import {
-  grantOf,
-  keysFrom,
-  memberOf,
-  openSummary,
-  type SealedSummary,
-  type SelfGrant,
-  type StoredEntry,
-} from "./walk.ts"
+import { grantOf, keysFrom, memberOf, openSummary, type SealedSummary } from "./walk.ts"
 
 /** Bodies whose one author chose all of it at once, and which are this large, may be compressed. */
 const compressFrom = limits.compressFromBytes
@@ -97,39 +88,18 @@ export class Records {
   async #walkOn(id: RecordId, opened: OpenRecord | null, gaps: Map<number, Failure>): Promise<OpenRecord> {
     const session = this.#session
     const verified = this.#roster.rows.get(id)?.seq ?? -1
-    const seen: TreeHead[] = []
     const record = new Growing(opened)
     let summary: SealedSummary | null = null
-    for (let more = true; more; ) {
-      const from: number = record.head === null ? 0 : record.head.seq + 1
-      const { answer, tree } = await session.log.exchange(
-        (pinned) =>
-          session.around.transport.call("GET", entriesPath(id), {
-            query: { from, since: pinned.size },
-            reply: readEntries.reply,
-          }),
-        (reply) => reply.log,
-      )
-      for (const stored of answer.entries) {
-        const link = await this.#verify(id, record.head, stored)
-        // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
-        if (link.entry.seq > verified && memberOf(session, link.head) === null) throw new AppError("NOT_ALLOWED")
-        await this.#extend(record, link, stored, answer.selfGrants, gaps)
-        if (stored.summary !== undefined) summary = { entry: link.entry, token: stored.summary }
-        // What stands below a head that was verified before, its hash vouches for.
-        if (link.entry.seq > verified) seen.push(link.entry.seen)
-      }
-      const last = answer.entries.at(-1)
-      if (answer.entries.some(({ leaf }) => leaf.index >= tree.size)) throw new AppError("TAMPERED_LOG")
-      more = answer.more
-      if (more && last === undefined) throw new AppError("TAMPERED_CHAIN")
-      if (!more && last !== undefined && record.head !== null) {
-        const about = { subject: id, stream: "entry", type: "entry", number: record.head.seq } as const
-        const leaf = { ...about, actor: record.steps.at(-1)!.entry.author, statementHash: record.head.hash }
-        session.log.checkLeaf(last.leaf, answer.inclusion, leaf, tree)
-      }
-    }
-    await session.proveSeen(seen)
+    const stretch = { from: opened === null ? 0 : opened.head.seq + 1, to: Number.POSITIVE_INFINITY, bodies: true }
+    await readChain(session, id, stretch, async (stored, selfGrants) => {
+      const { entry, head } = await this.#verify(id, record.head, stored)
+      const isNew = entry.seq > verified
+      // Out of it for one entry is out of it: whoever was invited again has to accept again, which the change feed tells.
+      if (isNew && memberOf(session, head) === null) throw new AppError("NOT_ALLOWED")
+      await this.#extend(record, { entry, head }, stored, selfGrants, gaps)
+      if (stored.summary !== undefined) summary = { entry, token: stored.summary }
+      return { entry, hash: head.hash, seen: isNew ? entry.seen : null }
+    })
     const done = record.done(opened?.summaryDiffers ?? false)
     return summary === null ? done : { ...done, summaryDiffers: await differs(done, summary) }
   }
@@ -212,7 +182,7 @@ export class Records {
     this.#kept.delete(id)
   }
 
-  async #verify(id: RecordId, before: ChainHead | null, stored: Stored) {
+  async #verify(id: RecordId, before: ChainHead | null, stored: StoredEntry) {
     try {
       const link = await extendChain(before, id, stored, stored.leaf.index, (who, fingerprint) =>
         this.#session.people.keysOf(who, fingerprint),
@@ -228,7 +198,7 @@ export class Records {
   async #extend(
     record: Growing,
     link: Link,
-    stored: Stored,
+    stored: StoredEntry,
     selfGrants: readonly SelfGrant[],
     gaps: Map<number, Failure>,
   ): Promise<void> {
@@ -279,7 +249,7 @@ export class Records {
   async #findKey(
     before: ChainHead | null,
     link: Link,
-    stored: Stored,
+    stored: StoredEntry,
     own: Uint8Array | undefined,
   ): Promise<RecordKey | undefined> {
     const { record, epoch } = link.entry
@@ -378,8 +348,4 @@ function contentOf(body: Body, compress: boolean): { contents: Contents; inflate
   const content = encodeBody(body)
   const compressed = compress && content.length >= compressFrom
   return { contents: { body: content, compress: compressed }, inflated: compressed ? content.length : 0 }
-}
-
-interface Stored extends StoredEntry {
-  readonly body?: Uint8Array | undefined
 }

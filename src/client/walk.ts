@@ -4,32 +4,15 @@ import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
-import type { TreeHead } from "../proof/checkpoint.ts"
 import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
-import type { LeafInfo } from "../protocol/log.ts"
-import { entriesPath } from "../protocol/paths.ts"
-import { readEntries } from "../protocol/records.ts"
 import { openGrant } from "../vault/grants.ts"
 import { asSecretKey, checkCommit, type RecordKey } from "../vault/keys.ts"
 import { selfGrantPlace, summaryPlace } from "../vault/places.ts"
 import { open } from "../vault/seal.ts"
 import { type Failure, failureOf, failuresOf, listsGrant } from "./false-keys.ts"
+import { readChain, type SelfGrant, type StoredEntry } from "./read-chain.ts"
 import { headOf, keysOf, type RosterRow, rowOf } from "./roster-row.ts"
 import type { Session } from "./session.ts"
-
-/** One stored entry, without its body. */
-export interface StoredEntry {
-  readonly statement: Uint8Array
-  readonly signature: Uint8Array
-  readonly summary?: Uint8Array | undefined
-  readonly grant?: Uint8Array | undefined
-  readonly leaf: LeafInfo
-}
-
-export interface SelfGrant {
-  readonly epoch: number
-  readonly token: Uint8Array
-}
 
 /** A summary that was not opened yet. */
 export interface SealedSummary {
@@ -171,43 +154,18 @@ export function memberOf(session: Session, head: Pick<ChainHead, "members">): Me
  * roster here. @throws NOT_ALLOWED, TAMPERED_* */
 export async function walkRecord(session: Session, record: RecordId): Promise<Walk> {
   const walk = await startWalk(session, record, undefined)
-  await walkOn(session, walk, Number.MAX_SAFE_INTEGER)
+  await walkOn(session, walk)
   return walk
 }
 
 /** Takes a walk on, without bodies, through all entries with a seq below `to`. */
-export async function walkOn(session: Session, walk: Walk, to: number): Promise<void> {
-  const { record } = walk
-  const seen: TreeHead[] = []
-  for (let more = true; more; ) {
-    const from: number = walk.head === null ? 0 : walk.head.seq + 1
-    if (from >= to) break
-    const { answer, tree } = await session.log.exchange(
-      (pinned) =>
-        session.around.transport.call("GET", entriesPath(record), {
-          query: { from, since: pinned.size, bodies: "0" },
-          reply: readEntries.reply,
-          background: true,
-        }),
-      (reply) => reply.log,
-    )
-    const last = answer.entries.at(-1)
-    if (last === undefined) throw new AppError("TAMPERED_CHAIN")
-    for (const stored of answer.entries) {
-      if (stored.leaf.index >= tree.size) throw new AppError("TAMPERED_LOG")
-      const { epoch, seq } = parseEntry(stored.statement)
-      if (seq >= to) break
-      seen.push((await takeStep(session, walk, stored, grantOf(answer.selfGrants, epoch))).seen)
-    }
-    more = answer.more
-    if (!more && last.leaf.index === walk.head?.leaf) {
-      const { hash, seq } = walk.head!
-      const { author } = parseEntry(last.statement)
-      const leaf = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
-      session.log.checkLeaf(last.leaf, answer.inclusion, { ...leaf, statementHash: hash }, tree)
-    }
-  }
-  await session.proveSeen(seen)
+export async function walkOn(session: Session, walk: Walk, to = Number.POSITIVE_INFINITY): Promise<void> {
+  const from = walk.head === null ? 0 : walk.head.seq + 1
+  await readChain(session, walk.record, { from, to, bodies: false }, async (stored, selfGrants) => {
+    const { epoch } = parseEntry(stored.statement)
+    const entry = await takeStep(session, walk, stored, grantOf(selfGrants, epoch))
+    return { entry, hash: walk.head!.hash, seen: entry.seen }
+  })
 }
 
 /** A walk's end as a roster row. */
