@@ -79,7 +79,7 @@ describe("the lines of Activity", () => {
   })
 
   it("become a file with nothing that a spreadsheet would run", () => {
-    const text = activityCsv([item(7, "2026-11-03", "shared", "beta", '=HYPERLINK("x")')])
+    const text = activityCsv([item(7, "2026-11-03", "shared", "You", '=HYPERLINK("x")')], "beta")
     const [head, line] = text.split("\r\n")
     expect(head).toBe('"Time","Who","What","Detail","Place in the log"')
     expect(line).toContain(',"beta","Changed sharing","\'=HYPERLINK(""x"")","7"')

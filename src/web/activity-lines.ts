@@ -10,6 +10,9 @@ export interface ActivityLine extends Omit<ActivityItem, "kind"> {
 }
 
 export type ActivityKind = ActivityLine["kind"]
+/** What the client calls this physician. */
+const you = "You"
+
 export type ActivitySort = "time" | "actor" | "kind" | "detail"
 
 export interface ActivityFilter {
@@ -97,11 +100,12 @@ export function countByDay(items: readonly ActivityLine[], from: string, to: str
   return { days, bars: counts.map((count, index) => ({ count, day: dayAt(start + index * days) })) }
 }
 
-/** Times in the file are UTC. */
-export function activityCsv(items: readonly ActivityLine[]): string {
+/** Times in the file are UTC. Whoever is handed it does not know who "You" was.
+ * @param me this physician's username */
+export function activityCsv(items: readonly ActivityLine[], me: string): string {
   const rows = items.map(({ index, time, kind, actor, detail }) => [
     new Date(time).toISOString(),
-    actor,
+    actor === you ? me : actor,
     kindWords[kind],
     detail,
     String(index),

@@ -11,6 +11,7 @@ import {
   matches,
   sorted,
 } from "../activity-lines.ts"
+import { useSession } from "../app.ts"
 import { count, dayBefore, today } from "../dates.ts"
 import { saveFile } from "../save-file.ts"
 import type { Activity } from "../use-activity.ts"
@@ -35,6 +36,7 @@ const start: ActivityFilter = { from: "", to: "", kind: "done" }
 /** Who did what, and when; by period and kind, as a drawing, as lines, and as a file. */
 export function ActivityList({ activity, kinds, file }: ActivityListProps) {
   const { items, more, loaded, loading, error, readMore } = activity
+  const account = useSession()
   const [filter, setFilter] = useState(start)
   const [sort, setSort] = useState<{ by: ActivitySort; descending: boolean }>({ by: "time", descending: true })
   const lines = linesOf(items, !more)
@@ -94,7 +96,13 @@ export function ActivityList({ activity, kinds, file }: ActivityListProps) {
         <Button
           variant="default"
           className={classes.export ?? ""}
-          onClick={() => saveFile(file, "text/csv;charset=utf-8", activityCsv(exported))}
+          onClick={() =>
+            saveFile(
+              file,
+              "text/csv;charset=utf-8",
+              activityCsv(exported, account.state === "signed-in" ? account.username : ""),
+            )
+          }
         >
           Export CSV
         </Button>
