@@ -257,7 +257,7 @@ describe("axe", () => {
     await look(page, "sharing a selection")
     await page.getByLabel("Last day").fill("2040-12-31")
     await button("Share 1 record")
-    await page.getByText("1 record was shared so already.").waitFor()
+    await page.getByText("1 record was theirs already").waitFor()
     await look(page, "what was shared")
     await two.page.goto(record)
     await two.page.getByText("You can read this record.").waitFor()
