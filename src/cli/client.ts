@@ -1,6 +1,7 @@
 import { homedir, hostname } from "node:os"
 import { join } from "node:path"
 import { signIn } from "../client/account.ts"
+import { rememberPinned } from "../client/log-target.ts"
 import type { Session, Surroundings } from "../client/session.ts"
 import { Transport } from "../client/transport.ts"
 import { type Workspace, workspaceOf } from "../client/workspace.ts"
@@ -8,11 +9,12 @@ import { AppError } from "../errors.ts"
 import { secretFrom, usernameFrom } from "./ask.ts"
 import type { Io } from "./command.ts"
 import { connect } from "./http.ts"
+import { serverOf } from "./log-address.ts"
 import { fileStorage } from "./storage.ts"
 
 /** Runs work with a connection to the server that HEALTHCRYPT_SERVER names. */
 export async function withServer<T>(io: Io, work: (around: Surroundings) => Promise<T>): Promise<T> {
-  const connection = connect(io.env.HEALTHCRYPT_SERVER || "http://localhost:5000", io.env.HEALTHCRYPT_CA || undefined)
+  const connection = connect(serverOf(io), io.env.HEALTHCRYPT_CA || undefined)
   const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
   try {
     return await work({
@@ -33,6 +35,7 @@ export async function withSession<T>(io: Io, work: (session: Session) => Promise
   const password = await secretFrom(io, "HEALTHCRYPT_PASSWORD", "Password")
   return withServer(io, async (around) => {
     const session = await signIn(around, username, password)
+    await noteLog(io, session)
     return endAfter(session, () => work(session))
   })
 }
@@ -49,6 +52,13 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
     await workspace.roster.fold()
     await workspace.roster.looked()
     return result
+  })
+}
+
+/** Notes which log the account holds this server to, for commands that ask for no password. Where that cannot be noted, they say so. */
+export async function noteLog(io: Io, { around, practice }: Session): Promise<void> {
+  await rememberPinned(around.storage, new URL(serverOf(io)).origin, practice).catch((error) => {
+    if (!(error instanceof AppError)) throw error
   })
 }
 

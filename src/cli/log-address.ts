@@ -24,7 +24,7 @@ export interface PublicLog {
 
 /** Runs work with the log of the server that HEALTHCRYPT_SERVER names. */
 export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise<T>): Promise<T> {
-  const address = io.env.HEALTHCRYPT_SERVER || "http://localhost:5000"
+  const address = serverOf(io)
   const connection = connectPublic(io, address, "HEALTHCRYPT_SERVER")
   const { home, storage } = memoryOf(io)
   try {
@@ -33,6 +33,11 @@ export async function withPublicLog<T>(io: Io, work: (log: PublicLog) => Promise
   } finally {
     connection.close()
   }
+}
+
+/** The server's address. */
+export function serverOf(io: Io): string {
+  return io.env.HEALTHCRYPT_SERVER || "http://localhost:5000"
 }
 
 /** A connection to somebody who is not trusted with more than a few answers of a bounded size.
@@ -51,6 +56,9 @@ export const logOptions = [
   { flags: "--key <hex>", description: "the log's key, as your recovery sheet has it" },
   { flags: "--origin <text>", description: "the log's origin, as your recovery sheet has it" },
 ]
+
+/** Said first where a log was refused of which nothing is known but what was typed. */
+export const mistyped = "Check first that you typed --origin and --key as they stand on the sheet."
 
 /** The log that was named with --key and --origin. @throws UsageError where one is missing, or is none */
 export function givenLog(options: Readonly<Record<string, unknown>>): GivenLog | null {

@@ -1,6 +1,8 @@
 import { viewCheckpoint } from "../client/log-checkpoint.ts"
+import { rememberLog } from "../client/log-target.ts"
+import { AppError } from "../errors.ts"
 import type { CliCommand } from "./command.ts"
-import { expectLog, givenLog, logOptions, withPublicLog } from "./log-address.ts"
+import { expectLog, givenLog, logOptions, mistyped, withPublicLog } from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
 import { print, printJson, printLine } from "./print.ts"
 
@@ -20,6 +22,7 @@ export const logCheckpoint: CliCommand = {
       const target = await expectLog(io, log, given)
       try {
         const view = await viewCheckpoint(log.send, log.storage, target)
+        await rememberLog(log.storage, log.address, target.log)
         if (options.json === true) {
           await printJson(io.stdout, view)
           return 0
@@ -28,6 +31,7 @@ export const logCheckpoint: CliCommand = {
         await printLine(io.stderr, `Signed by ${because[target.trust]}.${told(view.remembered, view.size)}`)
         return 0
       } catch (error) {
+        if (target.typed && error instanceof AppError && error.is("TAMPERED")) await printLine(io.stderr, mistyped)
         return printFinding(io, error, null)
       }
     })

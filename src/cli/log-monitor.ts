@@ -1,12 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { type AskedWitness, parseWitness } from "../client/ask-witness.ts"
-import { rememberAddress } from "../client/log-target.ts"
+import { type Finding, findingOf } from "../client/log-findings.ts"
+import { type LogTarget, rememberLog } from "../client/log-target.ts"
 import { type Monitor, type Round, withMonitor } from "../client/monitor.ts"
 import { AppError } from "../errors.ts"
 import { reading, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
-import { connectPublic, expectLog, givenLog, logOptions, type PublicLog, withPublicLog } from "./log-address.ts"
+import {
+  connectPublic,
+  expectLog,
+  givenLog,
+  logOptions,
+  mistyped,
+  type PublicLog,
+  withPublicLog,
+} from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
 import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
@@ -41,9 +50,10 @@ export const logMonitor: CliCommand = {
         { storage: log.storage, log: target.log, witnesses: asked.map(({ witness }) => witness), now: Date.now },
         (monitor) =>
           follow(io, log, monitor, {
+            slips: (finding) => slipsIn(finding, target, witnesses),
             look: async (audit) => {
               const round = await monitor.round(log.send, audit)
-              await rememberAddress(log.storage, log.address, target.log)
+              await rememberLog(log.storage, log.address, target.log)
               return round
             },
             all: options.all === true,
@@ -58,7 +68,15 @@ export const logMonitor: CliCommand = {
   },
 }
 
+/** Nothing is known yet but what stands on the command line. */
+function slipsIn(finding: Finding, { typed }: LogTarget, witnesses: readonly NamedWitness[]): string[] {
+  if (witnesses.some(({ vkey }) => finding.expected.includes(vkey)))
+    return ["Check first that you typed --witness as its operator gave it to you, and that this server shows its word."]
+  return typed ? [mistyped] : []
+}
+
 interface NamedWitness {
+  readonly vkey: string
   readonly key: AskedWitness["key"]
   readonly url: URL | null
 }
@@ -66,10 +84,11 @@ interface NamedWitness {
 /** VKEY or VKEY=URL. @throws UsageError */
 function parseAsked(text: string): NamedWitness {
   const cut = text.indexOf("=")
-  const key = reading("--witness", () => parseWitness(cut < 0 ? text : text.slice(0, cut)))
-  if (cut < 0) return { key, url: null }
+  const vkey = cut < 0 ? text : text.slice(0, cut)
+  const key = reading("--witness", () => parseWitness(vkey))
+  if (cut < 0) return { vkey, key, url: null }
   if (!URL.canParse(text.slice(cut + 1))) throw new UsageError("--witness takes VKEY or VKEY=https://ADDRESS.")
-  return { key, url: new URL(text.slice(cut + 1)) }
+  return { vkey, key, url: new URL(text.slice(cut + 1)) }
 }
 
 /** Opens a connection to a witness that is asked. @throws UsageError */
@@ -80,6 +99,8 @@ function reach(io: Io, { key, url }: NamedWitness): { readonly witness: AskedWit
 }
 
 interface Following {
+  /** What may have been mistyped, where that looks like this finding. */
+  slips(finding: Finding): string[]
   look(audit: boolean): Promise<Round>
   readonly all: boolean
   readonly once: boolean
@@ -90,8 +111,9 @@ interface Following {
 /** Looks again and again. @returns the exit code */
 async function follow(io: Io, log: PublicLog, monitor: Monitor, following: Following): Promise<number> {
   const { look, all, once, seconds, ending } = following
+  let first = true
   try {
-    for (let first = true; ; first = false) {
+    for (; ; first = false) {
       const round = await patiently(io, ending, once, seconds, () => look(first || all))
       if (round === null) return 0
       if (first || round.tree.size > round.before) await printRound(io, round, first)
@@ -99,8 +121,9 @@ async function follow(io: Io, log: PublicLog, monitor: Monitor, following: Follo
       await pause(seconds, ending)
     }
   } catch (error) {
-    const tampered = error instanceof AppError && error.is("TAMPERED")
-    return printFinding(io, error, tampered ? log.pathOf(await monitor.keepEvidence(error)) : null)
+    if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
+    for (const slip of first ? following.slips(findingOf(error)) : []) await printLine(io.stderr, slip)
+    return printFinding(io, error, log.pathOf(await monitor.keepEvidence(error)))
   }
 }
 

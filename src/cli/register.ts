@@ -2,7 +2,7 @@ import { checkNewAccount, confirmWords, register as makeAccount } from "../clien
 import type { RecoverySheet } from "../client/views.ts"
 import { AppError } from "../errors.ts"
 import { ask, fieldsFrom, newPasswordFrom, usernameFrom } from "./ask.ts"
-import { endAfter, withServer } from "./client.ts"
+import { endAfter, noteLog, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { print, printLine } from "./print.ts"
 
@@ -25,6 +25,7 @@ export const register: CliCommand = {
       const { sheet, enter } = await makeAccount(around, account)
       await printWords(io, sheet)
       const session = await enter()
+      await noteLog(io, session)
       return endAfter(session, async () => {
         if (io.isTerminal) await askWords(io, sheet.words)
         await confirmWords(session, true)
