@@ -1,10 +1,11 @@
 import { type AddressInfo, isIPv6 } from "node:net"
+import { join } from "node:path"
 import type { LogIdentity } from "../client/log.ts"
 import { parseLogKey } from "../client/log-target.ts"
 import { type Witness, withWitness } from "../client/witness.ts"
 import { AppError } from "../errors.ts"
 import { reading, textOf, UsageError } from "./ask.ts"
-import type { CliCommand } from "./command.ts"
+import type { CliCommand, Io } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
 import { expectLog, isOrigin, memoryOf, withPublicLog } from "./log-address.ts"
 import { clean, printLine } from "./print.ts"
@@ -29,8 +30,10 @@ export const logWitness: CliCommand = {
       throw new UsageError("--name takes up to 200 characters, without spaces and plus signs.")
     const logs = wordsOf(options.log).map(parseLog)
     const stop = nextSignal()
+    const { home, storage } = memoryOf(io)
+    const isNew = (await storage.get("witness")) === null
     const witness = {
-      storage: memoryOf(io).storage,
+      storage,
       name,
       logs,
       firstLog: () => withPublicLog(io, async (log) => (await expectLog(io, log, null)).log),
@@ -39,6 +42,7 @@ export const logWitness: CliCommand = {
     return withWitness(witness, async (witness) => {
       const server = witnessServer(witness)
       const address = await listen(server, port, host)
+      if (isNew && name === null) await sayName(io, witness.key.name, join(home, "witness"))
       await announce(io, witness, address)
       await stop
       server.closeAllConnections()
@@ -56,7 +60,14 @@ function parseLog(text: string): LogIdentity {
   return { origin, logKey: reading("--log", () => parseLogKey(text.slice(cut + 1))) }
 }
 
-async function announce(io: Parameters<CliCommand["run"]>[0], witness: Witness, at: AddressInfo): Promise<void> {
+/** A name that nobody chose is for ever all the same, once others rely on it. */
+async function sayName(io: Io, name: string, file: string): Promise<void> {
+  await printLine(io.stderr, `No --name was given: this witness signs as ${clean(name)}, for ever.`)
+  await printLine(io.stderr, "To choose another, do it now, before anybody uses its vkey:")
+  await printLine(io.stderr, `stop it, delete ${clean(file)}, and start it with --name.`)
+}
+
+async function announce(io: Io, witness: Witness, at: AddressInfo): Promise<void> {
   for (const { origin } of witness.logs) await printLine(io.stderr, `Log ${clean(origin)}`)
   await printLine(io.stdout, `vkey ${witness.vkey}`)
   const host = isIPv6(at.address) ? `[${at.address}]` : at.address
