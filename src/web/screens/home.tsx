@@ -162,7 +162,7 @@ function WordsNotice() {
       <Notice
         tone="amber"
         actions={
-          <ButtonLink to="/settings" size="xs" variant="default">
+          <ButtonLink to="/settings" hash="recovery-words" size="xs" variant="default">
             Make new words
           </ButtonLink>
         }
