@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { append } from "../src/client/append.ts"
-import { createPatient, savePatient } from "../src/client/edits.ts"
+import { archiveRecord, createPatient, savePatient } from "../src/client/edits.ts"
 import { importFile } from "../src/client/imports.ts"
 import { unshare } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
@@ -101,6 +101,43 @@ describe("a file goes into the record that its importer made of that patient", (
     expect(await textsOf(mal, id)).not.toContain("HIV")
   })
 
+  it("not into one's own into which a colleague's words came by one's own edit", async () => {
+    const { ada, mal } = await three("edited")
+    const { id } = await take(ada, fileOf({ family: "Kuhlman", given: "Brady", birthDate: "1961-07-09" }, "Gout"))
+    await give(ada, mal, id, "writer")
+    const theirs = await mal.records.open(id)
+    const named = { ...formOf(theirs.chart), firstName: "Ann", lastName: "Grimes", birthDate: "1999-01-01" }
+    await savePatient(mal, id, theirs.head.seq, named)
+    const mine = await ada.records.open(id)
+    await savePatient(ada, id, mine.head.seq, { ...formOf(mine.chart), birthDate: "1970-05-04" })
+    expect((await take(ada, fileOf(grimes, "HIV"))).id).not.toBe(id)
+    expect(await textsOf(mal, id)).not.toContain("HIV")
+  })
+
+  it("into the record that the physician corrected, by the old words and by the new", async () => {
+    const [ada] = (await physicians(practice, "ada-corrected")) as [Workspace]
+    const { id } = await take(ada, fileOf(grimes, "Gout"))
+    const { head, chart } = await ada.records.open(id)
+    await savePatient(ada, id, head.seq, { ...formOf(chart), birthDate: "1970-04-05" })
+    expect((await take(ada, fileOf(grimes, "Asthma"))).id).toBe(id)
+    expect((await take(ada, fileOf({ ...grimes, birthDate: "1970-04-05" }, "Flu"))).id).toBe(id)
+  })
+
+  it("of two that two devices made at once, into the same on both, and not into one in the archive", async () => {
+    const [ada] = (await physicians(practice, "ada-twice")) as [Workspace]
+    const other = await practice.open("ada-twice", "second")
+    const made = await Promise.all([take(ada, fileOf(grimes, "Gout")), take(other, fileOf(grimes, "Gout"))])
+    const [first, second] = made.map(({ id }) => id).sort() as [RecordId, RecordId]
+    if (first === second) return
+    for (const work of [ada, other]) {
+      await work.roster.sync()
+      expect((await take(work, fileOf(grimes, "Asthma"))).id).toBe(first)
+    }
+    await archiveRecord(ada, first, true)
+    await other.roster.sync()
+    expect((await take(other, fileOf(grimes, "Flu"))).id).toBe(second)
+  })
+
   it("into one's own that is shared, and not into another person's with the same number", async () => {
     const { ada, mal } = await three("shared")
     const { id } = await take(ada, fileOf(grimes, "Gout"))
@@ -117,17 +154,19 @@ describe("a file goes into the record that its importer made of that patient", (
 
   it.each<[string, Person, boolean]>([
     ["a married name", { ...grimes, family: "Brown" }, true],
-    ["a birth date that was corrected", { ...grimes, birthDate: "1970-04-05" }, true],
+    ["another birth date", { ...grimes, birthDate: "1970-04-05" }, false],
     ["accents and case", { ...grimes, given: "ÁNN", family: "GRIMES" }, true],
     ["a name alone", { family: "Grimes", given: "Ann" }, true],
     ["another first name and birth date", { ...grimes, given: "Bob", birthDate: "1999-01-01" }, false],
     ["another name, born on the same day", { family: "Brown", given: "Bob", birthDate: "1970-05-04" }, false],
     ["nobody", { family: "" }, false],
+    ["another vowel", { family: "Grimes", given: "रमा" }, false],
   ])("tells a person from another by name and birth date: %s", async (what, person, same) => {
     const [ada] = (await physicians(practice, `one-${what.replaceAll(/\W/g, "")}`.slice(0, 60).toLowerCase())) as [
       Workspace,
     ]
-    const { id } = await take(ada, fileOf(grimes, "Gout"))
+    const known = what === "another vowel" ? { family: "Grimes", given: "राम" } : grimes
+    const { id } = await take(ada, fileOf(known, "Gout"))
     expect((await take(ada, fileOf(person, "Asthma"))).id === id).toBe(same)
   })
 

@@ -263,4 +263,18 @@ describe("sharing a record", () => {
     expect(await share(ada, all, "ben30", "reader", null, many, "set")).toMatchObject({ done: 3, already: 0 })
     expect((await standing()).map(([role]) => role)).toEqual(["reader", "reader", "reader"])
   })
+
+  it("adds a colleague whose time is over as anybody else", async () => {
+    const [ada, ben] = (await physicians(practice, "ada31", "ben31")) as [Workspace, Workspace]
+    await meet(ada, ben)
+    const { id } = await createPatient(ada, brady)
+    await share(ada, [id], "ben31", "writer", practice.now() + 60_000, many)
+    await acceptInvitations(ben, [id], many)
+    practice.pass(120_000)
+    expect(await share(ada, [id], "ben31", "reader", null, many, "add")).toMatchObject({ done: 1, already: 0 })
+    await ben.roster.sync()
+    expect(
+      (await ben.records.open(id)).head.members.find(({ physician }) => physician === ben.session.physician),
+    ).toMatchObject({ role: "reader" })
+  })
 })

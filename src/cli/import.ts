@@ -68,7 +68,7 @@ function describe(file: string, report: ImportReport): string {
         `${file}: stopped; ${report.records.length === 0 ? "nothing" : plural(report.records.length, "record")} of it was taken  ${ids}`,
       )
     case "refused":
-      return clean(`${file}: refused. ${report.message}`)
+      return clean(`${file}: refused. ${report.message}${ids === "" ? "" : ` Stored before that: ${ids}`}`)
   }
 }
 

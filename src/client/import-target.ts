@@ -1,10 +1,9 @@
 import { patientForm } from "../clinical/form.ts"
 import type { ImportedPatient } from "../clinical/import.ts"
-import type { RecordId } from "../encoding/ids.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { OpenRecord } from "./open-record.ts"
-import { gapsOf } from "./roster-row.ts"
-import { fold } from "./search.ts"
+import { gapsOf, type RosterRow } from "./roster-row.ts"
 import type { Workspace } from "./workspace.ts"
 
 export interface ImportTarget {
@@ -21,18 +20,35 @@ export interface ImportTarget {
 export async function importTarget(work: Workspace, { patient, changes }: ImportedPatient): Promise<ImportTarget> {
   const { roster, records, session } = work
   const text = changes.find(([key]) => key === patient)?.[1] ?? ""
-  const rows = [...roster.rows.values()].filter((row) => row.patient === patient)
+  const rows = [...roster.rows.values()].filter((row) => row.patient === patient).sort(inOrder)
   for (const row of rows) {
     if (roster.refused.has(row.id) || gapsOf(row).size > 0) continue
     const record = await openedOf(records.open(row.id))
     if (record === null || !mayWrite(work, record)) continue
-    const own = record.steps.map(({ entry, body }) => (entry.author === session.physician ? body : null))
-    const persons = own.map((body) => body?.changes.find(([key]) => key === patient)?.[1])
-    if (persons[0] === undefined) continue
-    if (persons.some((person) => person !== undefined && samePerson(person, text)))
+    if (ownWords(record, patient, session.physician).some((person) => samePerson(person, text)))
       return { record: row.id, apart: false }
   }
   return { record: null, apart: rows.length > 0 }
+}
+
+/** The same on every device: first what is not archived. */
+function inOrder(a: RosterRow, b: RosterRow): number {
+  return Number(a.archived) - Number(b.archived) || (a.id < b.id ? -1 : 1)
+}
+
+/** A Patient as one physician wrote them, from the record's first entry on. Where a colleague wrote in between, an edit of this physician's
+ * has the colleague's words in it, and does not count. None where the first entry is another's, or of another patient. */
+function ownWords({ steps }: OpenRecord, patient: string, me: PhysicianId): string[] {
+  const words: string[] = []
+  let last: PhysicianId = me
+  for (const [at, { entry, body }] of steps.entries()) {
+    const change = body?.changes.find(([key]) => key === patient)
+    if (at === 0 && (change?.[1] === undefined || entry.author !== me)) return []
+    if (change === undefined) continue
+    if (entry.author === me && last === me && change[1] !== undefined) words.push(change[1])
+    last = entry.author
+  }
+  return words
 }
 
 /** `null` for a record that was taken away, or is refused by now. */
@@ -51,11 +67,19 @@ function mayWrite({ session }: Workspace, record: OpenRecord): boolean {
   return role === "owner" || role === "writer"
 }
 
-/** Whether two texts of a Patient speak of one person: what is the same outweighs one name, or the birth date, that was corrected. */
+/** Whether two texts of a Patient speak of one person: of two birth dates, both have to be the same, and one name with them; where one is
+ * missing, both names. To take one patient for another is worse than a second record. */
 function samePerson(a: string, b: string): boolean {
   const [one, other] = [patientForm(a), patientForm(b)]
-  const equal = (name: keyof typeof one) => fold(one[name]) === fold(other[name])
+  const equal = (name: keyof typeof one) => plain(one[name]) === plain(other[name])
   const same = (name: keyof typeof one) => one[name] !== "" && equal(name)
-  if (same("birthDate") && (same("firstName") || same("lastName"))) return true
+  if (one.birthDate !== "" && other.birthDate !== "")
+    return same("birthDate") && (same("firstName") || same("lastName"))
   return (same("firstName") && same("lastName")) || (equal("firstName") && equal("lastName") && equal("birthDate"))
+}
+
+/** Without case, and without marks where they are accents; in other scripts they are vowels. */
+function plain(text: string): string {
+  const accents = /(?<=[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}]\p{M}*)\p{M}/gu
+  return text.normalize("NFKD").replace(accents, "").normalize("NFC").toLowerCase()
 }

@@ -119,7 +119,7 @@ export class Records {
     const member = { physician, fingerprint: identity.fingerprint, role: "owner" } as const
     const act: Act = { kind: "open", members: [member], keyCommit: await commitTo(key, id, 0) }
     const summary = summaryOf(applyBody(emptyChart(), body))
-    const { contents, inflated } = contentOf(body, compress)
+    const { contents, inflated } = contentOf(body, compress ? limits.recordInflatedBytes : 0)
     const made = await append(session, id, null, key, act, { ...contents, summary })
     const record = grow(null, [key], made, body, inflated)
     this.#take(record, summary)
@@ -129,12 +129,11 @@ export class Records {
   /** Appends one `write` on top of what was opened. Where somebody has left, or their time is over, the record first gets a fresh key.
    * @throws CONFLICT_HEAD when the record has moved on; NOT_ALLOWED_ROLE for a reader. Nothing is stored then */
   async write(opened: OpenRecord, body: Body, compress = false): Promise<OpenRecord> {
+    const { contents, inflated } = contentOf(body, compress ? limits.recordInflatedBytes - opened.inflated : 0)
     const record = await this.#renewed(opened)
     const key = record.keys[record.head.epoch]
     if (key === undefined) throw new AppError("CANNOT_OPEN")
     const summary = summaryOf(applyBody(record.chart, body))
-    const { contents, inflated } = contentOf(body, compress)
-    if (record.inflated + inflated > limits.recordInflatedBytes) throw new AppError("BAD_INPUT_SIZE")
     const written = await append(
       this.#session,
       record.id,
@@ -343,9 +342,12 @@ async function differs(record: OpenRecord, summary: SealedSummary): Promise<bool
   return key !== undefined && !sameSummary(await openSummary(summary, key), summaryOf(record.chart))
 }
 
-/** An entry's content, and how many bytes of it are to be compressed. */
-function contentOf(body: Body, compress: boolean): { contents: Contents; inflated: number } {
+/** An entry's content, and how many bytes of it are to be compressed.
+ * @param room for what is compressed, in bytes; what does not fit in there goes as it is
+ * @throws BAD_INPUT_SIZE */
+function contentOf(body: Body, room: number): { contents: Contents; inflated: number } {
   const content = encodeBody(body)
-  const compressed = compress && content.length >= compressFrom
-  return { contents: { body: content, compress: compressed }, inflated: compressed ? content.length : 0 }
+  const compress = content.length >= compressFrom && content.length <= room
+  if (!compress && content.length > limits.bodyBytes) throw new AppError("BAD_INPUT_SIZE")
+  return { contents: { body: content, compress }, inflated: compress ? content.length : 0 }
 }

@@ -175,7 +175,8 @@ async function setMember(
   return change(work, id, (head) => {
     const now = head.members.find((member) => member.physician === physician && equal(member.fingerprint, fingerprint))
     const same = now?.role === role && (now.until ?? null) === until
-    if (same || (now !== undefined && mode === "add" && hasMore(now, role, until))) return null
+    const lasts = now !== undefined && (now.until === undefined || now.until > work.session.around.now())
+    if (same || (mode === "add" && lasts && hasMore(now, role, until))) return null
     const member: Member = { physician, fingerprint, role, ...(until === null ? {} : { until }) }
     return [...head.members.filter((one) => one.physician !== physician), member]
   })

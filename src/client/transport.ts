@@ -146,12 +146,13 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
   }
 }
 
-/** The same way to send, which tells each time whether an answer came. */
+/** The same way to send, which tells whether an answer came. */
 export function noting(send: Send, note: (reached: boolean) => void): Send {
   return async (request) => {
     try {
       const response = await send(request)
-      note(true)
+      // What is in front of a server that is away answers with 502 or the like.
+      if (response.status < 500) note(true)
       return response
     } catch (error) {
       note(false)

@@ -36,8 +36,8 @@ export function idOf<Kind extends string>() {
 
 export const count = z.int().min(0)
 
-/** Milliseconds since 1970, up to the last moment that a calendar can name: ECMA-262 §21.4.1.1. */
-export const moment = z.int().min(0).max(8_640_000_000_000_000)
+/** Milliseconds since 1970, up to the end of the year 9998: in every time zone a moment that is written with four digits of a year. */
+export const moment = z.int().min(0).max(253_370_764_799_999)
 
 /** Encodes what a statement says as the bytes that get signed. @throws BAD_INPUT_STATEMENT, BAD_INPUT_SIZE */
 export function encodeStatement<Schema extends z.ZodType>(

@@ -29,7 +29,7 @@ import { Witnesses } from "./witnesses.ts"
 const smallBody = 64 * 1024
 const requestMs = 120_000
 /** As long as our client waits for a whole answer, and six comment lines of a stream of events. */
-const stillMs = 120_000
+const stillMs = 600_000
 const purgeMs = 60_000
 
 /** The API on a store, not listening yet. It does not close the store. */

@@ -37,20 +37,22 @@ export function ImportReportList({ reports, running }: { reports: readonly Impor
 
 function Details({ report }: { report: ImportReport }) {
   if (report.outcome === "refused") {
-    return <p title={report.code}>{report.message}</p>
+    return (
+      <>
+        <p title={report.code}>{report.message}</p>
+        {report.records.length > 0 && (
+          <p>
+            Stored before that: <Names records={report.records} />
+          </p>
+        )}
+      </>
+    )
   }
   if (report.outcome === "cancelled") return <p>Nothing of this file was taken.</p>
   return (
     <>
       <p>
-        {report.records.map(({ id, name }, index) => (
-          <span key={id}>
-            {index > 0 && ", "}
-            <Link to="/records/$id" params={{ id }}>
-              {name}
-            </Link>
-          </span>
-        ))}
+        <Names records={report.records} />
         {report.records.length > 0 && " · "}
         {report.outcome === "nothing-new"
           ? `all ${count(report.resources, "resource")} were here already`
@@ -77,6 +79,17 @@ function Details({ report }: { report: ImportReport }) {
       )}
     </>
   )
+}
+
+function Names({ records }: Pick<ImportReport, "records">) {
+  return records.map(({ id, name }, index) => (
+    <span key={id}>
+      {index > 0 && ", "}
+      <Link to="/records/$id" params={{ id }}>
+        {name}
+      </Link>
+    </span>
+  ))
 }
 
 function summary(reports: readonly ImportReport[]): string {

@@ -72,7 +72,9 @@ export function ChangeMember({ member, onClose, onSave }: ChangeMemberProps) {
   const save = async () => {
     const problem = lastDayProblem(field.current)
     setWrong(problem)
-    if (problem === null) await onSave(role, role === "owner" ? null : endOfDay(until))
+    // A day that was not touched stays the moment that it was, whatever the time zone here.
+    const end = member.until !== null && until === dayOf(member.until) ? member.until : endOfDay(until)
+    if (problem === null) await onSave(role, role === "owner" ? null : end)
     else field.current?.focus()
   }
   return (
