@@ -41,19 +41,23 @@ export async function forgetSessions(storage: ClientStorage): Promise<void> {
  * A name holds ids only, such as `record/<id>`. */
 export class Drafts {
   readonly #session: Session
+  /** One after the other: what was dropped, or written over, must not come back because sealing it took longer. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(session: Session) {
     this.#session = session
   }
 
-  async keep(name: string, value: string): Promise<void> {
-    const token = await seal(this.#session.key, this.#place(name), utf8(value))
-    await this.#session.around.storage.put(this.#at(name), token)
+  keep(name: string, value: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const token = await seal(this.#session.key, this.#place(name), utf8(value))
+      await this.#session.around.storage.put(this.#at(name), token)
+    })
   }
 
   /** `null` where there is none, or none that opens. */
   async find(name: string): Promise<string | null> {
-    const token = await this.#session.around.storage.get(this.#at(name))
+    const token = await this.#inTurn(() => this.#session.around.storage.get(this.#at(name)))
     if (token === null) return null
     try {
       return parseUtf8(await open(this.#session.key, this.#place(name), token))
@@ -62,8 +66,14 @@ export class Drafts {
     }
   }
 
-  async drop(name: string): Promise<void> {
-    await this.#session.around.storage.delete(this.#at(name))
+  drop(name: string): Promise<void> {
+    return this.#inTurn(() => this.#session.around.storage.delete(this.#at(name)))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(work)
+    this.#turn = next.catch(() => {})
+    return next
   }
 
   #place(name: string): Uint8Array {
