@@ -1,11 +1,15 @@
-import { x25519 } from "@noble/curves/ed25519.js"
+import { encodeHex } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 
 /** Bytes of an ML-KEM-768 encapsulation key that hold coefficients; 32 more are a seed, and 32 the X25519 key (X-Wing). */
 const coefficientBytes = 1152
 const mlKemBytes = 1184
 const modulus = 3329
-const scalar = new Uint8Array(32).fill(9)
+const p = 2n ** 255n - 19n
+const orderEight = 325606250916557431795983626356110631294008115727848805560023387167927233504n
+const otherOrderEight = 39382357235489614581723060781553021112529911719440698176882885853963445705823n
+/** The u-coordinates of Curve25519's points of small order: 0, 1, two of order 8, p − 1, and those of 0 and 1 beyond p = 2^255 − 19. */
+const smallOrder: ReadonlySet<bigint> = new Set([0n, 1n, orderEight, otherOrderEight, p - 1n, p, p + 1n])
 
 /** A sealing key that is taken in for the first time must be one that every engine seals to: each of the ML-KEM key's 768 coefficients,
  * two in three bytes, below 3,329 (FIPS 203 §7.2), and the X25519 key not of small order (RFC 7748 §6.1). Some engines check the first
@@ -25,10 +29,8 @@ function hasSmallCoefficients(sealKey: Uint8Array): boolean {
   return true
 }
 
+/** The topmost bit does not count (RFC 7748 §5). */
 function hasFullOrder(publicKey: Uint8Array): boolean {
-  try {
-    return x25519.getSharedSecret(scalar, publicKey).some((byte) => byte !== 0)
-  } catch {
-    return false
-  }
+  const lowestLast = `0x${encodeHex(publicKey.toReversed())}`
+  return !smallOrder.has(BigInt(lowestLast) & (2n ** 255n - 1n))
 }
