@@ -30,13 +30,9 @@ export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void
   })
 }
 
-/** Over TLS, what leaves within one piece does not count as movement. */
-const pieceBytes = 65_536
-
 /** 16 B id, u32be length, token; again and again, as fast as the client takes them. */
 async function* pack(segments: AsyncIterable<Segment>): AsyncGenerator<Uint8Array> {
   for await (const { id, token } of segments) {
-    yield concat(idBytes(id), u32be(token.length))
-    for (let at = 0; at < token.length; at += pieceBytes) yield token.subarray(at, at + pieceBytes)
+    yield concat(idBytes(id), u32be(token.length), token)
   }
 }
