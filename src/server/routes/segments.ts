@@ -33,6 +33,7 @@ export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void
 /** 16 B id, u32be length, token; again and again, as fast as the client takes them. */
 async function* pack(segments: AsyncIterable<Segment>): AsyncGenerator<Uint8Array> {
   for await (const { id, token } of segments) {
-    yield concat(idBytes(id), u32be(token.length), token)
+    yield concat(idBytes(id), u32be(token.length))
+    yield token
   }
 }
