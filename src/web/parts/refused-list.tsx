@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router"
 import { useState } from "react"
 import type { ManyReport } from "../../client/views.ts"
 import { count } from "../dates.ts"
+import { LinkButton } from "./link-button.tsx"
 import classes from "./refused-list.module.css"
 
 const firstLook = 5
@@ -45,9 +46,7 @@ function Ids({ ids }: { ids: Reason["ids"] }) {
         </Link>
       ))}
       {ids.length > shown.length && (
-        <button type="button" className={classes.more} onClick={() => setAll(true)}>
-          and {(ids.length - shown.length).toLocaleString()} more
-        </button>
+        <LinkButton onClick={() => setAll(true)}>and {(ids.length - shown.length).toLocaleString()} more</LinkButton>
       )}
     </p>
   )

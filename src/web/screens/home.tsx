@@ -7,6 +7,7 @@ import { count } from "../dates.ts"
 import type { HomeView } from "../home-list.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Heading } from "../parts/heading.tsx"
+import { LinkButton } from "../parts/link-button.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { PatientTable } from "../parts/patient-table.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
@@ -147,11 +148,7 @@ function Nobody({ view }: { view: HomeView }) {
               ? "No other patients."
               : "No patients that are not archived."}
       </p>
-      {view.search !== "" && (
-        <button type="button" className={classes.plain} onClick={() => home.setSearch("")}>
-          Clear the search
-        </button>
-      )}
+      {view.search !== "" && <LinkButton onClick={() => home.setSearch("")}>Clear the search</LinkButton>}
     </div>
   )
 }

@@ -7,6 +7,7 @@ import { count } from "../dates.ts"
 import type { ManyState } from "../many.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Heading } from "../parts/heading.tsx"
+import { LinkButton } from "../parts/link-button.tsx"
 import { ManyProgressBar } from "../parts/many-progress.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { RefusedList } from "../parts/refused-list.tsx"
@@ -102,11 +103,7 @@ function Names({ names }: { names: readonly string[] }) {
         ))}
       </ul>
       <p>
-        {more > 0 && (
-          <button type="button" onClick={() => setAll(true)}>
-            Show {more.toLocaleString()} more
-          </button>
-        )}
+        {more > 0 && <LinkButton onClick={() => setAll(true)}>Show {more.toLocaleString()} more</LinkButton>}
         <Link to="/">Change the selection</Link>
       </p>
     </section>
