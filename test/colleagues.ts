@@ -125,6 +125,21 @@ export async function sabotaged(
   return { ada, mal, cyd, id }
 }
 
+/** An owner's record with a gap for a reader: a writer gave the true key to the owner alone, who wrote on. */
+export async function gapped(practice: Practice, tag: string) {
+  const names = [`ada-${tag}`, `mal-${tag}`, `dan-${tag}`]
+  const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
+  await meet(ada, mal)
+  await meet(ada, dan)
+  const { id } = await createPatient(ada, brady)
+  await give(ada, mal, id, "writer")
+  await give(ada, dan, id, "reader")
+  await raiseFalsely(mal, id, ada)
+  await ada.roster.sync()
+  await edit(ada, id, "Gout")
+  return { ada, mal, dan, id }
+}
+
 /** What a device without any memory comes to, with its packed roster and without. */
 export async function anew(practice: Practice, username: string, device: string): Promise<Workspace[]> {
   const rebuilt = practice.open(username, `${device}, rebuilt`, async (request, send) =>

@@ -12,6 +12,7 @@ import {
   anew,
   brady,
   edit,
+  gapped,
   give,
   home,
   many,
@@ -126,16 +127,7 @@ describe("a key that a colleague signed and that does not open", () => {
   })
 
   it("is filled by a later invitation that holds it, also where the record was open", async () => {
-    const names = ["ada-l", "mal-l", "dan-l"]
-    const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
-    await meet(ada, mal)
-    await meet(ada, dan)
-    const { id } = await createPatient(ada, brady)
-    await give(ada, mal, id, "writer")
-    await give(ada, dan, id, "reader")
-    await raiseFalsely(mal, id, ada)
-    await ada.roster.sync()
-    await edit(ada, id, "Gout")
+    const { ada, mal, dan, id } = await gapped(practice, "l")
     await unshare(ada, id, mal.session.physician)
     expect((await dan.records.open(id)).steps.filter(({ unreadable }) => unreadable)).toHaveLength(1)
     await unshare(ada, id, dan.session.physician)
@@ -148,16 +140,7 @@ describe("a key that a colleague signed and that does not open", () => {
 
   it.each([true, false])("is filled so on a device that went on meanwhile, its row packed: %s", async (packed) => {
     const tag = packed ? "p" : "q"
-    const names = [`ada-${tag}`, `mal-${tag}`, `dan-${tag}`]
-    const [ada, mal, dan] = (await physicians(practice, ...names)) as [Workspace, Workspace, Workspace]
-    await meet(ada, mal)
-    await meet(ada, dan)
-    const { id } = await createPatient(ada, brady)
-    await give(ada, mal, id, "writer")
-    await give(ada, dan, id, "reader")
-    await raiseFalsely(mal, id, ada)
-    await ada.roster.sync()
-    await edit(ada, id, "Gout")
+    const { ada, mal, dan, id } = await gapped(practice, tag)
     await unshare(ada, id, mal.session.physician)
     const second = await practice.open(`dan-${tag}`, "second")
     await second.roster.sync()

@@ -16,6 +16,7 @@ import {
   anew,
   brady,
   edit,
+  gapped,
   give,
   home,
   many,
@@ -283,15 +284,7 @@ describe("a record that a colleague locked, before a server that lies", () => {
   })
 
   it("lends its excuse to no key that a later invitation gave", async () => {
-    const [ada, mal, dan] = (await physicians(practice, "ada-u", "mal-u", "dan-u")) as [Workspace, Workspace, Workspace]
-    await meet(ada, mal)
-    await meet(ada, dan)
-    const { id } = await createPatient(ada, brady)
-    await give(ada, mal, id, "writer")
-    await give(ada, dan, id, "reader")
-    await raiseFalsely(mal, id, ada)
-    await ada.roster.sync()
-    await edit(ada, id, "Gout")
+    const { ada, dan, id } = await gapped(practice, "u")
     await dan.roster.sync()
     const [{ grant }] = await falseGrant(id, 3, dan)
     await unshare(ada, id, dan.session.physician)

@@ -42,7 +42,7 @@ describe("a sealing key", () => {
     },
   )
 
-  it("has any other X25519 key", () => {
+  it("is taken in with every other X25519 key", () => {
     const publicKey = x25519.getPublicKey(randomBytes(32))
     const key = good()
     key.set(publicKey, 1184)
