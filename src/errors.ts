@@ -12,11 +12,28 @@ export const errors = {
     400,
     "These are not the 60 digits of your safety number. Read them to each other again; if they still differ, share nothing and call whoever runs your server.",
   ],
+  BAD_INPUT_RESTORE_CODE: [
+    400,
+    "This is not the code of this restore. Ask whoever runs your server to read it to you again; if it still differs, stop. Nothing was changed.",
+  ],
   BAD_INPUT_NO_PATIENT: [400, "This file contains no patient. Choose the file that does."],
   NOT_ALLOWED: [403, "There is nothing here that you may open. Check the address, or ask the owner of the record."],
+  NOT_ALLOWED_HOST: [
+    421,
+    "This server does not go by the name that it was asked for. Use its own address, or have it started with --host-name NAME.",
+  ],
   NOT_ALLOWED_SIGN_IN: [401, "Username and password do not match. Check both, or use your recovery words."],
   NOT_ALLOWED_RECOVERY: [401, "Username and recovery words do not match. Check both and try again."],
   NOT_ALLOWED_SESSION: [401, "Your session has ended. Sign in again."],
+  NOT_ALLOWED_SUSPENDED: [
+    403,
+    "This account is suspended at this server. Nothing of it was deleted. Ask whoever runs your server.",
+  ],
+  NOT_ALLOWED_REGISTRATION: [403, "This server takes no new accounts. Ask whoever runs it at your practice."],
+  NOT_ALLOWED_INVITATION: [
+    403,
+    "This server takes new accounts by invitation alone, and this code is missing, mistyped, used or expired. Ask whoever runs the server for a new one.",
+  ],
   NOT_ALLOWED_PROOF: [401, "Confirm your current password first, then try again."],
   NOT_ALLOWED_UNVERIFIED: [
     403,
@@ -27,12 +44,24 @@ export const errors = {
     "This colleague's key has changed since you verified it. Compare the safety number again before you share anything.",
   ],
   NOT_ALLOWED_ROLE: [403, "Your role in this record does not allow this. Ask one of its owners."],
+  NOT_ALLOWED_RESTORED: [
+    403,
+    "This record was shared when the server was put back to an earlier state. One of its owners has to confirm who may read it before anything is written.",
+  ],
+  NOT_ALLOWED_RENEW: [
+    403,
+    "You changed your password or your recovery words after the state that the server was put back to, and the old ones count again. Change them once more, before anything else.",
+  ],
   NOT_ALLOWED_LAST_OWNER: [
     403,
     "A record needs an owner who has accepted it. Make a colleague an owner, wait until they have accepted, then try again.",
   ],
   CONFLICT_HEAD: [409, "The record has changed since it was read. Pull the newest version and try again."],
   CONFLICT_EDIT: [409, "Somebody else changed the same part of this record. Look at both versions and choose."],
+  CONFLICT_MEMBERS: [
+    409,
+    "Who may read this record has changed since you looked. Look at the list once more, then decide. Nothing was changed or sent.",
+  ],
   CONFLICT_KEYRING: [409, "Your account was changed on another device. Pull the newest version and try again."],
   CONFLICT_IDENTITY: [409, "Your way to sign in was changed on another device. Sign in again and retry."],
   CONFLICT_USERNAME: [409, "This username is taken. Choose another."],
@@ -74,6 +103,22 @@ export const errors = {
   UNAVAILABLE_STORAGE: [
     507,
     "The server cannot store anything right now, perhaps because its disk is full. Nothing was changed.",
+  ],
+  UNAVAILABLE_MEMORY: [
+    507,
+    "This cannot be opened here: this device does not have the memory for it. Close other programs and pages, or use another device; nothing was changed.",
+  ],
+  UNAVAILABLE_UPDATE: [
+    426,
+    "A newer version of Healthcrypt wrote this. Update Healthcrypt on this device, then try again; nothing was changed.",
+  ],
+  UNAVAILABLE_QUOTA: [
+    429,
+    "This account holds as much as the server allows to one. Nothing was lost. Ask whoever runs your server for more room.",
+  ],
+  UNAVAILABLE_QUOTA_HOUR: [
+    429,
+    "More was written within an hour than the server allows to one account. Nothing was lost. Try again in an hour, or ask whoever runs your server.",
   ],
   UNAVAILABLE_LIMIT: [429, "Too many attempts. Wait a while, then try again."],
 } as const satisfies Record<string, readonly [status: number, advice: string]>

@@ -218,9 +218,9 @@ describe("what an entry reaches", () => {
     expect(foldersOf(reach)).toContain("vault")
   })
 
-  it("serve, shell and verify: no more than the server", async () => {
+  it("accounts, serve, shell and verify: no more than the server", async () => {
     const files = [...sources.keys()].filter(
-      (path) => /^src\/cli\/(serve|shell|verify)/.test(path) && !isTestCode(path),
+      (path) => /^src\/cli\/(accounts|serve|shell|verify)/.test(path) && !isTestCode(path),
     )
     expect(files.length).toBeGreaterThanOrEqual(3)
     const reach = await reachOf(root, files, "node")
@@ -231,13 +231,13 @@ describe("what an entry reaches", () => {
 
   it("the other commands: no server", async () => {
     const files = [...sources.keys()].filter(
-      (path) => /^src\/cli\/(?!serve|shell|verify|main)/.test(path) && !isTestCode(path),
+      (path) => /^src\/cli\/(?!accounts|backup|serve|shell|verify|main|commands\.)/.test(path) && !isTestCode(path),
     )
     expect(files.length).toBeGreaterThan(8)
     const reach = await reachOf(root, files, "node")
     expect(foldersOf(reach)).not.toContain("server")
     expect(reach.packages).not.toContain("fastify")
-    const planted = { "src/cli/print.ts": 'import "./shell-models.ts"; import "./serve.ts"' }
+    const planted = { "src/cli/out.ts": 'import "./shell-models.ts"; import "./serve.ts"' }
     expect(foldersOf(await reachOf(root, files, "node", planted))).toContain("server")
   })
 

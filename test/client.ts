@@ -1,6 +1,6 @@
 import { connect } from "../src/cli/http.ts"
 import { fileStorage } from "../src/cli/storage.ts"
-import { signIn } from "../src/client/account.ts"
+import { demandConfirmed, signIn, wayByWords } from "../src/client/account.ts"
 import type { Session, Surroundings } from "../src/client/session.ts"
 import { Transport } from "../src/client/transport.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
@@ -34,4 +34,10 @@ export async function openClient(
   await work.roster.load()
   await work.roster.sync()
   return { ...work, close }
+}
+
+/** Gets back in with the recovery words, as the command line does. @param former whether an earlier keyring will do */
+export async function recover(around: Surroundings, username: string, words: string, password: string, former = false) {
+  const { session, finish } = await wayByWords(around, username, words, former)
+  return { session: demandConfirmed(session), sheet: await finish(password) }
 }

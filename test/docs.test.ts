@@ -123,7 +123,7 @@ describe("the command line that the pages speak of", () => {
           new RegExp(`(^|[ ,])${option}\\b`, "m"),
         )
     }
-  }, 120_000)
+  }, 300_000)
 })
 
 /** `healthcrypt …` in code spans and blocks: leading words, and options. */

@@ -169,7 +169,7 @@ describe("a key that a colleague signed and that does not open", () => {
     await raiseFalsely(mal, id, ada)
     await ada.roster.sync()
     const record = await ada.records.open(id)
-    expect(viewRecord(ada, record, record.head.seq).unreadable).toEqual([
+    expect((await viewRecord(ada, record, record.head.seq)).unreadable).toEqual([
       expect.objectContaining({ author: "dan-r", keyBy: "mal-r" }),
     ])
   })

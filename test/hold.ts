@@ -1,9 +1,12 @@
 import type { HttpRequest } from "../src/client/transport.ts"
 import type { Workspace } from "../src/client/workspace.ts"
-import { parseBase64url } from "../src/encoding/base64.ts"
+import { encodeBase64url, parseBase64url } from "../src/encoding/base64.ts"
+import { concat, parseUtf8, utf8 } from "../src/encoding/bytes.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { parseEntry } from "../src/proof/entry.ts"
+import { leafHash, setRanges } from "../src/proof/merkle.ts"
 import type { Between } from "./practice.ts"
+import { rangeHash } from "./tree-hash.ts"
 
 /** Holds back what is asked for next: the request, or its answer. */
 export class Hold {
@@ -49,7 +52,19 @@ export class Hold {
   }
 }
 
-/** A server that shows no entry beyond number `last`, and proves that one to be in the log. */
+/** A server that knows nothing of some records, on whatever device. */
+export function hiding(...ids: readonly RecordId[]): Between {
+  return async (request, send) => {
+    const answer = await send(request)
+    if (!request.path.startsWith("/api/changes")) return answer
+    const reply = JSON.parse(parseUtf8(answer.body))
+    for (const name of ["entries", "accepted"])
+      reply[name] = reply[name].filter(({ record }: { record: RecordId }) => !ids.includes(record))
+    return { ...answer, body: utf8(JSON.stringify(reply)) }
+  }
+}
+
+/** A server that shows no entry beyond number `last`, and proves the others to be in the log, which is shorter than 256 leaves. */
 export function withhold(last: number): Between {
   const shown = ({ statement }: { statement: string }) => parseEntry(parseBase64url(statement)).seq <= last
   return async (request, send) => {
@@ -60,12 +75,14 @@ export function withhold(last: number): Between {
     const reply = JSON.parse(new TextDecoder().decode(answer.body))
     reply.entries = reply.entries.filter(shown)
     if (path !== undefined) {
-      const asked = { ...request, path: `${path}/activity?before=${2 ** 40}&limit=200&pinned=0` }
-      const { leaves } = JSON.parse(new TextDecoder().decode((await send(asked)).body))
-      const leaf = leaves.find(
-        (one: { stream: string; number: number }) => one.stream === "entry" && one.number === last,
-      )
-      reply.inclusion = leaf.inclusion
+      const size = Number(reply.log.checkpoint.split("\n")[1])
+      const asked = { ...request, path: `/log/tile/entries/000.p/${size}`, reply: undefined }
+      const bundle = (await send(asked)).body
+      // Each entry of a bundle stands behind its length, two bytes.
+      const hashes = Array.from({ length: size }, (_, i) => leafHash(bundle.subarray(i * 66 + 2, i * 66 + 66)))
+      const indexes = reply.entries.map((entry: { leaf: { index: number } }) => entry.leaf.index)
+      const proof = setRanges(indexes, size).map((range) => rangeHash(hashes, range))
+      reply.inclusion = encodeBase64url(concat(...proof))
     }
     return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
   }

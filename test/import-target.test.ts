@@ -50,7 +50,7 @@ async function take(work: Workspace, text: string) {
 }
 
 async function textsOf(work: Workspace, id: RecordId): Promise<string> {
-  return [...(await work.records.open(id)).chart.resources.values()].join("\n")
+  return Array.from((await work.records.open(id)).chart.resources, ([, text]) => text).join("\n")
 }
 
 async function three(tag: string) {
@@ -181,6 +181,38 @@ describe("a file goes into the record that its importer made of that patient", (
     await give(ada, cyd, made.id, "reader")
     expect(await textsOf(cyd, made.id)).toContain("Asthma")
   })
+})
+
+it("whatever a colleague wrote into a record, it can be exported and imported as a new one", async () => {
+  const [ada, mal, bea] = (await physicians(practice, "ada-out", "mal-out", "bea-out")) as [
+    Workspace,
+    Workspace,
+    Workspace,
+  ]
+  await meet(ada, mal)
+  const { id } = await createPatient(ada, brady)
+  await give(ada, mal, id, "writer")
+  const opened = await mal.records.open(id)
+  const others = [
+    ["Basic/a", '{"resourceType":"Basic"}'],
+    ["Basic/b", '{"resourceType":"Basic","id":"x"}'],
+    ["Basic/c", '{"resourceType":"Basic","id":"x"}'],
+    ["Basic/d", '{"resourceType":"Basic","id":"_"}'],
+    ["Encounter/a", '{"resourceType":"Encounter","id":"a","class":[{"text":"x"}]}'],
+    ["Patient/another", '{"resourceType":"Patient"}'],
+  ] as const
+  await mal.records.write(opened, { by: "Mal", changes: [...others] })
+  const { chart } = await ada.records.open(id)
+  const made = await take(bea, exportBundle(chart))
+  expect(made).toMatchObject({ outcome: "added", added: chart.resources.size })
+  expect([...(await bea.records.open(made.id)).chart.resources]).toEqual([...chart.resources])
+
+  // Nor does a record without a patient stay where it is.
+  const patients = [...chart.resources.keys()].filter((key) => key.startsWith("Patient/"))
+  const again = await mal.records.open(id)
+  await mal.records.write(again, { by: "Mal", changes: patients.map((key) => [key] as const) })
+  const { chart: rest } = await ada.records.open(id)
+  expect(await take(bea, exportBundle(rest))).toMatchObject({ outcome: "added", added: rest.resources.size, apart: 0 })
 })
 
 it("says how many resources of a file with several patients belong to none of them", async () => {

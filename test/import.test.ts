@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 import { mkdir, open, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { importFile } from "../src/client/imports.ts"
 import { type JsonNode, memberOf, scanJson, stringAt } from "../src/clinical/json-spans.ts"
@@ -98,7 +99,11 @@ describe.skipIf(files.length === 0)("the 13 patients of Synthea", () => {
   })
 
   test("export equal to the letter of each resource, in the order in which they came", async () => {
-    for (const { id } of rows) exported.set(id, await ada.must(["export", id, "-o", "-"]))
+    for (const { id } of rows) {
+      const file = join(folder, `${id}.exported.json`)
+      await ada.must(["export", id, "-o", file])
+      exported.set(id, await readFile(file, "utf8"))
+    }
     const known = new Map<string, string>()
     for (const file of files) {
       const text = await readFile(file, "utf8")
@@ -325,9 +330,9 @@ describe("what is not taken", () => {
     expect(await bea.list()).toEqual(before)
   })
 
-  test("stopping counts between files: one that was begun is taken whole, one that was not, not at all", async () => {
+  test("stopping counts between patients: one that was begun is taken whole, and the same file goes on from there", async () => {
     const [a, b] = ["6f0c1d2e-0000-4000-8000-0000000000b1", "6f0c1d2e-0000-4000-8000-0000000000b2"]
-    const bytes = Buffer.from(bundle(patient(a, "Begun"), patient(b, "Finished")))
+    const bytes = Buffer.from(bundle(patient(a, "Begun"), patient(b, "Finished"), observation(uuid, a)))
     const work = await openClient(server.url, join(folder, "stopping"), "bea", bea.where.password)
     const signal = { aborted: true }
     const none = await importFile(work, "a.json", bytes, () => {}, signal)
@@ -336,12 +341,69 @@ describe("what is not taken", () => {
     const stop = (done: number) => {
       signal.aborted ||= done > 0
     }
-    const both = await importFile(work, "a.json", bytes, stop, signal)
-    expect(signal.aborted).toBe(true)
-    expect(both).toMatchObject({ outcome: "added", added: 2 })
+    const one = await importFile(work, "a.json", bytes, stop, signal)
+    expect(one).toMatchObject({ outcome: "cancelled", added: 2, records: [{ name: "Bea Begun" }] })
+    expect((await work.records.open(one.records[0]!.id)).chart.resources.size).toBe(2)
+    const rest = await importFile(work, "a.json", bytes, () => {}, { aborted: false })
+    expect(rest).toMatchObject({
+      outcome: "added",
+      added: 1,
+      records: [{ id: one.records[0]!.id }, { name: "Bea Finished" }],
+    })
     await work.session.end()
     work.close()
     expect((await bea.list()).map((row) => row.lastName)).toEqual(expect.arrayContaining(["Begun", "Finished"]))
+  })
+
+  test("stopping counts while a file is read and checked: nothing of it is stored", async () => {
+    const long = "x".repeat(400_000)
+    const ids = Array.from({ length: 20 }, (_, i) => `6f0c1d2e-0000-4000-8000-0000000010${String(i).padStart(2, "0")}`)
+    const bytes = Buffer.from(bundle(...ids.map((id, i) => patient(id, `Checked${i} ${long}`))))
+    const work = await openClient(server.url, join(folder, "checking"), "bea", bea.where.password)
+    const rows = work.roster.rows.size
+    const signal = { aborted: false }
+    setTimeout(() => {
+      signal.aborted = true
+    })
+    let told = false
+    const tick = () => {
+      told = true
+    }
+    expect(await importFile(work, "a.json", bytes, tick, signal)).toMatchObject({ outcome: "cancelled", records: [] })
+    expect(told).toBe(false)
+    expect(work.roster.rows.size).toBe(rows)
+    await work.session.end()
+    work.close()
+  })
+
+  test("Ctrl+C says how far it came, leaves whole records, and the same command goes on from there", async () => {
+    const ids = Array.from({ length: 250 }, (_, i) => `6f0c1d2e-0000-4000-8000-000000002${String(i).padStart(3, "0")}`)
+    const parts = ids.flatMap((id, i) => [patient(id, `Many${i}`), observation(id.replace("-0000-", "-0001-"), id)])
+    const file = await put("many.json", bundle(...parts))
+    const before = (await bea.list()).length
+    const database = new DatabaseSync(join(folder, "data/healthcrypt.db"), { readOnly: true })
+    const stored = () => Number(database.prepare("select count(*) as n from record").get()!.n)
+    const from = stored()
+    const interrupt = (pid: number) => {
+      const timer = setInterval(() => {
+        if (stored() < from + 5) return
+        clearInterval(timer)
+        process.kill(pid, "SIGINT")
+      }, 10)
+    }
+    const outcome = await bea.run(["import", file], { started: interrupt })
+    expect(outcome).toMatchObject({ code: 1, stderr: "" })
+    const taken = Number(/stopped; (\d+) records taken\. Import the file again to go on/.exec(outcome.stdout)?.[1])
+    expect(taken).toBeGreaterThanOrEqual(5)
+    expect(taken).toBeLessThan(250)
+    expect(stored()).toBe(from + taken)
+    database.close()
+    const rows = await bea.list()
+    expect(rows).toHaveLength(before + taken)
+    const again = await bea.run(["import", file])
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stdout).toContain(`with ${(250 - taken) * 2} resources`)
+    expect(await bea.list()).toHaveLength(before + 250)
   })
 
   test("two patients in one file become two records, each with what is theirs", async () => {
@@ -367,7 +429,9 @@ describe("what is not taken", () => {
     const file = await put("odd.json", `\ufeff${text}`)
     expect(await bea.run(["import", file])).toMatchObject({ code: 0, stderr: "" })
     const row = (await bea.list()).find(({ lastName }) => lastName === "Odd")!
-    const back = resourcesOf(await bea.must(["export", row.id, "-o", "-"]))
+    const out = join(folder, "odd.exported.json")
+    await bea.must(["export", row.id, "-o", out])
+    const back = resourcesOf(await readFile(out, "utf8"))
     expect(back[1]).toEqual({ key: "Observation/odd", text: odd })
   })
 })

@@ -26,13 +26,16 @@ const unsavedDiagnosis = "Febris Xylophonica fortasse"
 
 vi.setConfig({ testTimeout: 300_000 })
 
+/** The recorder of the wire has a port of its own, by which the server is asked for. */
+const byAnyPort = ["--host-name", "localhost", "127.0.0.1"]
+
 let folder: string
 let server: LiveServer
 let wire: Wire
 
 beforeAll(async () => {
   folder = await tempFolder()
-  server = await serve({ dataDir: join(folder, "data") })
+  server = await serve({ dataDir: join(folder, "data"), args: byAnyPort })
   wire = await recordWire(server.port)
 })
 afterAll(async () => {
@@ -181,7 +184,7 @@ describe("by command line", () => {
     await server.stop()
     const { found } = await searchFolder(new Search(typedNeedles(words)), server.dataDir)
     expect(found).toEqual([])
-    server = await serve({ dataDir: server.dataDir, port: server.port })
+    server = await serve({ dataDir: server.dataDir, port: server.port, args: byAnyPort })
   })
 })
 

@@ -51,38 +51,64 @@ async function shell(commands: string): Promise<string> {
   return stdout
 }
 
-test("the documented copy of a running server, made while it writes, checks and starts", async () => {
-  const [copy, copySecrets] = await documented("Copy a running server's folder")
+test("the documented backup of a running server, made while it writes, verifies and is restored", async () => {
+  const [backup, copySecrets] = await documented("Back up")
   expect((await addRecord("Gundula")).code).toBe(0)
+  await mkdir(join(folder, "media"))
+  await shell(copySecrets!.replace("/media/safe/", "media/"))
   const writing = Promise.all(["Hildegard", "Irmtraud"].map(addRecord))
-  expect(await shell(copy!)).toContain("is as it was signed and logged")
+  expect(await shell(backup!)).toMatch(/^log leaves +\d+$/m)
   await writing
   expect((await addRecord("Jutta")).code).toBe(0)
-  const made = join(folder, "backup/today/healthcrypt.db")
+  const made = join(folder, "backup/today")
   expect((await stat(made)).mode & 0o077).toBe(0)
-  await expect(shell(copy!)).rejects.toThrow("already exists")
+  await expect(shell(backup!)).rejects.toThrow("There is such a file already")
 
-  await mkdir(join(folder, "media"))
-  await shell(copySecrets!.replace("healthcrypt-data/ca.pem ", "").replace("/media/safe/", "media/"))
+  const data = ["--data", join(folder, "healthcrypt-data")]
+  const nowhere = await run(["backup", join(folder, "nowhere/today"), ...data])
+  expect(nowhere).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`There is no folder ${join(folder, "nowhere")}.`),
+  })
+  const sealed = join(folder, "sealed")
+  const withSecrets = { env: { HEALTHCRYPT_BACKUP_PASSPHRASE: "six words that nobody else knows" } }
+  const one = await run(["backup", sealed, "--with-secrets", ...data], withSecrets)
+  expect(one.code, one.stderr).toBe(0)
+  expect(one.stderr).not.toContain("ExperimentalWarning")
+  const unasked = await run(["restore", sealed, "--data", join(folder, "unasked")])
+  const advice = "Set HEALTHCRYPT_BACKUP_PASSPHRASE, or run this on a terminal to be asked.\n"
+  expect(unasked).toMatchObject({ code: 2, stdout: "", stderr: advice })
+
   const restored = join(folder, "restored")
-  await mkdir(restored, { mode: 0o700 })
-  await cp(made, join(restored, "healthcrypt.db"))
-  await cp(join(folder, "media/secrets"), join(restored, "secrets"), { recursive: true })
+  const [putSecrets] = await documented("Restore")
+  await shell(putSecrets!.replaceAll("NEW", "restored").replace("SAFE/secrets", "media/secrets"))
+  const put = await run(["restore", made, "--data", restored])
+  expect(put.code, put.stderr).toBe(0)
   expect((await run(["verify", "--data", restored])).code).toBe(0)
 
   const second = await serveForTest(["--data", restored])
+  // What the page says of every device, until its physician types the code.
+  expect((await client(second, ["records", "list"], {}, "another-home")).code).toBe(3)
+  expect((await client(second, ["records", "list"], {})).code).toBe(3)
+  const env = {
+    HEALTHCRYPT_SERVER: second.url,
+    HEALTHCRYPT_HOME: join(folder, "another-home"),
+    HEALTHCRYPT_USERNAME: "ada",
+    HEALTHCRYPT_PASSWORD: password,
+  }
+  expect((await run(["restored"], { env, input: "00000 ".repeat(6) })).code).toBe(1)
+  const confirmed = await run(["restored"], { env, input: put.stdout })
+  expect(confirmed.code, confirmed.stderr).toBe(0)
   const fresh = await client(second, ["records", "list", "--json"], {}, "another-home")
   expect(fresh.code, fresh.stderr).toBe(0)
   expect(fresh.stdout).toContain("Gundula")
-  // The device that saw what was written since says what the page says that it says.
-  expect((await client(second, ["records", "list"], {})).code).toBe(3)
   await second.stop()
 })
 
 test("a stopped server's folder goes on elsewhere as if nothing had been", async () => {
   await server.stop()
   const moved = join(folder, "moved")
-  await cp(join(folder, "healthcrypt-data"), moved, { recursive: true })
+  await cp(join(folder, "healthcrypt-data"), moved, { recursive: true, filter: (path) => !path.endsWith(".sock") })
   server = await serveForTest(["--data", moved])
   const list = await client(server, ["records", "list", "--json"], {})
   expect(list.code, list.stderr).toBe(0)

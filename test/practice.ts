@@ -31,14 +31,14 @@ export interface Practice {
   close(): Promise<void>
 }
 
-/** The practice of a file's tests, which ends with them. */
-export async function openPractice(): Promise<Practice> {
-  const practice = await startPractice()
+/** The practice of a file's tests, which ends with them. @param webRoot the page that it serves, if any */
+export async function openPractice(webRoot: string | null = null): Promise<Practice> {
+  const practice = await startPractice(webRoot)
   afterAll(practice.close)
   return practice
 }
 
-export async function startPractice(): Promise<Practice> {
+export async function startPractice(webRoot: string | null = null): Promise<Practice> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-practice-"))
   let passedMs = 0
   const now = () => Date.now() + passedMs
@@ -47,7 +47,7 @@ export async function startPractice(): Promise<Practice> {
     host: "127.0.0.1",
     port: 0,
     transit: { kind: "plain" },
-    webRoot: null,
+    webRoot,
     logLevel: "error",
     notice: () => {},
     now,

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite"
 import { describe, expect, it } from "vitest"
 import { createPatient, savePatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
-import { matches, wordsOf } from "../src/client/search.ts"
+import { matches, queryOf } from "../src/client/search.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { openPractice } from "./practice.ts"
 
@@ -79,12 +79,14 @@ describe("the roster", () => {
     expect(third.roster.rows.size).toBe(80)
     expect(rowsOf(one)).toEqual(rowsOf(third))
     expect(rowsOf(two)).toEqual(rowsOf(third))
+    // The loser's segments are in no keyring, and go with the first one after an hour.
+    practice.pass(2 * 3_600_000)
+    const { session } = await practice.open("race", "race-4")
+    await session.updateKeyring((keyring) => keyring)
     const database = new DatabaseSync(join(practice.folder, "data", "healthcrypt.db"), { readOnly: true })
-    const stored = database
-      .prepare("SELECT count(*) AS n FROM segment WHERE physician = ?")
-      .get(third.session.physician)
+    const stored = database.prepare("SELECT count(*) AS n FROM segment WHERE physician = ?").get(session.physician)
     database.close()
-    expect(stored?.n).toBe(third.session.keyring.roster.segments.length)
+    expect(stored?.n).toBe(session.keyring.roster.segments.length)
   })
 
   it("shows a record that the server withholds as refused, not as gone", async () => {
@@ -117,9 +119,44 @@ describe("the home list", () => {
     expect(listed(work, "diab")).toEqual(["Agustín"])
     expect(listed(work, "nobody")).toEqual([])
     for (const search of ["f", "ultimo1", "hyper first12", "1961", "2 dia"]) {
-      const scanned = rowsOf(work).filter((row) => matches(row, wordsOf(search)))
+      const scanned = rowsOf(work).filter((row) => matches(row, queryOf(search)))
       expect(listed(work, search).sort()).toEqual(scanned.map((row) => row.firstName).sort())
     }
+  })
+
+  it("finds ä, ö, ü and ß however they are typed", async () => {
+    const work = await practice.open("fold")
+    const home = new HomeList(work)
+    const people = [
+      ["Jörg", "Müller"],
+      ["Joerg", "Weiß"],
+      ["Päivi", "Mueller"],
+    ] as const
+    // The first half lies in the index, the last one beside it.
+    for (const [firstName, lastName] of people.slice(0, 2))
+      await createPatient(work, { ...patient(1), firstName, lastName })
+    home.prepare()
+    for (const [firstName, lastName] of people.slice(2))
+      await createPatient(work, { ...patient(1), firstName, lastName })
+    const find = (search: string) =>
+      home
+        .page({ ...everything, search }, true, today)
+        .rows.map((row) => row.firstName)
+        .sort()
+    for (const typed of ["muell", "Müll", "mu\u0308ll", "MÜLLER"]) expect(find(typed)).toEqual(["Jörg", "Päivi"])
+    expect(find("mull")).toEqual(["Jörg"])
+    expect(find("joerg")).toEqual(["Joerg", "Jörg"])
+    expect(find("jorg")).toEqual(["Jörg"])
+    for (const typed of ["weiß", "weiss", "weis"]) expect(find(typed)).toEqual(["Joerg"])
+    expect(find("paeivi muell")).toEqual(["Päivi"])
+  })
+
+  it("finds either day of a date that may be two", async () => {
+    const work = await practice.open("fold")
+    await createPatient(work, { ...patient(1), firstName: "Dmy", birthDate: "1930-04-03" })
+    await createPatient(work, { ...patient(1), firstName: "Mdy", birthDate: "1930-03-04" })
+    expect(listed(work, "3/4/1930").sort()).toEqual(["Dmy", "Mdy"])
+    expect(listed(work, "3.4.1930")).toEqual(["Dmy"])
   })
 
   it("sees what changed after its index was built", async () => {

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
+import { randomInt } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -24,14 +26,15 @@ export interface LiveServer {
 
 export interface ServeOptions {
   readonly dataDir: string
-  /** 0, or left out, takes any free one. */
+  /** 0, or left out, takes any free one: see {@link portThatStaysFree}. */
   readonly port?: number
   readonly args?: readonly string[]
 }
 
 /** Starts `healthcrypt serve` and waits until it is ready. @throws with what it said, when it ends before that */
 export async function serve({ dataDir, port = 0, args = [] }: ServeOptions): Promise<LiveServer> {
-  const child = spawn(process.execPath, [bin, "serve", "--data", dataDir, "--port", String(port), ...args], {
+  const own = port === 0 ? await portThatStaysFree() : port
+  const child = spawn(process.execPath, [bin, "serve", "--data", dataDir, "--port", String(own), ...args], {
     env: bareEnv,
     stdio: ["ignore", "pipe", "pipe"],
   })
@@ -63,6 +66,19 @@ export async function serve({ dataDir, port = 0, args = [] }: ServeOptions): Pro
     kill: async () => {
       await end("SIGKILL")
     },
+  }
+}
+
+/** A port below those that the system gives out by itself: between a stop and the next start nobody else is given it. */
+async function portThatStaysFree(): Promise<number> {
+  for (;;) {
+    const port = randomInt(12_000, 32_000)
+    const free = await new Promise<boolean>((resolve) => {
+      const probe = createServer()
+      probe.once("error", () => resolve(false))
+      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)))
+    })
+    if (free) return port
   }
 }
 

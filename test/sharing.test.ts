@@ -77,7 +77,7 @@ describe("sharing a record", () => {
     expect(await diagnosis(ben, id)).toBe("Migraine")
     const again = await practice.open("ben", "ben's third")
     expect(home(again).rows).toMatchObject([{ firstName: "Brady", role: "reader" }])
-    expect(viewRecord(again, await again.records.open(id), 2).role).toBe("reader")
+    expect((await viewRecord(again, await again.records.open(id), 2)).role).toBe("reader")
   })
 
   it("lets everybody but the last owner leave, and seals what follows under a fresh key", async () => {

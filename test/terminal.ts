@@ -16,6 +16,8 @@ export interface Terminal {
   types(keys: string): void
   /** Everything that was shown, without colours. */
   screen(): string
+  /** Every byte of it. */
+  raw(): string
   readonly ended: Promise<number | null>
 }
 
@@ -24,9 +26,10 @@ export function openTerminal(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   stdout?: string,
+  columns = 200,
 ): Terminal {
-  const quoted = [process.execPath, bin, ...args].map((word) => `'${word}'`).join(" ")
-  const command = `stty columns 200 rows 50; ${quoted}${stdout === undefined ? "" : ` > '${stdout}'`}`
+  const quoted = [process.execPath, bin, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
+  const command = `stty columns ${columns} rows 50; ${quoted}${stdout === undefined ? "" : ` > '${stdout}'`}`
   const child = spawn(script, ["--quiet", "--return", "--flush", "--command", command, "/dev/null"], {
     env: { ...bareEnv, TERM: "xterm", SHELL: "/bin/sh", ...env },
     timeout: 240_000,
@@ -73,6 +76,7 @@ export function openTerminal(
       child.stdin.write(keys)
     },
     screen,
+    raw: () => shown,
     ended,
   }
 }

@@ -1,7 +1,5 @@
-import { password as askPassword, text as askText, isCancel } from "@clack/prompts"
 import { AppError } from "../errors.ts"
 import type { Io } from "./command.ts"
-import { clean } from "./print.ts"
 
 const maxInputBytes = 4 * 1024 * 1024
 
@@ -32,7 +30,7 @@ export async function secretFrom(io: Io, variable: string, question: string): Pr
   const given = io.env[variable]
   if (given !== undefined && given !== "") return given
   if (!io.isTerminal) throw new UsageError(`Set ${variable}, or run this on a terminal to be asked.`)
-  return answer(await askPassword({ message: question, output: io.stderr, input: io.stdin }))
+  return answer(await io.err.askSecret(question))
 }
 
 /** A new password, asked for twice on a terminal; elsewhere from a variable or one line of standard input. */
@@ -43,11 +41,19 @@ export async function newPasswordFrom(io: Io, variables: readonly string[]): Pro
     if (line !== "") return line
     throw new UsageError(`Give the new password as one line on standard input, or set ${variables[0]}.`)
   }
-  const first = answer(
-    await askPassword({ message: "New password (12 characters or more)", output: io.stderr, input: io.stdin }),
-  )
-  const second = answer(await askPassword({ message: "The same again", output: io.stderr, input: io.stdin }))
+  const first = answer(await io.err.askSecret("New password (12 characters or more)"))
+  const second = answer(await io.err.askSecret("The same again"))
   if (first !== second) throw new AppError("BAD_INPUT_PASSWORD", "The two passwords differ. Try again.")
+  return first
+}
+
+/** A passphrase for a backup's secrets: from the environment, or asked for twice on a terminal. */
+export async function newPassphraseFrom(io: Io): Promise<string> {
+  const variable = "HEALTHCRYPT_BACKUP_PASSPHRASE"
+  const first = await secretFrom(io, variable, "A passphrase for the secrets (12 characters or more)")
+  if (io.env[variable]) return first
+  const second = await secretFrom(io, variable, "The same again")
+  if (first !== second) throw new AppError("BAD_INPUT_PASSWORD", "The two passphrases differ. Try again.")
   return first
 }
 
@@ -60,7 +66,15 @@ export async function usernameFrom(io: Io): Promise<string> {
 
 /** One line from a person. @param initial what stands in the field already */
 export async function ask(io: Io, question: string, initial = ""): Promise<string> {
-  return answer(await askText({ message: question, initialValue: clean(initial), output: io.stderr, input: io.stdin }))
+  return answer(await io.err.ask(question, initial))
+}
+
+/** The code of a restore: one line of standard input, or asked for. */
+export async function codeFrom(io: Io): Promise<string> {
+  if (io.isTerminal) return ask(io, "The code of 30 digits that whoever runs the server gave you")
+  const line = (await readInput(io)).split(/\r?\n/)[0] ?? ""
+  if (line.trim() !== "") return line
+  throw new UsageError("Give the code of 30 digits as one line on standard input. Nothing was changed.")
 }
 
 /** A JSON object from standard input; asked for field by field on a terminal. @throws BAD_INPUT_FORMAT */
@@ -99,7 +113,7 @@ export async function readInput(io: Io): Promise<string> {
   return Buffer.concat(chunks).toString("utf8")
 }
 
-function answer(value: string | symbol): string {
-  if (isCancel(value) || typeof value !== "string") throw new UsageError("Stopped. Nothing was changed.")
+function answer(value: string | null): string {
+  if (value === null) throw new UsageError("Stopped. Nothing was changed.")
   return value
 }

@@ -14,7 +14,11 @@ import { fileStorage } from "./storage.ts"
 
 /** Runs work with a connection to the server that HEALTHCRYPT_SERVER names. */
 export async function withServer<T>(io: Io, work: (around: Surroundings) => Promise<T>): Promise<T> {
-  const connection = connect(serverOf(io), io.env.HEALTHCRYPT_CA || undefined)
+  let readOnly = false
+  const tell = (): void => {
+    readOnly = true
+  }
+  const connection = connect(serverOf(io), io.env.HEALTHCRYPT_CA || undefined, undefined, "HEALTHCRYPT_SERVER", tell)
   const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
   try {
     return await work({
@@ -26,6 +30,7 @@ export async function withServer<T>(io: Io, work: (around: Surroundings) => Prom
     })
   } finally {
     connection.close()
+    if (readOnly) await io.err.line("The server cannot store anything right now: you can read, not write.")
   }
 }
 
@@ -34,7 +39,11 @@ export async function withSession<T>(io: Io, work: (session: Session) => Promise
   const username = await usernameFrom(io)
   const password = await secretFrom(io, "HEALTHCRYPT_PASSWORD", "Password")
   return withServer(io, async (around) => {
-    const session = await signIn(around, username, password)
+    const session = await signIn(around, username, password).catch(async (error) => {
+      if (error instanceof AppError && error.code === "CANNOT_OPEN")
+        await io.err.line("An earlier keyring is opened with `healthcrypt reopen`.")
+      throw error
+    })
     await noteLog(io, session)
     return endAfter(session, () => work(session))
   })
@@ -48,16 +57,23 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
     await workspace.roster.load()
     await workspace.roster.sync()
     await workspace.roster.looked()
-    const result = await work(workspace)
-    await workspace.roster.fold()
-    await workspace.roster.looked()
-    return result
+    try {
+      const result = await work(workspace)
+      await workspace.roster.fold()
+      await workspace.roster.looked()
+      await session.kept.keepHeads(workspace.roster.rows.values())
+      return result
+    } finally {
+      // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.
+      await workspace.roster.bind().catch(() => {})
+    }
   })
 }
 
 /** Notes which log the account holds this server to, for commands that ask for no password. Where that cannot be noted, they say so. */
-export async function noteLog(io: Io, { around, practice }: Session): Promise<void> {
-  await rememberPinned(around.storage, new URL(serverOf(io)).origin, practice).catch((error) => {
+export async function noteLog(io: Io, { around, practice, line }: Session): Promise<void> {
+  const former = line.map(({ from }) => from.origin)
+  await rememberPinned(around.storage, new URL(serverOf(io)).origin, practice, former).catch((error) => {
     if (!(error instanceof AppError)) throw error
   })
 }
@@ -68,6 +84,7 @@ export async function endAfter<T>(session: Session, work: () => Promise<T>): Pro
   let answers = true
   try {
     const result = await work()
+    await session.kept.flush()
     await session.pins.save()
     return result
   } catch (error) {

@@ -1,12 +1,14 @@
-import type { Readable, Writable } from "node:stream"
+import type { Readable } from "node:stream"
+import type { Out, Talk } from "./out.ts"
 
-/** Where a command reads and writes: nothing else of the process is touched by one, so that a test can run it like a terminal. */
+/** Where a command reads and writes: nothing else of the process is touched by one, so that a test can run it like a terminal. It gets no
+ * stream to write to, only {@link Out}. */
 export interface Io {
   readonly stdin: Readable
   /** Results, and nothing else. */
-  readonly stdout: Writable
+  readonly out: Out
   /** Questions, progress, advice and errors. */
-  readonly stderr: Writable
+  readonly err: Talk
   readonly env: Readonly<Record<string, string | undefined>>
   /** Whether a person sits at standard input and standard error. */
   readonly isTerminal: boolean

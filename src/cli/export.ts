@@ -1,11 +1,11 @@
-import { lstat, open, rename, rm } from "node:fs/promises"
+import { lstat, open, rename, rm, stat } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { exportBundle } from "../clinical/export.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 import { recordIdFrom } from "./ids.ts"
-import { print, printLine } from "./print.ts"
 
 export const exportCommand: CliCommand = {
   name: "export",
@@ -20,15 +20,16 @@ export const exportCommand: CliCommand = {
     if (typeof output !== "string" || output === "") throw new UsageError("Say where to write it: -o FILE.")
     const id = recordIdFrom(args)
     const replace = options.force === true
+    if (output !== "-") await demandFolder(output)
     if (output !== "-" && !replace && (await isThere(output))) throw taken()
     return withWorkspace(io, async (work) => {
       const record = await work.records.open(id)
       await work.records.act(id, "export")
       const bundle = exportBundle(record.chart)
-      if (output === "-") await print(io.stdout, bundle)
+      if (output === "-") await io.out.jsonText(bundle)
       else {
         await writePrivately(output, bundle, replace)
-        await printLine(io.stderr, `${output} is not encrypted. Delete it when it is no longer needed.`)
+        await io.err.line(`${output} is not encrypted. Delete it when it is no longer needed.`)
       }
       return 0
     })
@@ -36,7 +37,7 @@ export const exportCommand: CliCommand = {
 }
 
 /** Whole or not at all, readable by its owner alone. @throws NOT_ALLOWED where something is there that is not to be replaced */
-async function writePrivately(file: string, text: string, replace: boolean): Promise<void> {
+export async function writePrivately(file: string, text: string, replace: boolean): Promise<void> {
   const temporary = `${file}.${process.pid}.new`
   try {
     const handle = await open(temporary, "wx", 0o600)
@@ -60,6 +61,16 @@ function isThere(file: string): Promise<boolean> {
   return lstat(file).then(
     () => true,
     () => false,
+  )
+}
+
+/** The folder's name is not repeated: it may be a patient's. */
+async function demandFolder(file: string): Promise<void> {
+  const found = await stat(dirname(resolve(file))).catch(() => null)
+  if (found?.isDirectory()) return
+  throw new AppError(
+    "NOT_ALLOWED",
+    "There is no folder of that name to write the file into. Make it, or choose another.",
   )
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http"
 import { request as httpsRequest, Agent as SecureAgent } from "node:https"
 import { rootCertificates } from "node:tls"
-import type { OpenStream, Send } from "../client/transport.ts"
+import { answerBytes, type OpenStream, readOnlyHeader, type Send } from "../client/transport.ts"
 import { AppError } from "../errors.ts"
 
 /** How long a server may say nothing: a command ends within ten seconds when nobody answers. */
@@ -24,12 +24,14 @@ export interface Connection {
  * @param caFile a certificate authority to trust besides the system's: HEALTHCRYPT_CA
  * @param limits beyond these an answer is none
  * @param from where the address was given: a variable or an option
+ * @param onReadOnly told with every answer of a server that says that it can store nothing
  * @throws BAD_INPUT_FORMAT */
 export function connect(
   server: string,
   caFile: string | undefined,
   limits?: AnswerLimits,
   from = "HEALTHCRYPT_SERVER",
+  onReadOnly: () => void = () => {},
 ): Connection {
   const url = parseServer(server, from)
   const secure = url.protocol === "https:"
@@ -53,7 +55,7 @@ export function connect(
         sent.on("error", fail)
         sent.end()
       }),
-    send: ({ method, path, headers, body }) =>
+    send: ({ method, path, headers, body, mostBytes = answerBytes }) =>
       new Promise((resolve, reject) => {
         const fail = (cause: unknown) => reject(unreachable(url, from, cause))
         const sent = request(
@@ -65,10 +67,10 @@ export function connect(
             timeout: silenceMs,
           },
           (response) =>
-            collect(response, limits?.bytes).then(
-              (bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }),
-              fail,
-            ),
+            collect(response, Math.min(mostBytes, limits?.bytes ?? mostBytes)).then((bytes) => {
+              if (response.headers[readOnlyHeader] !== undefined) onReadOnly()
+              resolve({ status: response.statusCode ?? 0, body: bytes })
+            }, fail),
         )
         if (limits !== undefined) {
           const late = setTimeout(() => sent.destroy(new Error("too long")), limits.ms)
@@ -89,16 +91,20 @@ async function* chunksOf(url: URL, from: string, response: IncomingMessage): Asy
   }
 }
 
-function collect(response: IncomingMessage, mostBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+/** An answer that says how long it is goes straight into its place. */
+function collect(response: IncomingMessage, mostBytes: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
+    const said = Number(response.headers["content-length"] ?? Number.NaN)
+    const place = said <= mostBytes ? new Uint8Array(said) : null
     const chunks: Buffer[] = []
     let bytes = 0
     response.on("data", (chunk: Buffer) => {
+      if (bytes + chunk.length > mostBytes) response.destroy(new Error("too much"))
+      else if (place === null) chunks.push(chunk)
+      else place.set(chunk, bytes)
       bytes += chunk.length
-      if (bytes > mostBytes) response.destroy(new Error("too much"))
-      else chunks.push(chunk)
     })
-    response.on("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    response.on("end", () => resolve(place ?? Buffer.concat(chunks)))
     response.on("error", reject)
   })
 }
@@ -132,11 +138,19 @@ function authorities(file: string): string[] {
 }
 
 function unreachable(url: URL, from: string, cause: unknown): AppError {
-  const code = cause instanceof Error ? (cause as NodeJS.ErrnoException).code : undefined
-  const untrusted =
-    code?.includes("CERT") || code?.includes("SELF_SIGNED") || code?.includes("VERIFY") || code?.includes("ISSUER")
-  const message = untrusted
-    ? `The certificate of ${url.origin} is not trusted. Name the practice's authority in HEALTHCRYPT_CA.`
-    : `The server at ${url.origin} cannot be reached. Check that it runs, and ${from}.`
-  return new AppError("UNAVAILABLE_SERVER", message, { cause })
+  const code = (cause instanceof Error && (cause as NodeJS.ErrnoException).code) || ""
+  return new AppError("UNAVAILABLE_SERVER", adviceFor(code, url.origin, from), { cause })
+}
+
+/** @param code of Node, or of OpenSSL by way of Node */
+function adviceFor(code: string, origin: string, from: string): string {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return `The certificate of ${origin} is for other names than this one. Check ${from}.`
+  if (/CERT|SELF_SIGNED|VERIFY|ISSUER/.test(code))
+    return `The certificate of ${origin} is not trusted. Name the practice's authority in HEALTHCRYPT_CA.`
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|EPROTO/.test(code))
+    return `The server at ${origin} answers, but not with TLS. Where it runs on this machine without TLS, write http:// in ${from}.`
+  if (code.startsWith("ERR_SSL_")) return `TLS with the server at ${origin} fails (${code}). Check ${from}.`
+  const refused = code === "ECONNREFUSED" ? ": it takes no connection" : ""
+  return `The server at ${origin} cannot be reached${refused}. Check that it runs, and ${from}.`
 }

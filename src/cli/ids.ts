@@ -21,6 +21,11 @@ export function colleagueFrom(args: readonly string[], at: number): string {
   return username
 }
 
+/** What is said of a colleague who cannot sign in, on the server's word alone. */
+export function suspendedWord(username: string): string {
+  return `The server says that the account ${username} is suspended. They stay a member of what is shared with them.`
+}
+
 /** What `--seq` means, for everybody who reads one beside the page. */
 export const counting = "the first is 0; the page calls it entry 1"
 

@@ -1,12 +1,10 @@
 import { readFile, stat } from "node:fs/promises"
 import { basename } from "node:path"
-import { Presets, SingleBar } from "cli-progress"
 import { importFile, maxImportBytes } from "../client/imports.ts"
 import type { ImportReport } from "../client/views.ts"
 import { AppError } from "../errors.ts"
 import { withWorkspace } from "./client.ts"
-import type { CliCommand, Io } from "./command.ts"
-import { clean, printLine } from "./print.ts"
+import type { CliCommand } from "./command.ts"
 
 export const importCommand: CliCommand = {
   name: "import",
@@ -23,14 +21,14 @@ export const importCommand: CliCommand = {
       let refused = 0
       try {
         for (const [i, file] of files.entries()) {
-          const bar = progressBar(io, files.length > 1 ? `${i + 1}/${files.length} ` : "")
+          const bar = await io.err.bar(files.length > 1 ? `${i + 1}/${files.length} ` : "", "resources")
           const report = await readBytes(file).then(
             (bytes) => importFile(work, basename(file), bytes, bar.tick, signal),
             (error: AppError) => failed(file, error),
           )
           bar.stop()
           if (report.outcome === "refused") refused++
-          await printLine(report.outcome === "refused" ? io.stderr : io.stdout, describe(file, report))
+          await (report.outcome === "refused" ? io.err : io.out).line(describe(file, report))
           if (report.outcome === "cancelled") return 1
         }
       } finally {
@@ -54,21 +52,17 @@ function describe(file: string, report: ImportReport): string {
     .join("")
   switch (report.outcome) {
     case "added":
-      return clean(
-        `${file}: added ${plural(report.records.length, "record")} with ${plural(report.added, "resource")}${also}  ${ids}`,
-      )
+      return `${file}: added ${plural(report.records.length, "record")} with ${plural(report.added, "resource")}${also}  ${ids}`
     case "merged":
-      return clean(
-        `${file}: ${report.added} added, ${report.changed} changed of ${plural(report.resources, "resource")}${also}  ${ids}`,
-      )
+      return `${file}: ${report.added} added, ${report.changed} changed of ${plural(report.resources, "resource")}${also}  ${ids}`
     case "nothing-new":
-      return clean(`${file}: nothing new  ${ids}`)
+      return `${file}: nothing new  ${ids}`
     case "cancelled":
-      return clean(
-        `${file}: stopped; ${report.records.length === 0 ? "nothing" : plural(report.records.length, "record")} of it was taken  ${ids}`,
-      )
+      return report.records.length === 0
+        ? `${file}: stopped; nothing of it was taken`
+        : `${file}: stopped; ${plural(report.records.length, "record")} taken. Import the file again to go on  ${ids}`
     case "refused":
-      return clean(`${file}: refused. ${report.message}${ids === "" ? "" : ` Stored before that: ${ids}`}`)
+      return `${file}: refused. ${report.message}${ids === "" ? "" : ` Stored before that: ${ids}`}`
   }
 }
 
@@ -88,26 +82,6 @@ function failed(file: string, error: AppError): ImportReport {
   if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
   const nothing = { records: [], resources: 0, added: 0, changed: 0, apart: 0, leftOut: 0, notUnderstood: [] }
   return { file, outcome: "refused", ...nothing, code: error.code, message: error.message }
-}
-
-/** A bar on a terminal, silence in a pipe. */
-function progressBar(io: Io, label: string) {
-  if (!io.isTerminal) return { tick: () => {}, stop: () => {} }
-  const format = `${label}{bar} {value}/{total} resources · {rate}/s · {eta_formatted} left`
-  const bar = new SingleBar(
-    { format, stream: io.stderr as NodeJS.WriteStream, hideCursor: true },
-    Presets.shades_classic,
-  )
-  const started = Date.now()
-  let running = false
-  return {
-    tick: (done: number, total: number) => {
-      if (!running) bar.start(total, 0, { rate: 0 })
-      running = true
-      bar.update(done, { rate: Math.round((done * 1000) / Math.max(1, Date.now() - started)) })
-    },
-    stop: () => bar.stop(),
-  }
 }
 
 function plural(count: number, noun: string): string {

@@ -6,7 +6,6 @@ import type { Send } from "../client/transport.ts"
 import { reading, UsageError } from "./ask.ts"
 import type { Io } from "./command.ts"
 import { type Connection, connect } from "./http.ts"
-import { clean, printLine } from "./print.ts"
 import { fileStorage } from "./storage.ts"
 
 /** No tile, and no checkpoint, is near this large. */
@@ -79,10 +78,10 @@ export function isOrigin(text: string): boolean {
 export async function expectLog(io: Io, log: PublicLog, given: GivenLog | null): Promise<LogTarget> {
   const target = await findLog(log.send, log.storage, log.address, given)
   if (target.trust === "first contact") {
-    await printLine(io.stderr, "This machine has not seen this log before: its key is taken on the server's own word.")
-    await printLine(io.stderr, "Compare these two with a recovery sheet, or name them with --origin and --key:")
-    await printLine(io.stderr, `  log      ${clean(target.log.origin)}`)
-    await printLine(io.stderr, `  log key  ${encodeLogKey(target.log.logKey)}`)
+    await io.err.line("This machine has not seen this log before: its key is taken on the server's own word.")
+    await io.err.line("Compare these two with a recovery sheet, or name them with --origin and --key:")
+    await io.err.line(`  log      ${target.log.origin}`)
+    await io.err.line(`  log key  ${encodeLogKey(target.log.logKey)}`)
   }
   return target
 }

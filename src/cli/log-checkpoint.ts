@@ -1,10 +1,10 @@
 import { viewCheckpoint } from "../client/log-checkpoint.ts"
 import { rememberLog } from "../client/log-target.ts"
 import { AppError } from "../errors.ts"
+import { clean } from "./clean.ts"
 import type { CliCommand } from "./command.ts"
 import { expectLog, givenLog, logOptions, mistyped, withPublicLog } from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
-import { print, printJson, printLine } from "./print.ts"
 
 const because = {
   given: "the key that you named",
@@ -24,18 +24,27 @@ export const logCheckpoint: CliCommand = {
         const view = await viewCheckpoint(log.send, log.storage, target)
         await rememberLog(log.storage, log.address, target.log)
         if (options.json === true) {
-          await printJson(io.stdout, view)
+          await io.out.json(view)
           return 0
         }
-        await print(io.stdout, view.note)
-        await printLine(io.stderr, `Signed by ${because[target.trust]}.${told(view.remembered, view.size)}`)
+        for (const line of noteLines(view.note)) await io.out.whole(line)
+        await io.err.line(`Signed by ${because[target.trust]}.${told(view.remembered, view.size)}`)
         return 0
       } catch (error) {
-        if (target.typed && error instanceof AppError && error.is("TAMPERED")) await printLine(io.stderr, mistyped)
+        if (target.typed && error instanceof AppError && error.is("TAMPERED")) await io.err.line(mistyped)
         return printFinding(io, error, null)
       }
     })
   },
+}
+
+/** The text, whose three lines were verified, and what looks like a signature under it. Whatever else a server puts among these is no part
+ * of a note, and nobody needs it; --json has the note as it came. */
+function noteLines(note: string): string[] {
+  const cut = note.lastIndexOf("\n\n") + 2
+  const signatures = note.slice(cut).split("\n")
+  const isSignature = (line: string) => /^\u2014 \S+ [A-Za-z0-9+/]+={0,2}$/u.test(line) && line === clean(line)
+  return [...note.slice(0, cut - 1).split("\n"), ...signatures.filter(isSignature)]
 }
 
 function told(remembered: number | null, size: number): string {

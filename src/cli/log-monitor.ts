@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { type AskedWitness, parseWitness } from "../client/ask-witness.ts"
 import { type Finding, findingOf } from "../client/log-findings.ts"
-import { type LogTarget, rememberLog } from "../client/log-target.ts"
+import { knownLogs, type LogTarget, rememberLog } from "../client/log-target.ts"
 import { type Monitor, type Round, withMonitor } from "../client/monitor.ts"
+import { followRestored, restoredLog } from "../client/restored-log.ts"
 import { AppError } from "../errors.ts"
-import { reading, UsageError } from "./ask.ts"
+import { codeFrom, reading, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
 import {
@@ -17,7 +18,6 @@ import {
   withPublicLog,
 } from "./log-address.ts"
 import { printFinding } from "./log-finding.ts"
-import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
 import { momentOf } from "./times.ts"
 
@@ -31,6 +31,7 @@ export const logMonitor: CliCommand = {
     { flags: "--once", description: "look once, then end" },
     { flags: "--interval <seconds>", description: "time between two looks", default: String(everySeconds) },
     { flags: "--all", description: "fetch every known leaf again at each look, not at the first alone" },
+    { flags: "--restored", description: "the server was put back: read its code on standard input, then go on" },
     { flags: "--witness <vkey...>", description: "demand this witness's word; VKEY=URL: ask it there" },
   ],
   async run(io, options) {
@@ -40,12 +41,21 @@ export const logMonitor: CliCommand = {
       throw new UsageError("--interval takes a number of seconds from 1 to 86400.")
     const witnesses = wordsOf(options.witness).map(parseAsked)
     const once = options.once === true
+    const code = options.restored === true ? await codeFrom(io) : null
+    if (code !== null && given !== null)
+      throw new UsageError("--restored goes on from the log that this machine knows.")
     const ending = new AbortController()
     if (!once) nextSignal().then(() => ending.abort())
     const asked = witnesses.map((witness) => reach(io, witness))
     return withPublicLog(io, async (log) => {
-      const target = await patiently(io, ending.signal, once, seconds, () => expectLog(io, log, given))
+      let target = await patiently(io, ending.signal, once, seconds, () => expectLog(io, log, given))
       if (target === null) return 0
+      if (code !== null) {
+        const restored = await restoredLog(log.send, [target.log, ...(await knownLogs(log.storage))], code)
+        await followRestored(log.storage, restored)
+        await rememberLog(log.storage, log.address, restored.log)
+        target = { ...target, log: restored.log }
+      }
       return withMonitor(
         { storage: log.storage, log: target.log, witnesses: asked.map(({ witness }) => witness), now: Date.now },
         (monitor) =>
@@ -122,7 +132,7 @@ async function follow(io: Io, log: PublicLog, monitor: Monitor, following: Follo
     }
   } catch (error) {
     if (!(error instanceof AppError && error.is("TAMPERED"))) throw error
-    for (const slip of first ? following.slips(findingOf(error)) : []) await printLine(io.stderr, slip)
+    for (const slip of first ? following.slips(findingOf(error)) : []) await io.err.line(slip)
     return printFinding(io, error, log.pathOf(await monitor.keepEvidence(error)))
   }
 }
@@ -138,11 +148,11 @@ async function patiently<T>(
   for (let quiet = false; !ending.aborted; quiet = true) {
     try {
       const result = await work()
-      if (quiet) await printLine(io.stderr, `${now()} The server answers again.`)
+      if (quiet) await io.err.line(`${now()} The server answers again.`)
       return result
     } catch (error) {
       if (once || !(error instanceof AppError && error.is("UNAVAILABLE"))) throw error
-      if (!quiet) await printLine(io.stderr, `${now()} ${clean(error.message)} Trying on.`)
+      if (!quiet) await io.err.line(`${now()} ${error.message} Trying on.`)
     }
     await pause(seconds, ending)
   }
@@ -152,7 +162,7 @@ async function patiently<T>(
 /** One line a change; the first look gets one too. */
 async function printRound(io: Io, { before, tree, root, audited }: Round, first: boolean): Promise<void> {
   const held = first && before > 0 ? `, ${audited} as they were` : ""
-  await printLine(io.stdout, `${now()} ${tree.size} leaves, ${tree.size - before} new${held}, root ${root}`)
+  await io.out.line(`${now()} ${tree.size} leaves, ${tree.size - before} new${held}, root ${root}`)
 }
 
 function now(): string {

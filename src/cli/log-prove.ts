@@ -3,7 +3,6 @@ import { UsageError } from "./ask.ts"
 import { withSession, withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { counting, recordIdFrom, wholeNumber } from "./ids.ts"
-import { printJson, printLine } from "./print.ts"
 
 export const logProve: CliCommand = {
   name: "log prove",
@@ -29,17 +28,17 @@ export const logProve: CliCommand = {
 
 async function printProof(io: Io, what: "entry" | "identity", proof: InclusionView, json: boolean): Promise<number> {
   if (json) {
-    await printJson(io.stdout, { ...proof, verified: true })
+    await io.out.json({ ...proof, verified: true })
     return 0
   }
-  const line = (name: string, value: string | number) => printLine(io.stdout, `${name.padEnd(11)} ${value}`)
+  const line = (name: string, value: string | number) => io.out.line(`${name.padEnd(11)} ${value}`)
   await line(what, proof.number)
   await line("leaf index", proof.index)
   await line("leaf hash", proof.leafHash)
   await line("tree size", proof.size)
   await line("root", proof.root)
   for (const [i, hash] of proof.inclusion.entries()) await line(i === 0 ? "inclusion" : "", hash)
-  await printLine(io.stdout, "verified")
-  if (what === "entry") await printLine(io.stderr, `Entries are counted from 0: ${counting}.`)
+  await io.out.line("verified")
+  if (what === "entry") await io.err.line(`Entries are counted from 0: ${counting}.`)
   return 0
 }

@@ -2,13 +2,13 @@ import { type AddressInfo, isIPv6 } from "node:net"
 import { join } from "node:path"
 import type { LogIdentity } from "../client/log.ts"
 import { parseLogKey } from "../client/log-target.ts"
+import { demandContinues, restoredLog } from "../client/restored-log.ts"
 import { type Witness, withWitness } from "../client/witness.ts"
 import { AppError } from "../errors.ts"
-import { reading, textOf, UsageError } from "./ask.ts"
+import { codeFrom, reading, textOf, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { wholeNumber, wordsOf } from "./ids.ts"
 import { expectLog, isOrigin, memoryOf, withPublicLog } from "./log-address.ts"
-import { clean, printLine } from "./print.ts"
 import { nextSignal } from "./process.ts"
 import { witnessServer } from "./witness-server.ts"
 
@@ -20,6 +20,7 @@ export const logWitness: CliCommand = {
     { flags: "--host <address>", description: "address to listen on", default: "127.0.0.1" },
     { flags: "--name <text>", description: "the name to sign under, such as witness.example/w1; for ever" },
     { flags: "--log <origin=key...>", description: "logs to accept besides those that it knows" },
+    { flags: "--restored", description: "the server was put back: read its code on standard input, then go on" },
   ],
   async run(io, options) {
     const port = wholeNumber(options.port, "--port") ?? 0
@@ -39,7 +40,9 @@ export const logWitness: CliCommand = {
       firstLog: () => withPublicLog(io, async (log) => (await expectLog(io, log, null)).log),
       now: Date.now,
     }
+    const code = options.restored === true ? await codeFrom(io) : null
     return withWitness(witness, async (witness) => {
+      if (code !== null) await follow(io, witness, code)
       const server = witnessServer(witness)
       const address = await listen(server, port, host)
       if (isNew && name === null) await sayName(io, witness.key.name, join(home, "witness"))
@@ -52,6 +55,15 @@ export const logWitness: CliCommand = {
   },
 }
 
+/** Goes on in the log that the server was put back to. */
+async function follow(io: Io, witness: Witness, code: string): Promise<void> {
+  await withPublicLog(io, async ({ send }) => {
+    const restored = await restoredLog(send, witness.logs, code)
+    await demandContinues(send, witness.signedOf(restored.former), restored)
+    await witness.follow(restored)
+  })
+}
+
 /** ORIGIN=KEY, the key as 64 hexadecimal digits. @throws UsageError */
 function parseLog(text: string): LogIdentity {
   const cut = text.lastIndexOf("=")
@@ -62,16 +74,16 @@ function parseLog(text: string): LogIdentity {
 
 /** A name that nobody chose is for ever all the same, once others rely on it. */
 async function sayName(io: Io, name: string, file: string): Promise<void> {
-  await printLine(io.stderr, `No --name was given: this witness signs as ${clean(name)}, for ever.`)
-  await printLine(io.stderr, "To choose another, do it now, before anybody uses its vkey:")
-  await printLine(io.stderr, `stop it, delete ${clean(file)}, and start it with --name.`)
+  await io.err.line(`No --name was given: this witness signs as ${name}, for ever.`)
+  await io.err.line("To choose another, do it now, before anybody uses its vkey:")
+  await io.err.line(`stop it, delete ${file}, and start it with --name.`)
 }
 
 async function announce(io: Io, witness: Witness, at: AddressInfo): Promise<void> {
-  for (const { origin } of witness.logs) await printLine(io.stderr, `Log ${clean(origin)}`)
-  await printLine(io.stdout, `vkey ${witness.vkey}`)
+  for (const { origin } of witness.logs) await io.err.line(`Log ${origin}`)
+  await io.out.whole(`vkey ${witness.vkey}`)
   const host = isIPv6(at.address) ? `[${at.address}]` : at.address
-  await printLine(io.stdout, `The witness is ready at http://${host}:${at.port}`)
+  await io.out.line(`The witness is ready at http://${host}:${at.port}`)
 }
 
 function listen(server: ReturnType<typeof witnessServer>, port: number, host: string): Promise<AddressInfo> {
@@ -80,7 +92,7 @@ function listen(server: ReturnType<typeof witnessServer>, port: number, host: st
       const taken = cause.code === "EADDRINUSE"
       const advice = taken
         ? `Port ${port} is taken. Stop the program that uses it, or choose another port with --port.`
-        : `This machine cannot listen at ${clean(host)}, port ${port}. Choose others with --host and --port.`
+        : `This machine cannot listen at ${host}, port ${port}. Choose others with --host and --port.`
       reject(new AppError("UNAVAILABLE", advice, { cause }))
     })
     server.listen(port, host, () => resolve(server.address() as AddressInfo))

@@ -2,7 +2,6 @@ import { changePassword } from "../client/account.ts"
 import { newPasswordFrom, secretFrom, usernameFrom } from "./ask.ts"
 import { withSession } from "./client.ts"
 import type { CliCommand } from "./command.ts"
-import { printLine } from "./print.ts"
 
 export const password: CliCommand = {
   name: "password",
@@ -15,7 +14,7 @@ export const password: CliCommand = {
     const env = { ...io.env, HEALTHCRYPT_USERNAME: username, HEALTHCRYPT_PASSWORD: current }
     return withSession({ ...io, env }, async (session) => {
       await changePassword(session, current, next)
-      await printLine(io.stderr, "Your password is changed. Your other sessions have ended; no record was touched.")
+      await io.err.line("Your password is changed. Your other sessions have ended; no record was touched.")
       return 0
     })
   },

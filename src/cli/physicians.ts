@@ -5,8 +5,7 @@ import { AppError } from "../errors.ts"
 import { ask, readInput } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
-import { colleagueFrom } from "./ids.ts"
-import { clean, printJson, printLine } from "./print.ts"
+import { colleagueFrom, suspendedWord } from "./ids.ts"
 
 const yourself = "This is your own username. Enter your colleague's."
 const json = { flags: "--json", description: "Print JSON" }
@@ -23,10 +22,11 @@ const show: CliCommand = {
       if (found.physician === session.physician) throw new AppError("BAD_INPUT_USERNAME", yourself)
       const view = session.people.view(found)
       if (options.json) {
-        const { physician, name, state, verified, fingerprint, safetyNumber } = view
+        const { physician, name, state, verified, fingerprint, safetyNumber, suspended } = view
         const when = verified && { time: new Date(verified.time).toISOString(), how: verified.how }
-        await printJson(io.stdout, { physician, username, name, state, verified: when, fingerprint, safetyNumber })
-      } else await printLine(io.stdout, asText(view))
+        await io.out.json({ physician, username, name, state, verified: when, fingerprint, safetyNumber, suspended })
+      } else await io.out.lines(asText(view))
+      if (view.suspended) await io.err.line(suspendedWord(view.username))
       return 0
     })
   },
@@ -59,7 +59,7 @@ const verify: CliCommand = {
           `${digits === 1 ? "This is 1 digit" : `These are ${digits} digits`}; it takes 60 digits.`,
         )
       const view = await session.people.verify(username, number, "digits")
-      await printLine(io.stderr, `Verified: ${view.username}. You can share records with them now.`)
+      await io.err.line(`Verified: ${view.username}. You can share records with them now.`)
       return 0
     })
   },
@@ -67,18 +67,25 @@ const verify: CliCommand = {
 
 export const physicians: readonly CliCommand[] = [show, verify]
 
-function asText(view: ColleagueView): string {
+function asText(view: ColleagueView): string[] {
   const groups = view.safetyNumber.match(/\d{5}/g) ?? []
-  const rows = [0, 4, 8].map((at) => groups.slice(at, at + 4).join(" "))
+  const [first, ...rows] = [0, 4, 8].map((at) => groups.slice(at, at + 4).join(" "))
   const said = { unverified: "Not verified", changed: "Keys changed since you verified them: compare the number again" }
+  const next =
+    view.state === "verified"
+      ? []
+      : [
+          `Next: have ${view.username} read these 60 digits to you, by telephone or face to face, and type what you hear:`,
+          `  healthcrypt physicians verify ${view.username}`,
+        ]
   return [
     view.name === "" ? view.username : `${view.username}, who calls themself ${view.name}`,
     view.state === "verified"
       ? `Verified ${view.verified ? `on ${dayOf(view.verified.time)}` : ""}`.trim()
       : said[view.state],
     `Fingerprint    ${view.fingerprint}`,
-    `Safety number  ${rows.join("\n               ")}`,
+    `Safety number  ${first}`,
+    ...rows.map((row) => `               ${row}`),
+    ...next,
   ]
-    .map((line) => line.split("\n").map(clean).join("\n"))
-    .join("\n")
 }

@@ -1,12 +1,22 @@
-/** Keeps Node's own notices that node:sqlite and the ML-KEM of its WebCrypto are experimental off standard error. Every other warning
- * is shown as before. */
-export function hideExperimentNotices(): void {
-  const listeners = process.listeners("warning")
+import type { Out } from "./out.ts"
+
+/** Shows warnings of Node, but for its notices that node:sqlite and the ML-KEM of its WebCrypto are experimental. */
+export function showWarnings(err: Out): void {
   process.removeAllListeners("warning")
-  process.on("warning", (warning) => {
-    const known = warning.message.startsWith("SQLite ") || warning.message.includes(" Web Crypto API ")
-    if (warning.name === "ExperimentalWarning" && known) return
-    for (const listener of listeners) listener(warning)
+  process.on("warning", ({ name, message }) => {
+    const known = message.startsWith("SQLite ") || message.includes(" Web Crypto API ")
+    if (name !== "ExperimentalWarning" || !known) err.line(`${name}: ${message}`)
+  })
+}
+
+/** Shows what nobody has caught, which may quote anything, and ends this process as Node would. */
+export function showFaults(err: Out): void {
+  process.once("uncaughtException", async (error: unknown) => {
+    // What goes wrong while it is shown is not shown as well.
+    process.on("uncaughtException", () => process.exit(1))
+    const stack = error instanceof Error ? (error.stack ?? String(error)) : String(error)
+    await err.lines(["This is a fault of Healthcrypt:", ...stack.split("\n").map((line) => `  ${line.trim()}`)])
+    process.exit(1)
   })
 }
 

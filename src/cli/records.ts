@@ -11,11 +11,11 @@ import { fieldsFrom } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { counting, entryName, recordIdFrom, wholeNumber } from "./ids.ts"
-import { clean, printJson, printLine, table } from "./print.ts"
 import { bothMoments } from "./times.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
 const questions = { firstName: "First name", lastName: "Last name", birthDate: "Date of birth", diagnosis: "Diagnosis" }
+const fieldNames = Object.keys(questions).join(", ")
 
 const list: CliCommand = {
   name: "records list",
@@ -30,14 +30,13 @@ const list: CliCommand = {
         true,
         todayOf(work.session),
       )
-      if (options.json) await printJson(io.stdout, rows.map(plainRow))
-      else if (rows.length > 0) await printLine(io.stdout, rowsAsTable(rows, colours(io)))
+      if (options.json) await io.out.json(rows.map(plainRow))
+      else if (rows.length > 0) await io.out.table(listHead, rows.map(rowCells))
       else
-        await printLine(
-          io.stderr,
+        await io.err.line(
           "No records. Add one with `healthcrypt records add`, or import FHIR files with `healthcrypt import`.",
         )
-      for (const { id, code, message } of refused) await printLine(io.stderr, `${id}: ${code}. ${message}`)
+      for (const { id, code, message } of refused) await io.err.line(`${id}: ${code}. ${message}`)
       if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
       // A list that is not whole must not pass for one.
       return refused.length > 0 ? 1 : 0
@@ -56,9 +55,9 @@ const show: CliCommand = {
       const record = await work.records.open(id)
       await work.records.act(id, "read").catch(() => {})
       await work.session.people.meet(namedIn(record))
-      const view = viewRecord(work, record, seq ?? record.head.seq)
-      if (options.json) await printJson(io.stdout, plainRecord(view))
-      else await printLine(io.stdout, recordAsText(view))
+      const view = await viewRecord(work, record, seq ?? record.head.seq)
+      if (options.json) await io.out.json(plainRecord(view))
+      else await io.out.lines(recordAsText(view))
       return 0
     })
   },
@@ -72,7 +71,7 @@ const add: CliCommand = {
     const fields = await fieldsFrom(io, questions)
     return withWorkspace(io, async (work) => {
       const saved = await createPatient(work, fields)
-      await printLine(io.stdout, saved.id)
+      await io.out.line(saved.id)
       return 0
     })
   },
@@ -94,7 +93,8 @@ const edit: CliCommand = {
       const base = seq ?? record.head.seq
       const form = formOf(record.chart)
       const part = given ?? (await fieldsFrom(io, questions, { ...form }))
-      if (Object.keys(part).length === 0) throw new AppError("BAD_INPUT_FORMAT", "Nothing to change was given.")
+      if (Object.keys(part).length === 0)
+        throw new AppError("BAD_INPUT_FORMAT", `Nothing to change was given. Give ${fieldNames}, or some of them.`)
       return saveEdit(io, work, id, base, part)
     })
   },
@@ -109,10 +109,10 @@ const showHistory: CliCommand = {
     const id = recordIdFrom(args)
     return withWorkspace(io, async (work) => {
       const items = await history(work, id)
-      if (options.json) await printJson(io.stdout, items.map(plainItem))
+      if (options.json) await io.out.json(items.map(plainItem))
       else {
-        await printLine(io.stdout, items.map(itemAsText).join("\n\n"))
-        await printLine(io.stderr, `Entries are counted from 0: ${counting}.`)
+        await io.out.lines(items.flatMap((item, i) => [...(i === 0 ? [] : [""]), ...itemAsText(item)]))
+        await io.err.line(`Entries are counted from 0: ${counting}.`)
       }
       return 0
     })
@@ -127,7 +127,9 @@ const archive: CliCommand = {
   async run(io, options, args) {
     const id = recordIdFrom(args)
     return withWorkspace(io, async (work) => {
-      await archiveRecord(work, id, options.undo !== true)
+      const archived = options.undo !== true
+      const [done, already] = archived ? ["Archived.", "It is archived"] : ["Brought back.", "It is not archived"]
+      await io.err.line((await archiveRecord(work, id, archived)) ? done : `${already}: nothing was stored.`)
       return 0
     })
   },
@@ -137,12 +139,14 @@ export const records: readonly CliCommand[] = [list, show, add, edit, showHistor
 
 async function saveEdit(io: Io, work: Workspace, id: HomeRow["id"], base: number, part: Record<string, unknown>) {
   const record = await work.records.open(id)
-  const start = base === record.head.seq ? formOf(record.chart) : viewRecord(work, record, base).form
+  const start = base === record.head.seq ? formOf(record.chart) : (await viewRecord(work, record, base)).form
   const saved = await savePatient(work, id, base, { ...start, ...part })
-  if (saved.saved) return 0
+  if (saved.saved) {
+    await io.err.line(saved.unchanged ? "Nothing differs: nothing was stored." : "Changed.")
+    return 0
+  }
   const fields = saved.fields.map((field) => field.label).join(", ")
-  await printLine(
-    io.stderr,
+  await io.err.line(
     `Somebody else changed the same part since: ${fields}. Nothing was changed. Look at the record and edit again.`,
   )
   return 1
@@ -174,32 +178,28 @@ function plainItem(item: HistoryItem) {
   return { ...rest, time: new Date(time).toISOString(), serverTime: new Date(serverTime).toISOString() }
 }
 
-function rowsAsTable(rows: readonly HomeRow[], colour: boolean): string {
-  const head = ["ID", "Name", "Born", "Changed", "Diagnoses"]
-  const cells = rows.map((row) => [
-    row.id,
-    [row.lastName, row.firstName].filter((part) => part !== "").join(", "),
-    row.birthDate,
-    dayOf(row.updated),
-    row.diagnoses.join(" · "),
-  ])
-  return table(head, cells, colour)
+const listHead = ["ID", "Name", "Born", "Changed", "Diagnoses"]
+
+function rowCells({ id, firstName, lastName, birthDate, updated, diagnoses }: HomeRow): string[] {
+  const name = [lastName, firstName].filter((part) => part !== "").join(", ")
+  return [id, name, birthDate, dayOf(updated), diagnoses.join(" · ")]
 }
 
-function recordAsText(view: RecordView): string {
-  const lines = [
-    `${view.firstName} ${view.lastName}`.trim(),
-    [view.birthDate && `born ${view.birthDate}`, view.sex, view.deceased && `deceased ${view.deceased}`]
+function recordAsText(view: RecordView): string[] {
+  return [
+    `Patient: ${view.firstName} ${view.lastName}`.trim(),
+    ...[view.birthDate && `born ${view.birthDate}`, view.sex, view.deceased && `deceased ${view.deceased}`]
       .filter((part) => part !== "")
-      .join(" · "),
-    ...view.identifiers.map(({ label, value }) => `${label}: ${value}`),
-    ...view.contact.map(({ label, value }) => `${label}: ${value}`),
+      .map((part) => `  ${part}`),
+    // What a record calls them: behind two spaces, so that it is no line of ours.
+    ...[...view.identifiers, ...view.contact].map(({ label, value }) => `  ${label}: ${value}`),
     `Who can read this: ${view.readers.join(", ")}`,
     ...(view.archived ? ["Archived"] : []),
     ...(view.seq === view.head ? [] : [`As ${entryName(view.seq)} left it; the newest is entry ${view.head}`]),
-    ...view.unreadable.map(
-      ({ seq, author, keyBy }) =>
-        `The ${entryName(seq)} by ${author} verifies but cannot be read${keyBy === null ? "" : `: ${keyBy} gave you a key that does not open it`}.`,
+    ...view.unreadable.map(({ seq, author, keyBy, newer }) =>
+      newer
+        ? `The ${entryName(seq)} by ${author} was written by a newer Healthcrypt. Update Healthcrypt to read it and to change this record.`
+        : `The ${entryName(seq)} by ${author} verifies but cannot be read${keyBy === null ? "" : `: ${keyBy} gave you a key that does not open it`}.`,
     ),
     ...(view.summaryDiffers
       ? ["The list of patients shows something else than this record. The next change mends it."]
@@ -218,15 +218,14 @@ function recordAsText(view: RecordView): string {
       ),
     ),
   ]
-  return lines.map(clean).join("\n")
 }
 
-function itemAsText(item: HistoryItem): string {
+function itemAsText(item: HistoryItem): string[] {
   const { added, changed, removed } = item.resources
   const counts = [added && `${added} added`, changed && `${changed} changed`, removed && `${removed} removed`].filter(
     Boolean,
   )
-  const lines = [
+  return [
     `${item.seq}  ${bothMoments(item)}  ${item.name === "" ? item.author : `${item.author} (${item.name})`}`,
     ...item.sharing.map((line) => `    ${line}`),
     ...item.changes.map(
@@ -237,13 +236,8 @@ function itemAsText(item: HistoryItem): string {
     ...(item.note === "" ? [] : [`    ${item.note}`]),
     ...(item.readable ? [] : ["    This entry verifies but cannot be read."]),
   ]
-  return lines.map(clean).join("\n")
 }
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", title, ...lines.map((line) => `  ${line}`)]
-}
-
-function colours(io: Io): boolean {
-  return io.isTerminal && (io.stdout as { isTTY?: boolean }).isTTY === true && !io.env.NO_COLOR
 }

@@ -1,27 +1,58 @@
-import { recover as getBackIn } from "../client/account.ts"
-import { ask, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
+import { checkPassword, demandConfirmed, type WayByWords, wayByWords } from "../client/account.ts"
+import { ask, codeFrom, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, withServer } from "./client.ts"
-import type { CliCommand } from "./command.ts"
+import type { CliCommand, Io } from "./command.ts"
 import { printWords } from "./register.ts"
+import { goOn, lookBack, showLoss } from "./restored.ts"
 
 export const recover: CliCommand = {
   name: "recover",
   summary:
     "Set a new password with your 24 recovery words, read from standard input; prints the 24 words that replace them",
-  options: [],
-  async run(io) {
+  options: [
+    {
+      flags: "--reopen",
+      description: "Take an earlier keyring, where the newest does not open: see `reopen`",
+    },
+    {
+      flags: "--restored",
+      description: "The server was put back: read its code as the first line of standard input, then the words",
+    },
+  ],
+  async run(io, options) {
     const username = await usernameFrom(io)
-    const words = io.isTerminal ? await ask(io, "Your 24 recovery words") : await readInput(io)
-    const given = io.env.HEALTHCRYPT_NEW_PASSWORD || io.env.HEALTHCRYPT_PASSWORD
-    if (!io.isTerminal && !given)
+    const given = io.isTerminal ? await ask(io, "Your 24 recovery words") : await readInput(io)
+    const isRestored = options.restored === true
+    const { code, words } = isRestored && !io.isTerminal ? parted(given) : { code: null, words: given }
+    const password = io.env.HEALTHCRYPT_NEW_PASSWORD || io.env.HEALTHCRYPT_PASSWORD
+    if (!io.isTerminal && !password)
       throw new UsageError("Set HEALTHCRYPT_NEW_PASSWORD or HEALTHCRYPT_PASSWORD to the new password.")
     const next = await newPasswordFrom(io, ["HEALTHCRYPT_NEW_PASSWORD", "HEALTHCRYPT_PASSWORD"])
+    checkPassword(next)
     return withServer(io, async (around) => {
-      const { session, sheet } = await getBackIn(around, username, words, next)
-      return endAfter(session, async () => {
-        await printWords(io, sheet)
+      const way = await wayByWords(around, username, words, options.reopen === true)
+      if (!isRestored) demandConfirmed(way.session)
+      return endAfter(way.session, async () => {
+        if (isRestored) await confirm(io, way, next, code)
+        else await printWords(io, await way.finish(next))
         return 0
       })
     })
   },
+}
+
+/** Confirms a restore of the server before anything is set anew, and goes on as `restored` does. */
+async function confirm(io: Io, { session, finish }: WayByWords, password: string, code: string | null): Promise<void> {
+  const { work, back } = await lookBack(session)
+  // Password and words are both set anew, whichever was changed since.
+  await showLoss(io.err, { ...back, renew: [] }, session.restoration === null)
+  if (session.restoration?.confirmed === false) await session.confirmRestore(code ?? (await codeFrom(io)))
+  await printWords(io, await finish(password))
+  await goOn(io, work, back)
+}
+
+/** The code of a restore in the first line, the words behind it. */
+function parted(input: string): { readonly code: string; readonly words: string } {
+  const [code = "", ...words] = input.trimStart().split(/\r?\n/)
+  return { code, words: words.join("\n") }
 }

@@ -1,10 +1,9 @@
-import { checkNewAccount, confirmWords, register as makeAccount } from "../client/account.ts"
+import { checkNewAccount, confirmWords, register as makeAccount, registrationOf } from "../client/account.ts"
 import type { RecoverySheet } from "../client/views.ts"
 import { AppError } from "../errors.ts"
-import { ask, fieldsFrom, newPasswordFrom, usernameFrom } from "./ask.ts"
+import { ask, fieldsFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, noteLog, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { print, printLine } from "./print.ts"
 
 const asked = 3
 const questions = { firstName: "First name", lastName: "Last name" }
@@ -12,16 +11,19 @@ const questions = { firstName: "First name", lastName: "Last name" }
 export const register: CliCommand = {
   name: "register",
   summary:
-    "Sign up: reads firstName and lastName, prints 24 recovery words: numbered on a terminal, elsewhere one a line",
+    "Sign up, with an invitation code where the server wants one: reads firstName and lastName, prints 24 recovery words: numbered on a terminal, elsewhere one a line",
   options: [],
   async run(io) {
     const username = await usernameFrom(io)
+    if (!io.isTerminal && !io.env.HEALTHCRYPT_PASSWORD)
+      throw new UsageError("Set HEALTHCRYPT_PASSWORD; standard input is for first and last name.")
     const names = namesOf(await fieldsFrom(io, questions))
-    const password = io.isTerminal
-      ? await newPasswordFrom(io, ["HEALTHCRYPT_PASSWORD"])
-      : await newPasswordFrom({ ...io, isTerminal: false }, ["HEALTHCRYPT_PASSWORD"])
-    const account = checkNewAccount({ username, password, ...names })
+    const password = await newPasswordFrom(io, ["HEALTHCRYPT_PASSWORD"])
+    const given = checkNewAccount({ username, password, invite: io.env.HEALTHCRYPT_INVITE?.trim() ?? "", ...names })
     return withServer(io, async (around) => {
+      const asks = !given.invite && (await registrationOf(around)) === "invited"
+      const invite = asks ? await secretFrom(io, "HEALTHCRYPT_INVITE", "Invitation code") : given.invite
+      const account = { ...given, invite }
       const { sheet, enter } = await makeAccount(around, account)
       await printWords(io, sheet)
       const session = await enter()
@@ -38,15 +40,14 @@ export const register: CliCommand = {
 /** The words alone go to standard output, one a line, numbered where somebody copies them from a screen; what to do with them goes to
  * standard error. `recover` reads both forms. */
 export async function printWords(io: Io, sheet: RecoverySheet): Promise<void> {
-  const onScreen = (io.stdout as { isTTY?: boolean }).isTTY === true
-  const lines = sheet.words.map((word, i) => (onScreen ? `${String(i + 1).padStart(2)}  ${word}` : word))
-  await print(io.stdout, `${lines.join("\n")}\n`)
-  await printLine(
-    io.stderr,
+  const lines = sheet.words.map((word, i) => (io.out.isTerminal ? `${String(i + 1).padStart(2)}  ${word}` : word))
+  await io.out.lines(lines)
+  await io.err.line(
     "Write these 24 words down and keep them safe. They are the only way back if you forget your password:",
   )
-  await printLine(io.stderr, "nobody can reset it, because nobody else can read your records.")
-  await printLine(io.stderr, `Practice ${sheet.practice}, log ${sheet.origin}, log key ${sheet.logKey}`)
+  await io.err.line("nobody can reset it, because nobody else can read your records.")
+  await io.err.line("For whoever checks the server; you need not type it:")
+  await io.err.line(`Practice ${sheet.practice}, log ${sheet.origin}, log key ${sheet.logKey}`)
 }
 
 /** @throws BAD_INPUT_FORM for a field that there is not, or that is no text */

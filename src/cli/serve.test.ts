@@ -7,7 +7,9 @@ import { hostname } from "node:os"
 import { delimiter, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { protocolHeader, protocolVersion } from "../protocol/paths.ts"
 import { UsageError } from "./ask.ts"
+import { Out, Talk } from "./out.ts"
 import { serve } from "./serve.ts"
 import { run, type Server, serveForTest, temporaryFolder } from "./terminal.fixture.ts"
 
@@ -51,7 +53,7 @@ describe("serve", () => {
     const body = JSON.stringify({ username: "ada" })
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1")
     socket.setEncoding("utf8")
-    const head = `POST /api/recover/start HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+    const head = `POST /api/recover/start HTTP/1.1\r\nhost: ${new URL(server.url).host}\r\ncontent-type: application/json\r\n${protocolHeader}: ${protocolVersion}\r\ncontent-length: ${body.length}\r\n\r\n`
     socket.write(head + body.slice(0, 5))
     await new Promise((resolve) => setTimeout(resolve, 200))
     const stopped = server.stop()
@@ -111,7 +113,8 @@ describe("serve refuses, and says what to do", () => {
       const second = await run(["serve", "--port", "0", "--data", data])
       expect(second.code).toBe(1)
       expect(second.stdout).toBe("")
-      expect(second.stderr).toBe(
+      const named = / \(process \d+\)/
+      expect(second.stderr.replace(named, "")).toBe(
         `Another Healthcrypt server is running on ${data}. Stop that one first, or choose another folder with --data.\n`,
       )
     })
@@ -206,12 +209,16 @@ describe("serve refuses, and says what to do", () => {
     [{ tls: "on" }, "--tls takes only: auto."],
     [{ tlsCert: "a.pem" }, "--tls-cert and --tls-key go together."],
     [{ tls: "auto", behindProxy: true }, "Choose one of"],
+    [{ tlsName: ["practice.local"] }, "--tls-name goes with --tls auto."],
+    [{ tls: "auto", tlsName: ["*.local"] }, "--tls-name takes a host name or an IP address"],
+    [{ tls: "auto", tlsName: Array(51).fill("practice.local") }, "--tls-name takes 50 names at most."],
     [{ logLevel: "loud" }, "--log-level takes one of"],
     [{ witness: ["witness.example"] }, "--witness takes a witness's vkey, = and its address"],
   ])("the options %j", async (options, advice) => {
-    const { stdin, stdout, stderr, env } = process
+    const { stdin, env } = process
+    const io = { stdin, out: new Out(process.stdout, env), err: new Talk(stdin, process.stderr, env), env }
     const given = { port: "0", host: "127.0.0.1", data: freshData(), logLevel: "info", ...options }
-    const running = serve.run({ stdin, stdout, stderr, env, isTerminal: false }, given, [])
+    const running = serve.run({ ...io, isTerminal: false }, given, [])
     await expect(running).rejects.toThrow(advice)
     await expect(running).rejects.toBeInstanceOf(UsageError)
   })
@@ -229,9 +236,38 @@ describe("beyond this machine", () => {
         expect(reply).toMatchObject({ status: 200, protocol: "TLSv1.3" })
       }
       await expect(getByTls("localhost", new URL(url).port, undefined)).rejects.toThrow("certificate")
-      const { headers } = await getByTls("localhost", new URL(url).port, ca, { host: `${hostname()}:5000` })
+      const { headers } = await getByTls("localhost", new URL(url).port, ca, {
+        host: `${hostname().toLowerCase()}.local:5000`,
+      })
       expect(headers["strict-transport-security"]).toBe("max-age=31536000")
     })
+  })
+
+  test("--tls-name certifies further names, and a later one asks for a new authority before it serves", async () => {
+    const data = freshData()
+    const args = [
+      "--tls",
+      "auto",
+      "--data",
+      data,
+      "--tls-name",
+      "practice.local",
+      "10.1.2.3",
+      "--tls-name",
+      "Desk.Example",
+    ]
+    await withServer(args, async ({ url, output }) => {
+      const ca = await readFile(join(data, "ca.pem"), "utf8")
+      for (const servername of ["practice.local", "desk.example", `${hostname().toLowerCase()}.local`])
+        expect(await getByTls("127.0.0.1", new URL(url).port, ca, {}, servername)).toMatchObject({ status: 200 })
+      await expect(getByTls("127.0.0.1", new URL(url).port, ca, {}, "bank.example")).rejects.toThrow("altnames")
+      expect(output.stderr).toContain("practice.local, 10.1.2.3, desk.example")
+    })
+    const { code, stdout, stderr } = await run(["serve", "--port", "0", ...args, "--tls-name", "clinic.example"])
+    expect([code, stdout]).toEqual([1, ""])
+    expect(stderr).toContain("may not certify clinic.example")
+    expect(stderr).toContain(`remove ${join(data, "secrets/tls/authority.pem")}`)
+    await withServer(args, async () => {})
   })
 
   test("the command line trusts that authority by HEALTHCRYPT_CA, and nothing without it", async () => {
@@ -284,7 +320,13 @@ interface TlsReply {
   headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-function getByTls(host: string, port: string, ca: string | undefined, headers = {}): Promise<TlsReply> {
+function getByTls(
+  host: string,
+  port: string,
+  ca: string | undefined,
+  headers = {},
+  servername?: string,
+): Promise<TlsReply> {
   return new Promise((resolve, reject) => {
     const options = {
       host,
@@ -293,6 +335,7 @@ function getByTls(host: string, port: string, ca: string | undefined, headers = 
       path: "/api/practice",
       headers,
       agent: false,
+      ...(servername !== undefined && { servername }),
       ...(host === "localhost" && { family: 4 }),
     }
     const sent = request(options, (reply) => {

@@ -1,14 +1,19 @@
-import { SingleBar } from "cli-progress"
 import { acceptInvitations, declineInvitations, listInvitations } from "../client/invitations.ts"
-import { type Many, share as shareRecords, unshare as unshareRecord, viewSharing } from "../client/sharing.ts"
-import type { Colleague, ManyReport, Role } from "../client/views.ts"
+import {
+  confirmMembers,
+  type Many,
+  share as shareRecords,
+  unshare as unshareRecord,
+  viewSharing,
+} from "../client/sharing.ts"
+import type { ManyReport, Role, SharingView } from "../client/views.ts"
+import type { Workspace } from "../client/workspace.ts"
 import { dayOf, endOfDay } from "../clinical/days.ts"
 import { AppError } from "../errors.ts"
 import { readInput, UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { colleagueFrom, recordIdFrom } from "./ids.ts"
-import { clean, printJson, printLine, table } from "./print.ts"
+import { colleagueFrom, recordIdFrom, suspendedWord, wordsOf } from "./ids.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
 const roles: readonly Role[] = ["owner", "writer", "reader"]
@@ -36,7 +41,11 @@ export const share: CliCommand = {
     const ids = words.map((_, at) => recordIdFrom(words, at))
     return withWorkspace(io, (work) =>
       many(io, ["Shared", "shared so already"], (how) => shareRecords(work, ids, username, role, until, how, mode)),
-    )
+    ).catch((error) => {
+      throw error instanceof AppError && unpinned.has(error.code)
+        ? new AppError(error.code, `${error.message} To do so: ${verifying(username)}`, { cause: error })
+        : error
+    })
   },
 }
 
@@ -48,8 +57,7 @@ const list: CliCommand = {
     withWorkspace(io, async (work) => {
       const invitations = await listInvitations(work)
       if (options.json)
-        await printJson(
-          io.stdout,
+        await io.out.json(
           invitations.map(({ from, until, time, ...rest }) => ({
             ...rest,
             from: from.username,
@@ -59,17 +67,24 @@ const list: CliCommand = {
             time: new Date(time).toISOString(),
           })),
         )
-      else if (invitations.length === 0) await printLine(io.stderr, "No invitations.")
+      else if (invitations.length === 0) await io.err.line("No invitations.")
       else {
-        const head = ["Record", "From", "Role", "Until", "Can be accepted"]
+        // What somebody calls themself stands behind what we say of them, and moves nothing out of its column.
+        const head = ["Record", "From", "Verified", "Role", "Until", "Name, as they give it", "Can be accepted"]
         const rows = invitations.map(({ id, from, role, until, problem }) => [
           id,
-          nameOf(from),
+          from.username,
+          from.state === "verified" ? "yes" : "no",
           role,
           until === null ? "" : dayOf(until),
-          problem === null ? "yes" : `${problem.code}. ${problem.message}`,
+          from.name,
+          problem === null
+            ? "yes"
+            : unpinned.has(problem.code)
+              ? `not yet: first ${verifying(from.username)}`
+              : problem.message,
         ])
-        await printLine(io.stdout, table(head, rows, false))
+        await io.out.table(head, rows)
       }
       return invitations.some(({ problem }) => problem?.code.startsWith("TAMPERED")) ? 3 : 0
     }),
@@ -80,7 +95,7 @@ const accept: CliCommand = {
   summary: "Accept records that a verified colleague shared with you",
   arguments: "<id...>",
   options: [],
-  run: (io, _, args) => onMany(io, args, acceptInvitations, ["Accepted", "yours already"]),
+  run: (io, _, args) => onMany(io, args, acceptOrSayHow, ["Accepted", "yours already"]),
 }
 
 const decline: CliCommand = {
@@ -93,14 +108,24 @@ const decline: CliCommand = {
 
 export const members: CliCommand = {
   name: "members",
-  summary: "Show who can read a record",
+  summary: "Show who can read a record, and, after a restore, confirm it",
   arguments: "<id>",
-  options: [json],
+  options: [
+    json,
+    { flags: "--confirm", description: "After a restore: these may read it from now on, under a fresh key" },
+    { flags: "--without <username...>", description: "with --confirm: but not these" },
+    { flags: "--keep <username...>", description: "with --confirm: these too, although they had been removed" },
+  ],
   async run(io, options, args) {
     const id = recordIdFrom(args)
+    const [without, keep] = [wordsOf(options.without), wordsOf(options.keep)]
+    if (without.length + keep.length > 0 && options.confirm !== true)
+      throw new UsageError("--without and --keep go with --confirm.")
     return withWorkspace(io, async (work) => {
-      const sharing = await viewSharing(work, id)
-      const plain = sharing.members.map(({ colleague, you, role, until, accepted }) => ({
+      const before = await viewSharing(work, id)
+      if (options.confirm === true) await confirmReaders(io, work, before, without, keep)
+      const sharing = options.confirm === true ? await viewSharing(work, id) : before
+      const plain = sharing.members.map(({ colleague, you, role, until, accepted, suspended }) => ({
         username: colleague.username,
         name: colleague.name,
         role,
@@ -108,8 +133,9 @@ export const members: CliCommand = {
         you,
         verified: colleague.state === "verified",
         accepted,
+        suspended,
       }))
-      if (options.json) await printJson(io.stdout, plain)
+      if (options.json) await io.out.json(plain)
       else {
         const head = ["Username", "Role", "Until", "Verified", "Accepted", "Name, as they give it"]
         const rows = plain.map((one) => [
@@ -120,12 +146,50 @@ export const members: CliCommand = {
           one.accepted ? "yes" : "not yet",
           one.name,
         ])
-        await printLine(io.stdout, table(head, rows, false))
+        await io.out.table(head, rows)
       }
-      if (sharing.keyChanges) await printLine(io.stderr, "Somebody has left: the next change gets a fresh key.")
+      for (const { username, suspended } of plain) if (suspended) await io.err.line(suspendedWord(username))
+      if (sharing.keyChanges) await io.err.line("Somebody has left: the next change gets a fresh key.")
+      if (sharing.confirmFirst) await io.err.line(confirmAdvice(sharing))
       return 0
     })
   },
+}
+
+/** After a restore: who may read a record from now on. */
+async function confirmReaders(
+  io: Io,
+  work: Workspace,
+  sharing: SharingView,
+  leftOut: readonly string[],
+  kept: readonly string[],
+): Promise<void> {
+  const undecided = sharing.members
+    .filter(({ returned }) => returned)
+    .map(({ colleague }) => colleague.username)
+    .filter((username) => !leftOut.includes(username) && !kept.includes(username))
+  if (undecided.length > 0)
+    throw new UsageError(
+      `${undecided.join(", ")} had been removed, or had less, and the restore took that back. Say --without or --keep of each.`,
+    )
+  const without = leftOut.map((username) => {
+    const member = sharing.members.find(({ colleague }) => colleague.username === username)
+    if (member !== undefined) return member.colleague.physician
+    throw new AppError("NOT_ALLOWED", "Nobody with this username can read this record. See `healthcrypt members`.")
+  })
+  const done = await confirmMembers(work, sharing, without)
+  const said =
+    done === "done"
+      ? "Confirmed, under a fresh key: nobody else opens what is written from now on. Entries of yours that waited are sent with `healthcrypt restored`."
+      : "There is nothing to confirm."
+  await io.err.line(said)
+}
+
+function confirmAdvice({ id, members }: SharingView): string {
+  const back = members.filter(({ returned }) => returned).map(({ colleague }) => colleague.username)
+  const without = back.map((username) => ` --without ${username}`).join("")
+  const who = back.length === 0 ? "" : ` By what this device knows, ${back.join(", ")} had been removed, or had less.`
+  return `This record takes nothing until an owner has confirmed its members.${who} To do so: healthcrypt members ${id} --confirm${without}`
 }
 
 export const unshare: CliCommand = {
@@ -142,8 +206,7 @@ export const unshare: CliCommand = {
       if (member === undefined)
         throw new AppError("NOT_ALLOWED", "Nobody with this username can read this record. See `healthcrypt members`.")
       await unshareRecord(work, id, member.colleague.physician)
-      await printLine(
-        io.stderr,
+      await io.err.line(
         member.you
           ? "You have left this record."
           : "Removed. What they have read, they have read; what is written from now on, they cannot open.",
@@ -161,6 +224,25 @@ type Words = readonly [done: string, already: string]
 function onMany(io: Io, args: readonly string[], act: typeof acceptInvitations, words: Words): Promise<number> {
   const ids = args.map((_, at) => recordIdFrom(args, at))
   return withWorkspace(io, (work) => many(io, words, (how) => act(work, ids, how)))
+}
+
+/** What verifying a colleague mends. */
+const unpinned = new Set<string>(["NOT_ALLOWED_UNVERIFIED", "NOT_ALLOWED_CHANGED_KEY"])
+
+function verifying(username: string): string {
+  return `\`healthcrypt physicians verify ${username}\``
+}
+
+/** Accepts, and names the command that has to come first where whoever shared is not verified. */
+const acceptOrSayHow: typeof acceptInvitations = async (work, ids, how) => {
+  const report = await acceptInvitations(work, ids, how)
+  if (!report.refused.some(({ code }) => unpinned.has(code))) return report
+  const invitations = await listInvitations(work)
+  const refused = report.refused.map((one) => {
+    const from = unpinned.has(one.code) ? invitations.find(({ id }) => id === one.id)?.from : undefined
+    return from === undefined ? one : { ...one, message: `not yet: first ${verifying(from.username)}` }
+  })
+  return { ...report, refused }
 }
 
 /** Declines, and says of what was accepted how it is left. */
@@ -181,22 +263,18 @@ async function many(io: Io, words: Words, act: (how: Many) => Promise<ManyReport
     signal.aborted = true
   }
   process.once("SIGINT", stop)
-  const bar = io.isTerminal
-    ? new SingleBar({ stream: io.stderr, format: "{bar} {value} of {total}, {eta_formatted} left" })
-    : null
+  const bar = await io.err.bar("", "records")
   try {
     const result = await act({
       signal,
       progress: ({ done, total }) => {
-        if (total < 2) return
-        if (done === 0) bar?.start(total, 0)
-        else bar?.update(done)
+        if (total > 1) bar.tick(done, total)
       },
     })
-    bar?.stop()
+    bar.stop()
     return await report(io, result, words)
   } finally {
-    bar?.stop()
+    bar.stop()
     process.removeListener("SIGINT", stop)
   }
 }
@@ -206,21 +284,17 @@ async function report(
   { done, already, refused, cancelled, problem }: ManyReport,
   [word, before]: Words,
 ): Promise<number> {
-  for (const { id, code, message } of refused) await printLine(io.stderr, clean(`${id}: ${code}. ${message}`))
+  for (const { id, code, message } of refused)
+    await io.err.line(unpinned.has(code) ? `${id}: ${message}` : `${id}: ${code}. ${message}`)
   const said = [
     ...(done > already ? [`${word}: ${done - already}.`] : []),
     ...(already > 0 ? [`${already} ${already === 1 ? "was" : "were"} ${before}.`] : []),
   ]
-  if (said.length > 0) await printLine(io.stderr, said.join(" "))
-  if (problem !== null) await printLine(io.stderr, clean(problem.message))
-  if (cancelled) await printLine(io.stderr, "Stopped. The same command goes on from here.")
+  if (said.length > 0) await io.err.line(said.join(" "))
+  if (problem !== null) await io.err.line(problem.message)
+  if (cancelled) await io.err.line("Stopped. The same command goes on from here.")
   if (refused.some(({ code }) => code.startsWith("TAMPERED"))) return 3
   return refused.length > 0 || cancelled || problem !== null ? 1 : 0
-}
-
-function nameOf({ username, name, state }: Colleague): string {
-  const known = name === "" ? username : `${username} (${name})`
-  return state === "verified" ? known : `${known}, not verified`
 }
 
 function lastDay(day: string): number {

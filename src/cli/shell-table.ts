@@ -1,4 +1,5 @@
-import { inspect } from "node:util"
+import { inspect, types } from "node:util"
+import { clean } from "./clean.ts"
 import { momentOf } from "./times.ts"
 
 const shownRows = 50
@@ -39,8 +40,12 @@ export class Rows extends Array<Readonly<Record<string, unknown>>> {
   }
 
   [inspect.custom](): string {
+    return this.lines().join("\n")
+  }
+
+  lines(): string[] {
     const [first] = this
-    if (first === undefined) return "no rows"
+    if (first === undefined) return ["no rows"]
     const names = Object.keys(first)
     const shown = this.slice(0, shownRows).map((row) => names.map((name) => cell(row[name])))
     const numeric = names.map((name) => this.every((row) => typeof row[name] === "number"))
@@ -52,14 +57,21 @@ export class Rows extends Array<Readonly<Record<string, unknown>>> {
         .trimEnd()
     const lines = [line(names), line(widths.map((width) => "─".repeat(width))), ...shown.map(line)]
     if (this.length > shownRows) lines.push(`… and ${this.length - shownRows} more`)
-    return lines.join("\n")
+    return lines
   }
 }
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ""
   if (value instanceof Date) return momentOf(value.getTime())
-  return typeof value === "string" ? value : inspect(value)
+  return clean(typeof value === "string" ? value : inspect(value))
+}
+
+/** A value as a prompt shows it, in lines. An error is one line: its message may quote anything. */
+export function showValue(value: unknown): string[] {
+  if (value instanceof Rows) return value.lines()
+  if (types.isNativeError(value)) return [String(value)]
+  return inspect(value, { depth: 4 }).split("\n")
 }
 
 /** Padded base64url, as Fernet tokens are written. */

@@ -90,6 +90,14 @@ test("lines of standard input are evaluated one after the other, await included"
   expect(code).toBe(0)
 })
 
+test("a promise is awaited at the prompt as well, and one that fails does not end it", async () => {
+  const input = "Record.count()\nRecord.where('name', 'x')\n1 + 2\n"
+  const { code, stdout, stderr } = await run(["shell", "--data", data], { input })
+  const [first, failed = "", ...rest] = stdout.trimEnd().split("\n")
+  expect([code, stderr, first, rest.at(-1)]).toEqual([0, "", "2", "3"])
+  expect(failed).toMatch(/^Uncaught .*the columns are: id/)
+})
+
 test("it reads only: there is nothing that writes, and SQLite is opened so that nothing could", async () => {
   expect(await printed("Object.keys(Record).join()")).toBe("all,get,count,where\n")
 })

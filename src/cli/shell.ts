@@ -1,7 +1,5 @@
 import { createInterface } from "node:readline"
-import { type REPLServer, start } from "node:repl"
 import { PassThrough } from "node:stream"
-import { inspect } from "node:util"
 import { createContext, Script } from "node:vm"
 import { AppError } from "../errors.ts"
 import { findDataFolder } from "../server/data-folder.ts"
@@ -9,10 +7,12 @@ import { openSqlite } from "../server/store/connection.ts"
 import { textOf, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { type Models, openModels } from "./shell-models.ts"
+import { showValue } from "./shell-table.ts"
 
-const greeting = `Physician, Record, Entry, Member, Grant and Log each have all(), get(id), count() and where(…).
-Every call reads what is stored at that moment; nothing can be changed, and what is sealed stays sealed.
-`
+const greeting = [
+  "Physician, Record, Entry, Member, Grant and Log each have all(), get(id), count() and where(…).",
+  "Every call reads what is stored at that moment; nothing can be changed, and what is sealed stays sealed.",
+]
 
 /** Looks into a stopped or running server's database. */
 export const shell: CliCommand = {
@@ -36,19 +36,34 @@ export const shell: CliCommand = {
 
 /** An interactive prompt, until its input ends. */
 async function converse(io: Io, models: Models): Promise<number> {
-  if (io.isTerminal) io.stderr.write(greeting)
+  if (io.isTerminal) await io.err.lines(greeting)
   const input = io.isTerminal ? io.stdin : new PassThrough()
   const prompt = io.isTerminal ? "healthcrypt> " : ""
-  const repl = start({ prompt, input, output: io.stdout, terminal: io.isTerminal, ignoreUndefined: true })
-  Object.assign(repl.context, models)
+  const repl = await io.out.repl(input, prompt, io.isTerminal, showValue)
+  Object.assign(repl.context, models, { console: io.out.console(showValue) })
+  awaitValues(repl)
   const ended = new Promise<void>((resolve) => repl.once("exit", resolve))
   if (input instanceof PassThrough) await feed(repl, input, io)
   await ended
   return 0
 }
 
+type Repl = Awaited<ReturnType<Io["out"]["repl"]>>
+
+/** Shows what a promise comes to, not the promise, as -e does. */
+function awaitValues(repl: Repl): void {
+  const evaluate = repl.eval
+  Object.assign(repl, {
+    eval: ((code, context, file, done) =>
+      evaluate.call(repl, code, context, file, (error, value) => {
+        if (error !== null) done(error, value)
+        else Promise.resolve(value).then((settled) => done(null, settled), done as (error: Error) => void)
+      })) satisfies Repl["eval"],
+  })
+}
+
 /** Gives a prompt without a terminal one line after the other, each when the one before is answered, awaiting included. */
-async function feed(repl: REPLServer, input: PassThrough, io: Io): Promise<void> {
+async function feed(repl: Repl, input: PassThrough, io: Io): Promise<void> {
   let answered = (): void => {}
   // Node shows a prompt when a line is done with, however it ended; here nobody looks at one.
   Object.assign(repl, { displayPrompt: () => answered() })
@@ -65,12 +80,14 @@ async function feed(repl: REPLServer, input: PassThrough, io: Io): Promise<void>
 async function evaluate(io: Io, models: Models, expression: string): Promise<number> {
   const script = compile(expression)
   try {
-    const value: unknown = await script.runInContext(createContext({ ...models, Buffer, console }))
-    if (value !== undefined) io.stdout.write(`${typeof value === "string" ? value : inspect(value, { depth: 4 })}\n`)
+    const value: unknown = await script.runInContext(
+      createContext({ ...models, Buffer, console: io.out.console(showValue) }),
+    )
+    if (value !== undefined) await io.out.lines(typeof value === "string" ? [value] : showValue(value))
     return 0
   } catch (error) {
     if (error instanceof AppError) throw error
-    io.stderr.write(`${String(error)}\n`)
+    await io.err.lines(showValue(error))
     return 1
   }
 }

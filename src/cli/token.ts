@@ -3,7 +3,6 @@ import { ask } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 import { counting, recordIdFrom, wholeNumber } from "./ids.ts"
-import { printLine } from "./print.ts"
 
 export const token: CliCommand = {
   name: "token",
@@ -17,15 +16,15 @@ export const token: CliCommand = {
     const id = recordIdFrom(args)
     const seq = wholeNumber(options.seq, "--seq")
     if (options.yes !== true && !(await agreed(io))) {
-      await printLine(io.stderr, "Whoever sees the key can read this entry. Say --yes if that is what you want.")
+      await io.err.line("Whoever sees the key can read this entry. Say --yes if that is what you want.")
       return 1
     }
     return withWorkspace(io, async (work) => {
       const record = await work.records.open(id)
-      const latest = record.steps.findLast((step) => step.token !== null)?.entry.seq ?? record.head.seq
-      const shown = await entryToken(record, seq ?? latest)
-      await printLine(io.stdout, `key ${shown.key}`)
-      await printLine(io.stdout, `token ${shown.token}`)
+      const latest = record.steps.findLast((step) => step.entry.body !== undefined)?.entry.seq ?? record.head.seq
+      const shown = await entryToken(work.records, record, seq ?? latest)
+      await io.out.whole(`key ${shown.key}`)
+      await io.out.whole(`token ${shown.token}`)
       return 0
     })
   },

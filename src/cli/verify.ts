@@ -20,25 +20,25 @@ export const verify: CliCommand = {
     const audit = await auditDatabase(folder.database, logKey).catch((cause) => {
       throw cause instanceof AppError ? cause : unreadable(folder.database, cause)
     })
-    report(io, audit, logKey !== null)
+    await report(io, audit, logKey !== null)
     return audit.findings.length === 0 ? 0 : 3
   },
 }
 
-function report(io: Io, { practice, counts, findings }: Audit, signatureChecked: boolean): void {
+async function report(io: Io, { practice, counts, findings }: Audit, signatureChecked: boolean): Promise<void> {
   const width = Math.max(...counts.map(({ name }) => name.length))
-  io.stdout.write(`${"practice".padEnd(width)}  ${practice ?? "?"}\n`)
-  for (const { name, count } of counts) io.stdout.write(`${name.padEnd(width)}  ${count}\n`)
-  for (const { row, what } of findings.slice(0, shownFindings)) io.stderr.write(`TAMPERED ${row}: ${what}\n`)
-  if (findings.length > shownFindings) io.stderr.write(`and ${findings.length - shownFindings} more\n`)
+  await io.out.line(`${"practice".padEnd(width)}  ${practice ?? "?"}`)
+  await io.out.lines(counts.map(({ name, count }) => `${name.padEnd(width)}  ${count}`))
+  for (const { row, what } of findings.slice(0, shownFindings)) await io.err.line(`TAMPERED ${row}: ${what}`)
+  if (findings.length > shownFindings) await io.err.line(`and ${findings.length - shownFindings} more`)
   if (!signatureChecked)
-    io.stderr.write("The checkpoint's signature was not checked: the log's key lies in secrets/, which is not here.\n")
+    await io.err.line("The checkpoint's signature was not checked: the log's key lies in secrets/, which is not here.")
   if (findings.length === 0)
-    io.stdout.write(`Everything ${signatureChecked ? "" : "else "}is as it was signed and logged.\n`)
+    await io.out.line(`Everything ${signatureChecked ? "" : "else "}is as it was signed and logged.`)
   else
-    io.stderr.write(
+    await io.err.line(
       "This database was changed behind Healthcrypt's back. Stop the server, keep a copy of the folder as evidence, and " +
-        "compare it with your backups.\n",
+        "compare it with your backups.",
     )
 }
 

@@ -3,12 +3,12 @@ import type { RecordId } from "../client/ids.ts"
 import { history, namedIn } from "../client/record-views.ts"
 import { errorOf } from "../client/roster.ts"
 import type { RosterRow } from "../client/roster-row.ts"
+import { endsAll } from "../client/sharing.ts"
 import type { Workspace } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 import { counting } from "./ids.ts"
-import { clean, printLine } from "./print.ts"
 import { bothMoments, momentOf } from "./times.ts"
 
 const pollMs = 10_000
@@ -34,6 +34,9 @@ export const watch: CliCommand = {
       const seen: Seen = new Map(
         Array.from(work.roster.rows.values(), (row) => [row.id, { seq: row.seq, patient: patientOf(row) }]),
       )
+      /** What is refused of single records, as it was printed last. The others go on. */
+      const refused = new Map<RecordId, string>()
+      let code = 0
       let failed: unknown = null
       let turn: Promise<void> = Promise.resolve()
       const look = () => {
@@ -44,18 +47,28 @@ export const watch: CliCommand = {
             for (const id of await work.roster.sync()) waiting.add(id)
             await work.roster.looked()
             for (const id of waiting) {
-              for (const line of await news(work, id, seen))
-                await printLine(io.stdout, options.json ? asJson(line) : asText(line))
+              try {
+                for (const line of await news(work, id, seen))
+                  await (options.json ? io.out.jsonLine(plainNews(line)) : io.out.lines(asText(line)))
+                refused.delete(id)
+              } catch (error) {
+                if (!(error instanceof AppError) || endsAll(work, error)) throw error
+                const said = `${id}: ${error.code}. ${error.message}`
+                if (refused.get(id) !== said) await io.err.line(`${momentOf(Date.now())} ${said}`)
+                refused.set(id, said)
+                if (error.is("TAMPERED")) code = 3
+                else code = Math.max(code, 1)
+              }
               waiting.delete(id)
             }
             await work.session.remember()
-            if (quiet) await printLine(io.stderr, `${momentOf(Date.now())} The server answers again.`)
+            if (quiet) await io.err.line(`${momentOf(Date.now())} The server answers again.`)
             quiet = false
           })
           .catch(async (error: unknown) => {
             // A server that is away for a while, or not itself yet, is waited for; anything else ends this.
             if (error instanceof AppError && error.is("UNAVAILABLE")) {
-              if (!quiet) await printLine(io.stderr, `${momentOf(Date.now())} ${clean(error.message)} Trying on.`)
+              if (!quiet) await io.err.line(`${momentOf(Date.now())} ${error.message} Trying on.`)
               quiet = true
               return
             }
@@ -64,7 +77,7 @@ export const watch: CliCommand = {
           })
       }
       const timer = setInterval(look, pollMs)
-      await printLine(io.stderr, "Watching. Stop with Ctrl+C.")
+      await io.err.line("Watching. Stop with Ctrl+C.")
       await listen(work.session.around.transport, look, stop.signal)
       clearInterval(timer)
       stop.abort()
@@ -72,7 +85,7 @@ export const watch: CliCommand = {
       if (failed !== null) throw failed
       // Nobody listens any more, and nobody asked for that: the session has ended.
       if (!asked) throw new AppError("NOT_ALLOWED_SESSION")
-      return 0
+      return code
     }),
 }
 
@@ -130,14 +143,14 @@ function patientOf({ firstName, lastName }: RosterRow): string {
   return [firstName, lastName].filter((part) => part !== "").join(" ")
 }
 
-function asJson({ record, seq, times, ...rest }: News): string {
+function plainNews({ record, seq, times, ...rest }: News) {
   const iso = (time: number | null) => (time === null ? null : new Date(time).toISOString())
-  return JSON.stringify({ record, seq, time: iso(times.time), serverTime: iso(times.serverTime), ...rest })
+  return { record, seq, time: iso(times.time), serverTime: iso(times.serverTime), ...rest }
 }
 
-function asText({ times, author, patient, record, what }: News): string {
+function asText({ times, author, patient, record, what }: News): string[] {
   const { time, serverTime } = times
   const when = serverTime === null ? momentOf(time) : bothMoments({ time, serverTime })
   const head = [when, author, patient, record].filter(Boolean).join("  ")
-  return [head, ...what.map((line) => `    ${line}`)].map(clean).join("\n")
+  return [head, ...what.map((line) => `    ${line}`)]
 }

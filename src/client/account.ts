@@ -1,5 +1,5 @@
 import { sha256 } from "#sha256"
-import { encodeHex } from "../encoding/bytes.ts"
+import { encodeHex, equal } from "../encoding/bytes.ts"
 import { newId, type PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { logOrigin } from "../proof/checkpoint.ts"
@@ -13,6 +13,7 @@ import {
 import { emptyRoot } from "../proof/merkle.ts"
 import { encodeRecovery } from "../proof/recovery.ts"
 import { checkPublicKey } from "../proof/signature.ts"
+import { isOriginOf } from "../proof/succession.ts"
 import {
   type AccountReply,
   loginAbandon,
@@ -20,6 +21,7 @@ import {
   loginStart,
   type PracticeReply,
   practice as practiceSchema,
+  type Registration,
   recoverFinish,
   recoverStart,
   registerFinish,
@@ -27,15 +29,21 @@ import {
   unlocks,
   unlocksStart,
 } from "../protocol/accounts.ts"
+import { parseInvite } from "../protocol/invite.ts"
 import { paths } from "../protocol/paths.ts"
 import { type Keyring, sealKeyring } from "../vault/keyring.ts"
 import { deriveUnlockKey, newSecretKey, type PhysicianKey, wipe } from "../vault/keys.ts"
 import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
 import { importSigner } from "../vault/signer.ts"
-import { newWords, parseWords, recoverySeed } from "../vault/words.ts"
-import { digestHeads } from "./changes.ts"
-import { encodeProfile, Session, type Surroundings, unlock } from "./session.ts"
+import { type Entropy, newWords, parseWords, recoverySeed } from "../vault/words.ts"
+import { encodeProfile, keyringItems, signAccount } from "./account-statements.ts"
+import { boundOf } from "./bound.ts"
+import { fetchLine, signedOf } from "./line.ts"
+import { keepPageSecret } from "./remembered.ts"
+import { openFormer, opens } from "./reopen.ts"
+import { unconfirmed } from "./restoration.ts"
+import { Session, type Surroundings, unlock } from "./session.ts"
 import { resend } from "./transport.ts"
 import { cleanUsername } from "./username.ts"
 import type { NewAccount, RecoverySheet } from "./views.ts"
@@ -50,7 +58,7 @@ export function loadOpaque() {
 /** Asks the server which practice it is. @throws TAMPERED_PRACTICE, also when it names what cannot be */
 export async function practiceOf(around: Surroundings): Promise<PracticeReply> {
   const practice = await around.transport.call("GET", paths.practice, { reply: practiceSchema.reply })
-  if (practice.origin !== logOrigin(practice.practice)) throw new AppError("TAMPERED_PRACTICE")
+  if (!isOriginOf(practice.practice, practice.origin)) throw new AppError("TAMPERED_PRACTICE")
   try {
     checkPublicKey(practice.logKey)
   } catch (cause) {
@@ -66,15 +74,34 @@ export interface Registered {
   enter(): Promise<Session>
 }
 
+/** Who can sign up here, as the server says. @throws TAMPERED_PRACTICE */
+export async function registrationOf(around: Surroundings): Promise<Registration> {
+  return (await practiceOf(around)).registration
+}
+
 /** Makes a physician: keys, identity, keyring, two ways to unlock; all stored in one transaction or not at all.
+ * @param input its `invite` binds: nobody signs up with it at a server that shows another log than the invitation names.
  * @returns the words, which exist nowhere else, and the way in.
- * @throws BAD_INPUT_FORM with a message per field, CONFLICT_USERNAME */
+ * @throws BAD_INPUT_FORM with a message per field, CONFLICT_USERNAME, NOT_ALLOWED_REGISTRATION, NOT_ALLOWED_INVITATION,
+ * TAMPERED_PRACTICE */
 export async function register(around: Surroundings, input: NewAccount): Promise<Registered> {
   const fields = checkNewAccount(input)
+  const invite = fields.invite ? parseInvite(fields.invite) : null
   const practice = await practiceOf(around)
+  if (invite !== null && (invite.origin !== practice.origin || !equal(invite.logKey, practice.logKey)))
+    throw new AppError(
+      "TAMPERED_PRACTICE",
+      "This server is not the one that your invitation is for. Check the address, and ask whoever invited you before you go on.",
+    )
+  if (practice.registration === "closed") throw new AppError("NOT_ALLOWED_REGISTRATION")
+  if (practice.registration === "invited" && invite === null) throw new AppError("NOT_ALLOWED_INVITATION")
   const opaque = await (await loadOpaque()).startRegistration(fields.password)
   const started = await around.transport.call("POST", paths.registerStart, {
-    json: { username: fields.username, registrationRequest: opaque.request },
+    json: registerStart.body.encode({
+      username: fields.username,
+      registrationRequest: opaque.request,
+      ...(practice.registration === "invited" && invite !== null ? { code: invite.code } : {}),
+    }),
     reply: registerStart.reply,
   })
   const registration = opaque.finish(started.registrationResponse, {
@@ -82,6 +109,9 @@ export async function register(around: Surroundings, input: NewAccount): Promise
     practice: practice.practice,
   })
   demandOpaqueKey(registration.serverKey, practice)
+  // A practice is taken in as it is first met, with the restores that it had.
+  const isFirst = practice.origin === logOrigin(practice.practice)
+  const line = isFirst ? [] : (await fetchLine(around.transport, practice)).line
   const physician = newId<"physician">()
   const key: PhysicianKey = newSecretKey<"physician">()
   const { entropy, words } = newWords()
@@ -105,7 +135,7 @@ export async function register(around: Surroundings, input: NewAccount): Promise
     time: around.now(),
   })
   const keyring: Keyring = {
-    v: 1,
+    v: 2,
     signSeed,
     sealSeed: sealing.seed,
     sealKey: sealing.publicKey,
@@ -115,13 +145,19 @@ export async function register(around: Surroundings, input: NewAccount): Promise
       logKey: practice.logKey,
       opaqueKey: practice.opaqueKey,
     },
+    ...(line.length === 0 ? {} : { successions: signedOf(line).map((one) => ({ ...one })) }),
     seen: { size: 0, root: emptyRoot, identity: 0 },
-    roster: { segments: [], complete: 0, digest: digestHeads([]) },
+    roster: { segments: [], complete: 0 },
+    bound: boundOf(0, new Map(), []),
     colleagues: [],
     devices: [],
     settings: { idleMinutes: 15, wordsConfirmed: false },
   }
   const recovery = await importSigner(await recoverySeed(entropy))
+  const profileToken = await seal(key, profilePlace(physician, 0), encodeProfile(fields))
+  const keyringToken = await sealKeyring(key, physician, 0, keyring)
+  const by = { physician, identity: { seq: 0 }, signer, around }
+  const profileItem = { subject: physician, number: 0, hash: sha256(profileToken) }
   const sent = {
     registration: started.registration,
     username: fields.username,
@@ -130,23 +166,27 @@ export async function register(around: Surroundings, input: NewAccount): Promise
     identity: { statement, signature: await signer.sign("identity", statement) },
     unlocks: seals,
     recoveryKey: recovery.publicKey,
-    profile: await seal(key, profilePlace(physician, 0), encodeProfile(fields)),
-    keyring: await sealKeyring(key, physician, 0, keyring),
+    profile: { token: profileToken, signed: await signAccount(by, "profile", [profileItem]) },
+    keyring: {
+      token: keyringToken,
+      signed: await signAccount(by, "keyring", keyringItems(physician, 0, undefined, keyringToken, keyring)),
+    },
     carrier: around.carrier,
   }
   const json = registerFinish.body.encode(sent)
   const reply = await resend(() =>
     around.transport.call("POST", paths.registerFinish, { json, reply: registerFinish.reply }),
   )
-  takeBearer(around, reply.account)
   wipe(entropy)
   return {
     sheet: sheetOf(words, fields.username, practice),
     async enter() {
+      await takeSecrets(around, reply.account)
       const session = await Session.stand(around, practice, reply.account, key)
       const about = { subject: physician, actor: physician, number: 0 } as const
       const identity = { ...about, stream: "identity", type: "identity", statementHash: sha256(statement) } as const
-      const first = { ...about, stream: "keyring", type: "keyring", statementHash: sha256(sent.keyring) } as const
+      const keyringHash = sha256(sent.keyring.signed.statement)
+      const first = { ...about, stream: "keyring", type: "keyring", statementHash: keyringHash } as const
       await session.checkStored(reply.identity, identity)
       await session.checkStored(reply.keyring, first)
       await session.pins.save()
@@ -157,38 +197,116 @@ export async function register(around: Surroundings, input: NewAccount): Promise
 
 /** @throws NOT_ALLOWED_SIGN_IN, UNAVAILABLE_LIMIT, TAMPERED_* */
 export async function signIn(around: Surroundings, username: string, password: string): Promise<Session> {
-  const { practice, account, exportKey } = await logIn(around, cleanUsername(username), password)
-  return Session.stand(around, practice, account, await unlock(account, "password", exportKey))
+  return demandConfirmed(await signInAnyway(around, username, password))
 }
 
-/** Gets back in with the recovery words, sets a new password, and replaces the words that were used.
- * @throws BAD_INPUT_WORDS, NOT_ALLOWED_RECOVERY, BAD_INPUT_PASSWORD */
-export async function recover(
+/** The same, and where the server was put back to an earlier state that nobody has confirmed, a session that can be looked at and confirmed,
+ * and that writes nothing until then. Whoever goes on with it shows nothing of it as it should be: see {@link demandConfirmed}. */
+export async function signInAnyway(around: Surroundings, username: string, password: string): Promise<Session> {
+  const { practice, account, exportKey } = await logIn(around, cleanUsername(username), password)
+  return Session.stand(around, practice, account, await unlock(account, "password", exportKey), "password")
+}
+
+/** Signs in where the newest keyring does not open, on the seeds and the practice of a former one. Only the physician may decide that: see
+ * `openFormer`. An account that opens as it is stays as it is.
+ * @returns the session, and the number of the former keyring; `null` where none was needed.
+ * @throws NOT_ALLOWED_SIGN_IN, CANNOT_OPEN, TAMPERED_* */
+export async function reopen(
+  around: Surroundings,
+  username: string,
+  password: string,
+): Promise<{ session: Session; from: number | null }> {
+  const { session, from } = await reopenAnyway(around, username, password)
+  return { session: demandConfirmed(session), from }
+}
+
+/** The same, as {@link signInAnyway}: where a restore is not confirmed, the former keyring is saved with the confirmation. */
+export async function reopenAnyway(
+  around: Surroundings,
+  username: string,
+  password: string,
+): Promise<{ session: Session; from: number | null }> {
+  const { practice, account, exportKey } = await logIn(around, cleanUsername(username), password)
+  return standOnFormer(around, practice, account, await unlock(account, "password", exportKey), "password")
+}
+
+async function standOnFormer(
+  around: Surroundings,
+  practice: PracticeReply,
+  account: AccountReply,
+  key: PhysicianKey,
+  method: string,
+) {
+  if (await opens(account, key))
+    return { session: await Session.stand(around, practice, account, key, method), from: null }
+  const reopened = await openFormer(around, account, key)
+  const session = await Session.stand(around, practice, account, key, method, reopened)
+  if (around.transport.hold === null) await session.saveNews()
+  return { session, from: reopened.from }
+}
+
+/** @throws TAMPERED_ROLLBACK, TAMPERED_PRACTICE where the server was put back and nobody has confirmed it */
+export function demandConfirmed(session: Session): Session {
+  const { restoration } = session
+  if (restoration === null || restoration.confirmed) return session
+  session.wipe()
+  throw unconfirmed(restoration)
+}
+
+/** A session that the recovery words have opened. */
+export interface WayByWords {
+  readonly session: Session
+  /** Sets a new password and replaces the words that were used, once nothing waits to be confirmed. @throws BAD_INPUT_PASSWORD */
+  finish(password: string): Promise<RecoverySheet>
+}
+
+/** Opens an account with its recovery words, to set a new password and replace the words that were used. Where the server was put back to
+ * an earlier state that nobody has confirmed, the session can be looked at and confirmed, and writes nothing until then.
+ * @param former whether to stand on a former keyring where the newest does not open: see {@link reopen}
+ * @throws BAD_INPUT_WORDS, NOT_ALLOWED_RECOVERY */
+export async function wayByWords(
   around: Surroundings,
   username: string,
   words: string,
-  password: string,
-): Promise<{ session: Session; sheet: RecoverySheet }> {
-  checkPassword(password)
+  former = false,
+): Promise<WayByWords> {
   const name = cleanUsername(username)
   const entropy = parseWords(words)
   const practice = await practiceOf(around)
+  const account = await proveWords(around, practice, name, entropy)
+  const key = await unlock(account, "recovery", entropy)
+  const session = former
+    ? (await standOnFormer(around, practice, account, key, "recovery")).session
+    : await Session.stand(around, practice, account, key, "recovery")
+  const waits = session.restoration?.confirmed === false
+  return {
+    session,
+    async finish(password) {
+      checkPassword(password)
+      // Whoever had to ask for a code first has taken longer than a proof lasts.
+      if (waits) session.moveTo((await proveWords(around, practice, name, entropy)).session)
+      await confirmWords(session, false)
+      const fresh = await replaceUnlocks(session, { password, words: true })
+      wipe(entropy)
+      return sheetOf(fresh ?? [], name, practice)
+    },
+  }
+}
+
+/** Proves the recovery words to the server, which then hands out what they open. @throws NOT_ALLOWED_RECOVERY */
+async function proveWords(around: Surroundings, practice: PracticeReply, username: string, entropy: Entropy) {
   const { nonce } = await around.transport.call("POST", paths.recoverStart, {
-    json: { username: name },
+    json: { username },
     reply: recoverStart.reply,
   })
   const signer = await importSigner(await recoverySeed(entropy))
-  const signature = await signer.sign("recovery", encodeRecovery(practice.practice, name, nonce))
+  const signature = await signer.sign("recovery", encodeRecovery(practice.practice, username, nonce))
   const account = await around.transport.call("POST", paths.recoverFinish, {
-    json: recoverFinish.body.encode({ username: name, nonce, signature, carrier: around.carrier }),
+    json: recoverFinish.body.encode({ username, nonce, signature, carrier: around.carrier }),
     reply: recoverFinish.reply,
   })
-  takeBearer(around, account)
-  const session = await Session.stand(around, practice, account, await unlock(account, "recovery", entropy))
-  wipe(entropy)
-  await confirmWords(session, false)
-  const fresh = await replaceUnlocks(session, { password, words: true })
-  return { session, sheet: sheetOf(fresh ?? [], name, practice) }
+  await takeSecrets(around, account)
+  return account
 }
 
 /** Changes the password: re-seals 32 bytes, touches no record, ends the physician's other sessions.
@@ -215,7 +333,7 @@ export async function confirmWords(session: Session, wordsConfirmed: boolean): P
 }
 
 /** Checks what a new account's form holds. @throws BAD_INPUT_FORM */
-export function checkNewAccount(input: NewAccount): NewAccount {
+export function checkNewAccount(input: NewAccount): Required<NewAccount> {
   const username = cleanUsername(input.username)
   const firstName = input.firstName.normalize("NFC").trim()
   const lastName = input.lastName.normalize("NFC").trim()
@@ -223,9 +341,11 @@ export function checkNewAccount(input: NewAccount): NewAccount {
   if (!usernamePattern.test(username)) fields.username = new AppError("BAD_INPUT_USERNAME").message
   if (firstName === "" || firstName.length > 200) fields.firstName = "Enter your first name, up to 200 characters."
   if (lastName === "" || lastName.length > 200) fields.lastName = "Enter your last name, up to 200 characters."
+  const inviteProblem = problemOf(() => input.invite && parseInvite(input.invite))
+  if (inviteProblem !== null) fields.invite = inviteProblem
   if (tooShort(input.password)) fields.password = new AppError("BAD_INPUT_PASSWORD").message
   if (Object.keys(fields).length > 0) throw new AppError("BAD_INPUT_FORM", Object.values(fields).join(" "), { fields })
-  return { username, firstName, lastName, password: input.password }
+  return { username, firstName, lastName, password: input.password, invite: input.invite ?? "" }
 }
 
 async function logIn(around: Surroundings, username: string, password: string) {
@@ -243,7 +363,7 @@ async function logIn(around: Surroundings, username: string, password: string) {
       json: { login, finishLoginRequest: done.finishLoginRequest, carrier: around.carrier },
       reply: loginFinish.reply,
     })
-    takeBearer(around, account)
+    await takeSecrets(around, account)
     return { practice, account, exportKey: done.exportKey }
   } catch (error) {
     if (error instanceof AppError && error.code === "NOT_ALLOWED_SIGN_IN")
@@ -323,7 +443,12 @@ async function replaceUnlocks(
   )
   const about = { subject: physician, actor: physician, stream: "identity", type: "identity" } as const
   session.log.checkReceipt(answer, { ...about, number: follows.seq, statementHash: sha256(statement) }, tree)
-  session.takeIdentity(await verifyIdentity(identity, signed))
+  const taken = await verifyIdentity(identity, signed)
+  session.takeIdentity(taken)
+  const { pins } = session
+  pins.renew = pins.renew.filter((method) => !changed.some((fresh) => fresh.method === method))
+  if (pins.renew.length === 0) pins.noteUnlocks(taken.unlocks)
+  session.release()
   await session.pins.save().catch(() => {})
   return words
 }
@@ -345,8 +470,14 @@ function listed(sealed: { method: string; generation: number; token: Uint8Array 
   return { method: sealed.method, generation: sealed.generation, hash: sha256(sealed.token) }
 }
 
-function takeBearer(around: Surroundings, account: AccountReply): void {
-  if (account.session.bearer !== undefined) around.transport.bearer = account.session.bearer
+/** What the session's requests are to carry from now on. */
+async function takeSecrets({ transport, storage }: Surroundings, { session }: AccountReply): Promise<void> {
+  if (session.bearer !== undefined) transport.bearer = session.bearer
+  if (session.page === undefined) return
+  // All at once: the browser has the new cookie already, and other requests go on meanwhile.
+  transport.page = session.page
+  transport.session = session.id
+  await keepPageSecret(storage, session.page)
 }
 
 /** OPAQUE itself proves the key; a server that names another in its practice is not what it says. */
@@ -364,10 +495,22 @@ function sheetOf(words: readonly string[], username: string, practice: PracticeR
   }
 }
 
-function checkPassword(password: string): void {
+/** @throws BAD_INPUT_PASSWORD */
+export function checkPassword(password: string): void {
   if (tooShort(password)) throw new AppError("BAD_INPUT_PASSWORD")
 }
 
 function tooShort(password: string): boolean {
   return [...password.normalize("NFC")].length < minPasswordLength
+}
+
+/** What an AppError says that work throws; null where it throws none. */
+function problemOf(work: () => unknown): string | null {
+  try {
+    work()
+    return null
+  } catch (error) {
+    if (error instanceof AppError) return error.message
+    throw error
+  }
 }

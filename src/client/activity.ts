@@ -1,18 +1,19 @@
 import type { z } from "zod"
+import { equal } from "../encoding/bytes.ts"
 import type { Id, PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
-import { actTypes, type LeafType, type Stream } from "../proof/leaf.ts"
+import { actTypes, type LeafType, noStatement, type Stream } from "../proof/leaf.ts"
+import { keyringStep } from "../proof/succession.ts"
 import { readSessions } from "../protocol/accounts.ts"
 import { otherSessionPath, paths, recordActivityPath } from "../protocol/paths.ts"
 import { readActivity } from "../protocol/records.ts"
 import type { OpenRecord } from "./open-record.ts"
-import { membersBefore, membersInWords } from "./record-views.ts"
+import { MemberLine, membersInWords } from "./record-views.ts"
 import type { ActivityItem, ActivityPage, DeviceView, SessionView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
 type Leaf = z.output<typeof readActivity.reply>["leaves"][number]
 
 const pageSize = 200
-const noStatement = new Uint8Array(32)
 
 /** Where the page of a subject's activity that was read last ended, and the number that each stream goes on with. */
 export interface ActivityEnd {
@@ -93,7 +94,10 @@ async function readLeaves(
     demand(log.has(leaf, inclusion, { subject, stream, number, type: type!, actor, statementHash }, tree))
     // Of each stream the numbers go down one by one, from page to page: none is left out.
     const expected = next.get(stream)
-    demand(expected === undefined ? !whole || number >= (newest[stream] ?? 0) : number === expected)
+    // The first keyring after a restore stands far above the one before it.
+    const jumped =
+      stream === "keyring" && expected !== undefined && (expected + 1) % keyringStep === 0 && number < expected
+    demand(expected === undefined ? !whole || number >= (newest[stream] ?? 0) : number === expected || jumped)
     next.set(stream, number - 1)
   }
   const last = answer.leaves.at(-1)
@@ -110,7 +114,7 @@ async function readLeaves(
 function typeOf({ stream, type, statementHash }: Leaf): LeafType | null {
   if (stream !== "act") return type === stream ? stream : null
   const act = actTypes.find((one) => one === type)
-  return act === undefined || statementHash.some((byte, i) => byte !== noStatement[i]) ? null : act
+  return act === undefined || !equal(statementHash, noStatement) ? null : act
 }
 
 function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): ActivityItem {
@@ -137,13 +141,14 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
   const { entry } = step
   if (entry.kind === "open") return item("created")
   if (entry.kind === "write") return item("wrote", writtenInWords(record, entry.seq))
-  const old = membersBefore(record.steps, entry.seq)
   const members = entry.members ?? []
   if (members.every(({ physician }) => physician !== entry.author)) return item("left")
-  const added = members.filter(({ physician }) => !old.some((member) => member.physician === physician))
+  const line = MemberLine.before(record.steps, entry.seq)
+  const old = new Set(line.members.map(({ physician }) => physician))
+  const added = members.filter(({ physician }) => !old.has(physician))
   return item(
     "shared",
-    membersInWords(people, record.steps, entry).join(" · "),
+    membersInWords(people, line, entry).join(" · "),
     added.map(({ physician }) => actorOf(work, physician)),
   )
 }
@@ -151,8 +156,10 @@ function itemOfRecord(work: Workspace, record: OpenRecord, leaf: Leaf): Activity
 /** What an entry did, where that is more than writing: the record was archived, or brought back. */
 function writtenInWords({ steps }: OpenRecord, seq: number): string {
   const number = `Entry ${seq + 1}`
-  const archived = steps[seq]?.body?.archived
-  const before = steps.slice(0, seq).findLast(({ body }) => body?.archived !== undefined)?.body?.archived ?? false
+  const archived = steps[seq]?.archived
+  let at = seq - 1
+  while (at >= 0 && steps[at]!.archived === undefined) at--
+  const before = steps[at]?.archived ?? false
   if (archived === undefined || archived === before) return number
   return `${archived ? "Archived" : "Brought back"} · ${number}`
 }
@@ -165,11 +172,13 @@ function itemOfAccount(work: Workspace, leaf: Leaf): ActivityItem {
     "sign-in": ["sign-in", ""],
     recover: ["recover", "With the recovery words"],
     "end-session": ["end-session", ""],
+    admin: ["admin", ""],
   }
   const [kind, detail] = kinds[leaf.type] ?? ["other", ""]
   return { index, time, kind, actor: actorOf(work, actor), detail, invited: [] }
 }
 
 function actorOf({ session }: Workspace, physician: PhysicianId): string {
+  if ((physician as Id) === session.practice.practice) return "Whoever runs the server"
   return session.people.isMe(physician) ? "You" : session.people.label(physician)
 }

@@ -2,7 +2,7 @@ import { sha256 } from "#sha256"
 import { encodeSummary, type Summary } from "../clinical/summary.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { ChainHead } from "../proof/chain.ts"
+import { type ChainHead, settledBy } from "../proof/chain.ts"
 import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
 import { statementHash } from "../proof/statement.ts"
 import { entriesPath } from "../protocol/paths.ts"
@@ -93,6 +93,15 @@ export async function append(
   const hash = statementHash(statement)
   const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: physician } as const
   log.checkReceipt(answer, { ...about, statementHash: hash }, tree)
+  session.kept.note({
+    leaf: answer.leaf.index,
+    record,
+    seq,
+    time: now,
+    hash,
+    sent: JSON.stringify(appendEntry.body.encode({ ...sent, since: 0 })),
+    ...(body && { body }),
+  })
   const head = { ...follow(before, entry), hash, leaf: answer.leaf.index }
   return { entry, head, bodyToken: bodyToken ?? null, serverTime: answer.leaf.time }
 }
@@ -103,6 +112,7 @@ function follow(before: ChainHead | null, entry: EntryStatement): Omit<ChainHead
   if (members === undefined) throw new AppError("TAMPERED_CHAIN")
   const commits = new Map(before?.commits)
   if (entry.keyCommit !== undefined) commits.set(entry.epoch, entry.keyCommit)
+  const settled = settledBy(before, entry)
   const stays = members.some((member) => member.physician === entry.author)
   return {
     record: entry.record,
@@ -111,6 +121,7 @@ function follow(before: ChainHead | null, entry: EntryStatement): Omit<ChainHead
     members,
     commits,
     mustRaise: !stays,
+    ...(settled === undefined ? {} : { settled }),
     seen: new Map(before?.seen).set(entry.author, entry.seen),
   }
 }

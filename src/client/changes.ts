@@ -1,28 +1,25 @@
 import type { z } from "zod"
 import { sha256 } from "#sha256"
-import { compare, concat, concatAll, equal, u64be } from "../encoding/bytes.ts"
-import { idBytes, type RecordId } from "../encoding/ids.ts"
+import { equal } from "../encoding/bytes.ts"
+import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { type EntryStatement, parseEntry } from "../proof/entry.ts"
-import { leafData, leafDataBytes } from "../proof/leaf.ts"
+import { leafData, leafDataBytes, noStatement } from "../proof/leaf.ts"
 import { type Stretch, verifyStretch } from "../proof/stretch.ts"
+import type { LeafInfo } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
+import type { Heads, HeadThen } from "./bound.ts"
 import { type Failure, missingKey, notTaken } from "./false-keys.ts"
 import type { Look } from "./leaf-watch.ts"
-import { gapsOf, type RosterRow } from "./roster-row.ts"
+import { gapsOf, headThen, type RosterRow } from "./roster-row.ts"
 import type { GrantedKey } from "./self-grants.ts"
 import type { Session } from "./session.ts"
-import { knownEntry, memberOf, rowOfWalk, startWalk, takeStep, type Walk, walkOn, walkRecord } from "./walk.ts"
+import { knownEntry, memberOf, rowOfWalk, startWalk, takeStep, type Walk, walkOn } from "./walk.ts"
 
 type Reply = z.output<typeof readChanges.reply>
 type Change = Reply["entries"][number]
-
-export interface PinnedHead {
-  readonly seq: number
-  readonly hash: Uint8Array
-}
 
 export interface Pulled {
   /** Every leaf before this index has been looked at. */
@@ -32,11 +29,8 @@ export interface Pulled {
   /** Records that the physician is no member of any more, by an entry that was verified: its number. */
   readonly gone: ReadonlyMap<RecordId, number>
   readonly refused: ReadonlyMap<RecordId, Failure>
-  /** The heads as they stood before leaf `asOf`, where that was asked for. */
-  readonly heads: ReadonlyMap<RecordId, PinnedHead>
-  /** Records that were not the physician's before an answer said that they accepted them, with the leaf from which that answer began:
-   * no entry before it was owed. */
-  readonly excused: ReadonlyMap<RecordId, number>
+  /** The physician's heads as they stood before leaf `asOf`, where that was asked for. */
+  readonly heads: Heads
   /** The server's clock at the last answer, milliseconds since 1970. */
   readonly time: number
   /** Keys that were granted and that have no self-grant yet. */
@@ -45,20 +39,17 @@ export interface Pulled {
 
 export interface PullOptions {
   readonly background: boolean
-  /** Where the heads are wanted as they stood at an earlier leaf. */
-  readonly asOf: number
-  /** Whether a record is one of the physician's already. */
-  readonly mine: (record: RecordId) => boolean
+  /** Where the heads are wanted as they stood before a leaf: which, and the rows that this pull goes on from. */
+  readonly asOf: { readonly leaf: number; readonly base: ReadonlyMap<RecordId, RosterRow> } | null
   /** Told of every stretch of the log. */
   readonly look: (look: Look) => void
 }
 
-/** A record's head at the leaf `asOf`, and since when the physician was a member then. */
-interface HeadThen extends PinnedHead {
+/** What is known of a record's head before the leaf `asOf`. */
+interface Then {
+  readonly head: HeadThen
   readonly memberSince: number
   readonly own: boolean
-  /** Whether the membership had a last day. */
-  readonly ends: boolean
 }
 
 const pageSize = 1000
@@ -98,24 +89,15 @@ export async function pullChanges(
   return pull.end(complete, time)
 }
 
-/** One hash over all heads: what a roster that has to be rebuilt is held against.
- * SHA-256 over id (16 B) ‖ u64be seq ‖ hash (32 B) of every record, sorted by id. */
-export function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): Uint8Array<ArrayBuffer> {
-  const parts = Array.from(heads, ([record, { seq, hash }]) => concat(idBytes(record), u64be(seq), hash))
-  return sha256(concatAll(parts.sort(compare)))
-}
-
 /** One pull, page by page. */
 class Pull {
   readonly #session: Session
   readonly #known: (record: RecordId) => RosterRow | undefined
-  readonly #asOf: number
-  readonly #mine: PullOptions["mine"]
+  readonly #asOf: PullOptions["asOf"]
   readonly #walks = new Map<RecordId, Walk>()
   readonly #refused = new Map<RecordId, Failure>()
-  readonly #then = new Map<RecordId, HeadThen>()
+  readonly #then = new Map<RecordId, Then>()
   readonly #accepted = new Map<RecordId, { readonly leaf: number }[]>()
-  readonly #excused = new Map<RecordId, number>()
   /** Records that the physician was out of for a while before leaf `asOf`. */
   readonly #left = new Set<RecordId>()
   /** What the changes of one page say. */
@@ -126,17 +108,15 @@ class Pull {
     this.#session = session
     this.#known = known
     this.#asOf = options.asOf
-    this.#mine = options.mine
   }
 
   async page(answer: Reply, from: number, tree: TreeHead, look: PullOptions["look"]): Promise<void> {
     demandOrder(answer, from, tree)
     const stretch: Stretch = { from, to: Math.max(answer.next, from), ...answer.leaves }
     const groups = Map.groupBy(answer.entries, (change) => change.record)
-    for (const { record, leaf } of answer.accepted) {
-      this.#accepted.set(record, [...(this.#accepted.get(record) ?? []), { leaf }])
-      const walk = this.#walks.get(record)
-      if (walk === undefined ? !this.#mine(record) : walk.memberSince === null) this.#excused.set(record, from)
+    for (const { record, number, leaf } of answer.accepted) {
+      if (!this.#isAccept(record, number, leaf, stretch)) throw new AppError("TAMPERED_LOG")
+      this.#accepted.set(record, [...(this.#accepted.get(record) ?? []), { leaf: leaf.index }])
       if (!groups.has(record)) groups.set(record, [])
     }
     const seen: TreeHead[] = []
@@ -146,8 +126,9 @@ class Pull {
     for (const change of answer.entries) {
       const entry = this.#entries.get(change)
       if (entry === undefined) continue
-      explained.add(change.leaf.index)
-      if (!isLeaf(change, entry, stretch)) this.#refuse(change.record, new AppError("TAMPERED_LOG"), change.statement)
+      // Only what recomputes to a leaf explains it.
+      if (isLeaf(change, entry, stretch)) explained.add(change.leaf.index)
+      else this.#refuse(change.record, new AppError("TAMPERED_LOG"), change.statement)
     }
     this.#entries.clear()
     await this.#session.proveSeen(seen, roots)
@@ -176,7 +157,6 @@ class Pull {
       const walk = this.#walks.get(record)
       if (expected !== undefined && !this.#refused.has(record) && walk?.moved !== true) rows.push(expected)
     }
-    const heads = Array.from(this.#then).filter(([record, then]) => this.#wasMine(record, then))
     // Nothing that a refused record brought is stored under one's own key.
     const granted = this.#granted.filter(({ record }) => !this.#refused.has(record))
     return {
@@ -185,8 +165,7 @@ class Pull {
       rows,
       gone,
       refused: this.#refused,
-      heads: new Map(heads),
-      excused: this.#excused,
+      heads: this.#headsThen(),
       granted,
     }
   }
@@ -200,8 +179,7 @@ class Pull {
       this.#walks.set(record, walk)
       // Given back on another device between two answers: what lies between was in neither.
       const [first] = changes
-      if (begun?.memberSince === null && first !== undefined)
-        await walkOn(this.#session, walk, parseEntry(first.statement).seq)
+      if (begun?.memberSince === null && first !== undefined) await this.#walkOn(walk, parseEntry(first.statement).seq)
       for (const change of changes) {
         const known = knownEntry(walk.head, change)
         const entry = known ?? (await takeStep(this.#session, walk, change, change.selfGrant))
@@ -227,7 +205,7 @@ class Pull {
       if (first === undefined) return row === undefined ? await this.#walkAccepted(record) : null
       // What came to pass before this stretch, of a record that was accepted elsewhere or given back, is caught up on.
       const walk = await startWalk(this.#session, record, row)
-      await walkOn(this.#session, walk, parseEntry(first.statement).seq)
+      await this.#walkOn(walk, parseEntry(first.statement).seq)
       return walk
     } catch (error) {
       if (error instanceof AppError && error.code === "NOT_ALLOWED" && row === undefined) return null
@@ -237,7 +215,8 @@ class Pull {
 
   /** A record that was accepted, of which nothing is known here. What came of it since may be that it was left again. */
   async #walkAccepted(record: RecordId): Promise<Walk> {
-    const walk = await walkRecord(this.#session, record)
+    const walk = await startWalk(this.#session, record, undefined)
+    await this.#walkOn(walk)
     const stale = this.#accepted.get(record)?.every(({ leaf }) => leaf < (walk.memberSince ?? 0))
     if (stale && !walk.taken.has(walk.memberEpoch)) walk.memberSince = null
     return walk
@@ -255,24 +234,46 @@ class Pull {
     return again
   }
 
+  /** Whether the log has it that the physician accepted the record, where and as the answer says. */
+  #isAccept(subject: RecordId, number: number, { index, time, salt }: LeafInfo, stretch: Stretch): boolean {
+    const act = { stream: "act", type: "accept", actor: this.#session.physician, statementHash: noStatement } as const
+    return holds(stretch, index, leafData({ subject, number, time, salt, ...act }))
+  }
+
+  #walkOn(walk: Walk, to?: number): Promise<void> {
+    return walkOn(this.#session, walk, to, () => this.#remember(walk))
+  }
+
   #remember(walk: Walk): void {
     const { record, head, memberSince, own } = walk
-    if (head === null || head.leaf >= this.#asOf) return
+    if (head === null || this.#asOf === null || head.leaf >= this.#asOf.leaf) return
     if (memberSince === null) {
       this.#then.delete(record)
       this.#left.add(record)
     } else {
-      const ends = memberOf(this.#session, head)?.until !== undefined
-      this.#then.set(record, { seq: head.seq, hash: head.hash, memberSince, own, ends })
+      const until = memberOf(this.#session, head)?.until ?? null
+      this.#then.set(record, { head: { seq: head.seq, hash: head.hash, until }, memberSince, own })
     }
   }
 
-  /** Whether a record stood in the roster's digest at leaf `asOf`: opened by the physician, or accepted between becoming a member and
-   * then, and not only until some day, on whose coming two devices need not agree. */
-  #wasMine(record: RecordId, { memberSince, own, ends }: HeadThen): boolean {
-    if (ends) return false
-    if (own && !this.#left.has(record)) return true
-    return (this.#accepted.get(record) ?? []).some(({ leaf }) => leaf > memberSince && leaf < this.#asOf)
+  /** The physician's records before leaf `asOf`: those that were known and not left by then, and those that became theirs since. */
+  #headsThen(): Heads {
+    const heads = new Map<RecordId, HeadThen>()
+    for (const row of this.#asOf?.base.values() ?? [])
+      if (!this.#left.has(row.id)) heads.set(row.id, headThen(row, this.#session.physician))
+    for (const [record, then] of this.#then) {
+      if (this.#wasMine(record, then)) heads.set(record, then.head)
+      else heads.delete(record)
+    }
+    return heads
+  }
+
+  /** Whether a record that was walked was the physician's: known before, opened by them, or accepted between becoming a member and then. */
+  #wasMine(record: RecordId, { memberSince, own }: Then): boolean {
+    const known = own || this.#asOf?.base.has(record) === true
+    if (known && !this.#left.has(record)) return true
+    const before = this.#asOf?.leaf ?? 0
+    return (this.#accepted.get(record) ?? []).some(({ leaf }) => leaf > memberSince && leaf < before)
   }
 
   #refuse(record: RecordId, error: unknown, statement: Uint8Array, by: Failure["by"] = null): void {
@@ -295,8 +296,13 @@ function demandOrder(answer: Reply, since: number, tree: TreeHead): void {
 
 /** Whether the log has exactly this entry where the answer says. */
 function isLeaf({ record, statement, leaf }: Change, { seq, author }: EntryStatement, stretch: Stretch): boolean {
-  const at = (leaf.index - stretch.from) * leafDataBytes
   const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
   const data = leafData({ ...about, time: leaf.time, salt: leaf.salt, statementHash: sha256(statement) })
-  return equal(data, stretch.data.subarray(at, at + leafDataBytes))
+  return holds(stretch, leaf.index, data)
+}
+
+/** Whether a stretch has this data as the leaf with this index. */
+function holds({ from, to, data }: Stretch, index: number, leaf: Uint8Array): boolean {
+  const at = (index - from) * leafDataBytes
+  return index >= from && index < to && equal(leaf, data.subarray(at, at + leafDataBytes))
 }

@@ -1,10 +1,8 @@
 import type { Change } from "../clinical/body.ts"
 import { validatePatientFields } from "../clinical/fields.ts"
-import { type Chart, foldBodies } from "../clinical/fold.ts"
 import { changesFor, formOf } from "../clinical/form.ts"
 import { type Choices, merge, resolve } from "../clinical/merge.ts"
 import type { RecordId } from "../encoding/ids.ts"
-import { AppError } from "../errors.ts"
 import type { OpenRecord } from "./open-record.ts"
 import { whileOvertaken } from "./overtaken.ts"
 import type { SaveResult } from "./views.ts"
@@ -38,7 +36,7 @@ export async function savePatient(
   let mine: readonly Change[] | null = null
   return whileOvertaken(attempts, async () => {
     const record = await work.records.open(id)
-    const start = chartAt(record, base)
+    const start = await work.records.chartAt(record, base)
     if (mine === null) {
       const fields = validatePatientFields(input, today, { before: formOf(start) })
       mine = changesFor(start, fields, () => crypto.randomUUID(), today)
@@ -59,30 +57,24 @@ export async function savePatient(
   })
 }
 
-/** Archives a record, or brings it back: an entry like any other. Nothing is done where it is so already. */
-export async function archiveRecord(work: Workspace, id: RecordId, archived: boolean): Promise<void> {
+/** Archives a record, or brings it back: an entry like any other.
+ * @returns false where it was so already: nothing is stored then */
+export async function archiveRecord(work: Workspace, id: RecordId, archived: boolean): Promise<boolean> {
   return whileOvertaken(attempts, async () => {
     const record = await work.records.open(id)
-    if (record.chart.archived === archived) return
+    if (record.chart.archived === archived) return false
     await work.records.write(record, { by: work.session.fullName, changes: [], archived })
     await work.roster.fold()
+    return true
   })
 }
 
 /** Who wrote last, by verified username, and the name they give themself. */
 function authorOf({ session }: Workspace, record: OpenRecord): string {
-  const newest = record.steps.findLast(({ body }) => body !== null)
+  const newest = record.steps.findLast(({ entry, unreadable }) => entry.body !== undefined && !unreadable)
   if (newest === undefined) return ""
-  const { entry, body } = newest
-  if (session.people.isMe(entry.author)) return "You, on another device"
-  return body?.by ? `${session.people.label(entry.author)} (${body.by})` : session.people.label(entry.author)
-}
-
-/** The chart as entry `seq` left it. @throws BAD_INPUT_FORMAT for an entry that is not there */
-export function chartAt(record: OpenRecord, seq: number): Chart {
-  if (seq === record.head.seq) return record.chart
-  if (!Number.isSafeInteger(seq) || seq < 0 || seq > record.head.seq)
-    throw new AppError("BAD_INPUT_FORMAT", "This record has no such version. Choose one from its history.")
-  const bodies = record.steps.slice(0, seq + 1).flatMap((step) => (step.body === null ? [] : [step.body]))
-  return foldBodies(bodies)
+  const { author } = newest.entry
+  if (session.people.isMe(author)) return "You, on another device"
+  const { name } = session.people.colleague(author)
+  return name === "" ? session.people.label(author) : `${session.people.label(author)} (${name})`
 }

@@ -19,6 +19,7 @@ export async function listen(transport: Transport, changed: () => void, signal: 
       }
     } catch (error) {
       if (!(error instanceof AppError) || error.code === "NOT_ALLOWED_SESSION") return
+      if (error.code === "NOT_ALLOWED_SUSPENDED") return
     }
     if (signal.aborted) return
     await sleep(waitMs, signal)

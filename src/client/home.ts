@@ -1,10 +1,10 @@
-import { parseDate } from "../clinical/dates.ts"
+import { readDates } from "../clinical/dates.ts"
 import type { PhysicianId } from "../encoding/ids.ts"
 import type { Member } from "../proof/entry.ts"
 import type { People } from "./people.ts"
 import type { Roster } from "./roster.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
-import { fold, matches, SearchIndex, wordsOf } from "./search.ts"
+import { fold, matches, queryOf, SearchIndex, wordsOf } from "./search.ts"
 import type { HomePage, HomeQuery, HomeRow, HomeSort, PatientFields } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -79,16 +79,16 @@ export class HomeList {
 
   #search(rows: readonly RosterRow[], search: string, today: string): readonly RosterRow[] {
     // What begins like 2003-05-2 is on its way to 2003-05-24, and found by prefix; any other way to write a date has to be whole.
-    const date = /^\d{4}-/.test(search.trim()) ? null : parseDate(search.trim(), today)
-    const words = date === null ? wordsOf(search) : [date]
+    const dates = /^\d{4}-/.test(search.trim()) ? [] : readDates(search.trim(), today)
+    const query = dates.length === 0 ? queryOf(search) : [dates]
     if (this.#index === null) this.#build()
-    const hits = this.#index!.find(words)
+    const hits = this.#index!.find(query)
     let fresh = 0
     const found = rows.filter((row) => {
       const place = this.#places.get(row)
       if (place !== undefined) return hits[place] === 1
       fresh++
-      return matches(row, words)
+      return matches(row, query)
     })
     if (fresh > overlayLimit) this.#index = null
     return found

@@ -1,8 +1,9 @@
 import { patientForm } from "../clinical/form.ts"
 import type { ImportedPatient } from "../clinical/import.ts"
+import { parseUtf8 } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { OpenRecord } from "./open-record.ts"
+import { newerEntry, type OpenRecord } from "./open-record.ts"
 import { gapsOf, type RosterRow } from "./roster-row.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -18,15 +19,15 @@ export interface ImportTarget {
  * systems may number two patients alike, so the person has to be the same too, as this physician wrote them down. And a record with
  * entries that cannot be read takes nothing in: exporting it and importing that again makes one that can be shared. */
 export async function importTarget(work: Workspace, { patient, changes }: ImportedPatient): Promise<ImportTarget> {
-  const { roster, records, session } = work
+  if (patient === "") return { record: null, apart: false }
+  const { roster, records } = work
   const text = changes.find(([key]) => key === patient)?.[1] ?? ""
-  const rows = [...roster.rows.values()].filter((row) => row.patient === patient).sort(inOrder)
+  const rows = roster.rows.ofPatient(patient).sort(inOrder)
   for (const row of rows) {
     if (roster.refused.has(row.id) || gapsOf(row).size > 0) continue
     const record = await openedOf(records.open(row.id))
-    if (record === null || !mayWrite(work, record)) continue
-    if (ownWords(record, patient, session.physician).some((person) => samePerson(person, text)))
-      return { record: row.id, apart: false }
+    if (record === null || !mayWrite(work, record) || newerEntry(record) !== null) continue
+    if (await isTheirs(work, record, patient, text)) return { record: row.id, apart: false }
   }
   return { record: null, apart: rows.length > 0 }
 }
@@ -36,19 +37,23 @@ function inOrder(a: RosterRow, b: RosterRow): number {
   return Number(a.archived) - Number(b.archived) || (a.id < b.id ? -1 : 1)
 }
 
-/** A Patient as one physician wrote them, from the record's first entry on. Where a colleague wrote in between, an edit of this physician's
- * has the colleague's words in it, and does not count. None where the first entry is another's, or of another patient. */
-function ownWords({ steps }: OpenRecord, patient: string, me: PhysicianId): string[] {
-  const words: string[] = []
+/** Whether a Patient's text speaks of the one whom this physician wrote down, from the record's first entry on. Where a colleague wrote in
+ * between, an edit of this physician's has the colleague's words in it, and does not count. Nobody's where the first entry is another's,
+ * or of another patient. */
+async function isTheirs(work: Workspace, record: OpenRecord, patient: string, text: string): Promise<boolean> {
+  const me = work.session.physician
   let last: PhysicianId = me
-  for (const [at, { entry, body }] of steps.entries()) {
-    const change = body?.changes.find(([key]) => key === patient)
-    if (at === 0 && (change?.[1] === undefined || entry.author !== me)) return []
-    if (change === undefined) continue
-    if (entry.author === me && last === me && change[1] !== undefined) words.push(change[1])
+  let first = false
+  let same = false
+  await work.records.replay(record, ({ entry }, content) => {
+    const change = content?.changes.find(({ key }) => key === patient)
+    if (entry.seq === 0) first = entry.author === me && change !== undefined && change.text !== null
+    if (change === undefined || !first) return
+    const own = entry.author === me && last === me && change.text !== null
+    same ||= own && samePerson(parseUtf8(change.text), text)
     last = entry.author
-  }
-  return words
+  })
+  return first && same
 }
 
 /** `null` for a record that was taken away, or is refused by now. */

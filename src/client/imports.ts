@@ -1,11 +1,13 @@
 import { encodeBody } from "../clinical/body.ts"
-import { differenceTo } from "../clinical/difference.ts"
-import { type ImportedPatient, readBundle, textOfFile } from "../clinical/import.ts"
+import { News } from "../clinical/difference.ts"
+import { type ImportedPatient, readBundleSteps, textOfFile } from "../clinical/import.ts"
 import { isUnderstood } from "../clinical/view.ts"
+import { parseUtf8 } from "../encoding/bytes.ts"
 import { deflate } from "../encoding/frame.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
+import { gently, othersTurn } from "./gently.ts"
 import { importTarget } from "./import-target.ts"
 import { whileOvertaken } from "./overtaken.ts"
 import type { ImportReport } from "./views.ts"
@@ -28,6 +30,8 @@ interface Tally {
 /** Takes in one FHIR file. All of it is read and checked before anything is stored. What a record already holds, or held once, is
  * not taken again.
  * @param tick told after every patient how many of the file's resources are done.
+ * @param signal stops at any time: while the file is read and checked, and between two patients. A patient is taken whole or not at all,
+ *               and taking in the same file once more goes on where it was stopped.
  * @returns what became of it; a refusal is an outcome, not an error. Only a lost session or server throws. */
 export async function importFile(
   work: Workspace,
@@ -51,17 +55,22 @@ export async function importFile(
     notUnderstood: [...types].filter(([type]) => !isUnderstood(type)).map(([type, count]) => ({ type, count })),
   })
   try {
-    const bundle = readBundle(textOfFile(bytes))
+    const bundle = await gently(readBundleSteps(textOfFile(bytes)), signal)
+    if (bundle === null) return report("cancelled")
     leftOut = bundle.leftOut.length
     tick(0, bundle.resources)
-    if (bundle.patients.length > 1) for (const patient of bundle.patients) await demandFits(work, patient)
+    if (bundle.patients.length > 1)
+      for (const patient of bundle.patients) {
+        await demandFits(work, patient)
+        await othersTurn()
+        if (signal.aborted) return report("cancelled")
+      }
     // Two imports of one file at once would each find the patient missing.
     const { storage } = work.session.around
     const stopped = await storage.exclusive(`import/${work.session.physician}`, async () => {
       await work.roster.sync()
-      // Once the first patient of a file is stored, the others follow: stopping does not cut a file in two.
-      if (signal.aborted) return true
       for (const patient of bundle.patients) {
+        if (signal.aborted) return true
         await importPatient(work, patient, tally)
         tally.resources += patient.changes.length
         for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
@@ -69,8 +78,8 @@ export async function importFile(
       }
       return false
     })
-    if (stopped) return report("cancelled")
     await work.roster.fold()
+    if (stopped) return report("cancelled")
   } catch (error) {
     if (!(error instanceof AppError) || !error.is("BAD_INPUT")) throw error
     return { ...report("refused"), code: error.code, message: error.message }
@@ -93,8 +102,12 @@ async function importPatient(work: Workspace, patient: ImportedPatient, tally: T
   }
   await whileOvertaken(attempts, async () => {
     const record = await work.records.open(known)
-    const bodies = record.steps.flatMap((step) => (step.body === null ? [] : [step.body]))
-    const { changes, added, changed } = differenceTo(record.chart, patient.changes, bodies)
+    const news = new News(patient.changes)
+    await work.records.replay(record, (_, content) => {
+      for (const { key, text } of content?.changes ?? [])
+        if (text !== null && news.has(key)) news.knows(key, parseUtf8(text))
+    })
+    const { changes, added, changed } = news.to(record.chart)
     if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
     tally.added += added
     tally.changed += changed

@@ -60,7 +60,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
   tick()
   await roster.sync()
   const acceptFrom = async (at: number) => {
-    const taken: { id: RecordId; row: RosterRow }[] = []
+    const taken: { id: RecordId; row: RosterRow; spoilt: Walk["spoilt"] }[] = []
     for (const id of ids.slice(at, at + acceptAtOnce)) {
       if (many.signal.aborted) break
       if (roster.rows.has(id)) {
@@ -70,7 +70,7 @@ export async function acceptInvitations(work: Workspace, ids: readonly RecordId[
       }
       try {
         const walk = await demandGood(work, id)
-        taken.push({ id, row: await rowOfWalk(session, walk) })
+        taken.push({ id, row: await rowOfWalk(session, walk), spoilt: walk.spoilt })
       } catch (error) {
         refuse(id, error)
       }

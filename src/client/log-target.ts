@@ -28,7 +28,8 @@ export interface GivenLog {
 /** Addresses → origins; origins → keys, in hexadecimal. Both are public, and lie open: they are needed without a password. */
 const addresses = "monitor/addresses"
 const keys = "monitor/keys"
-const longestName = 200
+/** What a log can call itself, as far as it is shown. */
+const oneWord = /^[!-~]{1,200}$/
 const known = z.record(z.string(), z.string())
 
 /** Finds out which log to expect at an address. A key that this machine remembers is never given up for another that somebody names.
@@ -52,7 +53,7 @@ export async function findLog(
     if (known.length === 0) await demandOrigin(send, storage, address, given.origin)
     return { log, trust: "given", typed: known.length === 0 }
   }
-  const origin = (await readKnown(storage, addresses))[address]
+  const origin = (await readKnown(storage, addresses)).get(address)
   const expected = origin === undefined ? null : await remembered(storage, origin)
   if (expected !== null) return expected
   const reply = await new Transport(send).call("GET", paths.practice, { reply: practice.reply })
@@ -73,9 +74,24 @@ export async function rememberLog(storage: ClientStorage, address: string, log: 
   })
 }
 
-/** The same of the log that an account has pinned, where nothing is remembered at this address. */
-export async function rememberPinned(storage: ClientStorage, address: string, log: LogIdentity): Promise<void> {
-  if ((await readKnown(storage, addresses))[address] === undefined) await rememberLog(storage, address, log)
+/** Every log of which this machine knows the key. */
+export async function knownLogs(storage: ClientStorage): Promise<LogIdentity[]> {
+  const all = await readKnown(storage, keys)
+  return Array.from(all, ([origin, key]) => ({ origin, logKey: parseLogKey(key) }))
+}
+
+/** The same of the log that an account has pinned, where nothing is remembered at this address.
+ * @param former origins of logs that this one goes on from */
+export async function rememberPinned(
+  storage: ClientStorage,
+  address: string,
+  log: LogIdentity,
+  former: readonly string[] = [],
+): Promise<void> {
+  const known = (await readKnown(storage, addresses)).get(address)
+  // After a restore that was confirmed; but a monitor on this machine takes the code itself, and compares all that it knows.
+  const goesOn = known !== undefined && former.includes(known) && (await readLogState(storage, known)) === null
+  if (known === undefined || goesOn) await rememberLog(storage, address, log)
 }
 
 /** An Ed25519 public key of 64 hexadecimal digits. @throws BAD_INPUT_FORMAT */
@@ -106,7 +122,7 @@ async function remembered(storage: ClientStorage, origin: string): Promise<LogTa
 /** The monitor's key of a log, and the one that was remembered beside it: none, one or both. */
 async function rememberedKeys(storage: ClientStorage, origin: string): Promise<Uint8Array[]> {
   const state = await readLogState(storage, origin)
-  const noted = (await readKnown(storage, keys))[origin]
+  const noted = (await readKnown(storage, keys)).get(origin)
   try {
     return [...(state === null ? [] : [state.logKey]), ...(noted === undefined ? [] : [parseLogKey(noted)])]
   } catch (cause) {
@@ -117,10 +133,10 @@ async function rememberedKeys(storage: ClientStorage, origin: string): Promise<U
 /** Demands that the server's log calls itself what was typed: another name is a slip, unless the log is not the one either that this
  * machine remembers at this address. What is no checkpoint is left to whoever verifies it. */
 async function demandOrigin(send: Send, storage: ClientStorage, address: string, typed: string): Promise<void> {
-  const before = (await readKnown(storage, addresses))[address]
+  const before = (await readKnown(storage, addresses)).get(address)
   const note = await fetchCheckpoint(send)
   const [name = ""] = note.split("\n", 1)
-  if (name === typed || name === "" || name.length > longestName) return
+  if (name === typed || !oneWord.test(name)) return
   const expected = before === undefined || before === typed ? null : await remembered(storage, before)
   // Throws where it is not that log.
   if (expected !== null) await openNote(note, expected.log.origin, expected.log.logKey)
@@ -131,11 +147,11 @@ async function demandOrigin(send: Send, storage: ClientStorage, address: string,
   )
 }
 
-async function readKnown(storage: ClientStorage, file: string): Promise<Record<string, string>> {
+async function readKnown(storage: ClientStorage, file: string): Promise<Map<string, string>> {
   const bytes = await storage.get(file)
-  if (bytes === null) return {}
+  if (bytes === null) return new Map()
   try {
-    return known.parse(JSON.parse(parseUtf8(bytes)))
+    return new Map(Object.entries(known.parse(JSON.parse(parseUtf8(bytes)))))
   } catch (cause) {
     throw damaged(file, cause)
   }
@@ -150,8 +166,8 @@ async function putKnown(
   replace: boolean,
 ): Promise<void> {
   const all = await readKnown(storage, file)
-  if (all[name] === value || (all[name] !== undefined && !replace)) return
-  await storage.put(file, utf8(`${JSON.stringify({ ...all, [name]: value }, null, 2)}\n`))
+  if (all.get(name) === value || (all.has(name) && !replace)) return
+  await storage.put(file, utf8(`${JSON.stringify(Object.fromEntries(all.set(name, value)), null, 2)}\n`))
 }
 
 function damaged(file: string, cause?: unknown): AppError {

@@ -1,8 +1,9 @@
 import { equal } from "../encoding/bytes.ts"
+import type { RecordId } from "../encoding/ids.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { openNote, type TreeHead } from "../proof/checkpoint.ts"
 import { type Leaf, leafData } from "../proof/leaf.ts"
-import { leafHash, verifyConsistency, verifyInclusion } from "../proof/merkle.ts"
+import { leafHash, verifyConsistency, verifyInclusion, verifySet } from "../proof/merkle.ts"
 import type { LeafInfo, LogState, Receipt } from "../protocol/log.ts"
 import type { Pins } from "./pins.ts"
 
@@ -11,6 +12,8 @@ export interface LogRefusal {
   readonly error: AppError
   readonly checkpoint: string
   readonly pinned: TreeHead
+  /** Records that the physician's own devices have bound and that are missing or older here, as far as they can be named. */
+  readonly missing?: readonly RecordId[]
 }
 
 export interface LogIdentity {
@@ -20,6 +23,7 @@ export interface LogIdentity {
 
 const prefixesAtOnce = 1000
 const keptPrefixes = 10_000
+const namedAtMost = 5
 
 /** The client's view of the practice's log: it only ever moves from one verified tree to a larger one. */
 export class LogView {
@@ -97,6 +101,19 @@ export class LogView {
     if (!this.has(info, inclusion, leaf, tree)) throw this.refuse("TAMPERED_LOG", log.checkpoint)
   }
 
+  /** Demands that leaves, in rising order of their indexes, are all in `tree`. @throws TAMPERED_LOG */
+  checkLeaves(
+    leaves: readonly { readonly info: LeafInfo; readonly leaf: Omit<Leaf, "salt" | "time"> }[],
+    proof: readonly Uint8Array[],
+    tree: TreeHead,
+  ): void {
+    const hashed = leaves.map(({ info: { index, salt, time }, leaf }) => ({
+      index,
+      hash: leafHash(leafData({ ...leaf, salt, time })),
+    }))
+    if (!verifySet(hashed, tree.size, proof, tree.root)) throw new AppError("TAMPERED_LOG")
+  }
+
   /** Demands that a leaf is in `tree`. @throws TAMPERED_LOG */
   checkLeaf(info: LeafInfo, inclusion: readonly Uint8Array[], leaf: Omit<Leaf, "salt" | "time">, tree: TreeHead): void {
     if (!this.has(info, inclusion, leaf, tree)) throw new AppError("TAMPERED_LOG")
@@ -123,6 +140,18 @@ export class LogView {
   /** Refuses the whole log for a reason that somebody else found. @returns the error to throw */
   refuse(code: ErrorCode, checkpoint = ""): AppError {
     this.refusal ??= { error: new AppError(code), checkpoint, pinned: this.#pins.tree }
+    return this.refusal.error
+  }
+
+  /** Refuses a log in which records are missing, or older than the physician's own keyring has them. @returns the error to throw */
+  refuseMissing(missing: readonly RecordId[]): AppError {
+    const names = missing.slice(0, namedAtMost).join(", ")
+    const named = missing.length > namedAtMost ? `${names} and ${missing.length - namedAtMost} more` : names
+    const error = new AppError(
+      "TAMPERED_ROLLBACK",
+      `The server keeps back records, or newer versions of records, that your devices have seen${named && `: ${named}`}. Stop and call whoever runs your server.`,
+    )
+    this.refusal ??= { error, checkpoint: "", pinned: this.#pins.tree, missing }
     return this.refusal.error
   }
 

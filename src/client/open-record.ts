@@ -1,10 +1,11 @@
-import type { Body } from "../clinical/body.ts"
-import { type Chart, foldInto } from "../clinical/fold.ts"
-import type { RecordId } from "../encoding/ids.ts"
+import type { Content } from "../clinical/content.ts"
+import { type Chart, Fold } from "../clinical/fold.ts"
+import type { Summary } from "../clinical/summary.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
-import type { ChainHead } from "../proof/chain.ts"
-import type { EntryStatement } from "../proof/entry.ts"
+import { type ChainHead, sameMembers } from "../proof/chain.ts"
+import type { EntryStatement, Member } from "../proof/entry.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import type { Appended } from "./append.ts"
 import type { EpochKeys } from "./roster-row.ts"
@@ -12,16 +13,18 @@ import type { EpochKeys } from "./roster-row.ts"
 /** DEFLATE makes no more than this of one byte (zlib.net/zlib_tech.html). */
 const largestRatio = 1032
 
-/** One verified entry, opened. */
+/** One verified entry. What it says is in the chart; its content is fetched again by whoever looks at it. */
 export interface Step {
+  /** Without its grants and attachments. */
   readonly entry: EntryStatement
-  /** `null` where the entry carries none, or where it verifies but cannot be read. */
-  readonly body: Body | null
+  /** It verifies and cannot be read, or would go beyond its author's budget. */
   readonly unreadable: boolean
+  /** Of these, one that a newer version of Healthcrypt wrote, as it says. */
+  readonly newer: boolean
+  /** What it says of that; absent: as before. */
+  readonly archived: boolean | undefined
   /** The server's time, milliseconds since 1970. */
   readonly serverTime: number
-  /** The token as stored, for people who want to open it elsewhere. */
-  readonly token: Uint8Array | null
 }
 
 /** A record whose whole chain was verified, with everything opened and folded. */
@@ -33,71 +36,145 @@ export interface OpenRecord {
   /** Whether the newest summary, its author's claim that the home page shows, says something else than the chart. */
   readonly summaryDiffers: boolean
   readonly chart: Chart
-  /** What the compressed bodies came to, in bytes. */
-  readonly inflated: number
+  /** The chart's own. */
+  readonly summary: Summary
+  readonly spent: ReadonlyMap<PhysicianId, Spent>
 }
+
+/** What an author has used of their budget in a record, for ever. */
+export interface Spent {
+  /** The weight of all bodies. */
+  readonly bytes: number
+  readonly entries: number
+}
+
+/** What becomes of an entry's body: its content, or why there is none. */
+export type Opened = Content | "none" | "unreadable" | "newer"
 
 /** An opened record on its way to a later entry; the one before stays as it is. */
 export class Growing {
   head: ChainHead | null
   readonly keys: (RecordKey | undefined)[]
   readonly steps: Step[]
-  readonly #resources: Map<string, string>
-  #archived: boolean
-  #inflated: number
+  readonly #fold: Fold
+  readonly #spent: Map<PhysicianId, Spent>
+  /** The newest list of members. */
+  #members: Member[]
 
   constructor(before: OpenRecord | null) {
     this.head = before?.head ?? null
     this.keys = [...(before?.keys ?? [])]
     this.steps = [...(before?.steps ?? [])]
-    this.#resources = new Map(before?.chart.resources)
-    this.#archived = before?.chart.archived ?? false
-    this.#inflated = before?.inflated ?? 0
+    this.#fold = new Fold(before?.chart ?? null)
+    this.#spent = new Map(before?.spent)
+    this.#members = this.steps.findLast(({ entry }) => entry.members !== undefined)?.entry.members ?? []
   }
 
-  /** How many bytes the next compressed body may come to. What goes beyond cannot be read: whoever may write in a record could else fill
-   * the memory of everybody who opens it with a few kilobytes. */
-  get room(): number {
-    return Math.min(limits.inflatedBytes, limits.recordInflatedBytes - this.#inflated)
+  /** How many bytes the next body of an author may come to. What goes beyond cannot be read: whoever may write in a record could else fill
+   * the memory of everybody who opens it with a few kilobytes, or keep them waiting. */
+  roomOf(author: PhysicianId): number {
+    return roomIn(this.#spent.get(author))
   }
 
-  /** @param inflated bytes of a body that was compressed, or 0 */
-  add(head: ChainHead, step: Step, inflated: number): void {
+  /** The authors whose bodies cannot be read any more. */
+  get exhausted(): PhysicianId[] {
+    return exhaustedOf(this.#spent)
+  }
+
+  /** Counts a body against its author's budget, as far as there is room. */
+  spend(author: PhysicianId, bytes: number): void {
+    const before = this.#spent.get(author) ?? unspent
+    const room = this.roomOf(author)
+    this.#spent.set(author, { bytes: before.bytes + Math.min(bytes, room), entries: before.entries + 1 })
+  }
+
+  /** Takes in an entry that was verified. What it says is taken whole or not at all. */
+  add(head: ChainHead, entry: EntryStatement, opened: Opened, serverTime: number): void {
+    const content = typeof opened === "string" ? null : opened
+    const taken = content !== null && this.#fold.take(entry.author, content)
+    this.steps.push({
+      entry: this.#slim(entry),
+      unreadable: opened !== "none" && !taken,
+      newer: opened === "newer",
+      archived: taken ? content.archived : undefined,
+      serverTime,
+    })
     this.head = head
-    this.steps.push(step)
-    this.#inflated += inflated
-    if (step.body === null) return
-    foldInto(this.#resources, step.body)
-    this.#archived = step.body.archived ?? this.#archived
+  }
+
+  get chart(): Chart {
+    return this.#fold.chart
   }
 
   /** @throws TAMPERED_CHAIN where not even the first entry came */
-  done(summaryDiffers: boolean): OpenRecord {
-    const { head, keys, steps } = this
+  done(summary: Summary, summaryDiffers: boolean): OpenRecord {
+    const { head, keys, steps, chart } = this
     if (head === null) throw new AppError("TAMPERED_CHAIN")
-    const chart = { resources: this.#resources, archived: this.#archived }
-    return { id: head.record, head, keys, steps, summaryDiffers, chart, inflated: this.#inflated }
+    return { id: head.record, head, keys, steps, summaryDiffers, chart, summary, spent: this.#spent }
+  }
+
+  /** Nobody looks at grants and attachments again, and most of a list of members is what it was: an owner may write such lists without end. */
+  #slim({ grants: _, attachments: __, ...entry }: EntryStatement): EntryStatement {
+    if (entry.members === undefined) return entry
+    const before = this.#members
+    const known = new Map(before.map((member) => [member.physician, member]))
+    const members = entry.members.map((member) => {
+      const same = known.get(member.physician)
+      return same !== undefined && sameMembers([same], [member]) ? same : member
+    })
+    const isSame = members.length === before.length && members.every((member, i) => member === before[i])
+    this.#members = isSame ? before : members
+    return { ...entry, members: this.#members }
   }
 }
 
-/** What a body's token takes of the room for compressed ones: only what was compressed is longer than its token. What did not open takes
- * what it may have come to before that was given up: such bodies could else keep a reader busy for ever. */
-export function inflatedBy(token: Uint8Array, content: Uint8Array | null, room: number): number {
-  if (content === null) return Math.min(room, token.length * largestRatio)
-  return content.length > token.length ? content.length : 0
+const unspent: Spent = { bytes: 0, entries: 0 }
+
+function roomIn({ bytes, entries } = unspent): number {
+  return entries < limits.authorEntries ? limits.authorBodyBytes - bytes : 0
 }
 
-/** What was opened, and an entry of one's own on top of it. @param inflated bytes of a body that was compressed */
+/** The authors whose bodies cannot be read any more. */
+function exhaustedOf(spent: OpenRecord["spent"]): PhysicianId[] {
+  return [...spent.keys()].filter((author) => roomIn(spent.get(author)) === 0)
+}
+
+/** What a body that does not open counts for: what its token could have come to. Such bodies could else keep a reader busy for ever. */
+export function mostOf(token: Uint8Array): number {
+  return token.length * largestRatio
+}
+
+/** What was opened, and an entry of one's own on top of it. @param summary of what comes of it */
 export function grow(
   before: OpenRecord | null,
   keys: EpochKeys,
   appended: Appended,
-  body: Body | null,
-  inflated = 0,
+  content: Content | null,
+  summary: Summary,
 ): OpenRecord {
-  const { entry, head, bodyToken, serverTime } = appended
+  const { entry, head, serverTime } = appended
   const record = new Growing(before)
-  record.keys.splice(0, Number.POSITIVE_INFINITY, ...keys)
-  record.add(head, { entry, body, unreadable: false, serverTime, token: bodyToken }, inflated)
-  return record.done(false)
+  record.keys.length = 0
+  for (const key of keys) record.keys.push(key)
+  if (content !== null) record.spend(entry.author, content.weight)
+  record.add(head, entry, content ?? "none", serverTime)
+  return record.done(summary, false)
+}
+
+/** The chart that an author's next entry leads to.
+ * @throws BAD_INPUT_SIZE where it would be one that nobody can read */
+export function chartAfter(record: OpenRecord | null, author: PhysicianId, content: Content): Chart {
+  const fold = new Fold(record?.chart ?? null)
+  if (content.weight <= roomIn(record?.spent.get(author)) && fold.take(author, content)) return fold.chart
+  throw new AppError(
+    "BAD_INPUT_SIZE",
+    "This is more than one physician can write in one record. Leave something out, or export the record and import it as a new one.",
+  )
+}
+
+/** An entry that a newer version wrote, by somebody who still is a member; `null` if there is none. What was put on top of it could undo
+ * what this version does not understand. Whoever is removed holds up nobody. */
+export function newerEntry({ steps, head }: OpenRecord): Step | null {
+  const isMember = (author: PhysicianId) => head.members.some(({ physician }) => physician === author)
+  return steps.find(({ newer, entry }) => newer && isMember(entry.author)) ?? null
 }

@@ -1,15 +1,27 @@
 import { exportBundle } from "../clinical/export.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import { changePassword, confirmWords, loadOpaque, recover, register, renewWords, signIn } from "./account.ts"
+import {
+  changePassword,
+  checkPassword,
+  confirmWords,
+  loadOpaque,
+  register,
+  registrationOf,
+  renewWords,
+  reopenAnyway,
+  signInAnyway,
+  wayByWords,
+} from "./account.ts"
 import { accountActivity, endSession, listDevices, listSessions, recordActivity } from "./activity.ts"
+import { sendAgain } from "./after-restore.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { importFile } from "./imports.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "./invitations.ts"
 import { Page, type PageEnv } from "./page.ts"
 import { history, namedIn, viewRecord } from "./record-views.ts"
 import { rememberSession } from "./remembered.ts"
-import { leave, share, unshare, viewSharing } from "./sharing.ts"
+import { confirmMembers, leave, share, unshare, viewSharing } from "./sharing.ts"
 import type { PageApi } from "./views.ts"
 import { todayOf } from "./workspace.ts"
 
@@ -25,9 +37,10 @@ export function createPageApi(env: PageEnv): PageApi {
   return {
     restore: () => run(() => page.restore()),
     subscribe: async (listener) => page.listen(listener),
+    registration: () => run(async () => registrationOf(await page.around())),
     register: (account) =>
       run(async () => {
-        const { sheet, enter } = await register(page.around, account)
+        const { sheet, enter } = await register(await page.around(), account)
         // The words are shown whatever comes of the first session: without one, the physician signs in.
         await enter()
           .then((session) => page.enter(session))
@@ -40,15 +53,20 @@ export function createPageApi(env: PageEnv): PageApi {
         page.showAccount()
       }),
     prepareSignIn: async () => void (await loadOpaque()),
-    signIn: (username, password) => run(async () => page.enter(await signIn(page.around, username, password))),
+    signIn: (username, password) =>
+      run(async () => page.enterOrAsk(await signInAnyway(await page.around(), username, password), password)),
     active: () => page.activity(),
     lock: () => page.lock("asked"),
     signOut: () => page.signOut(),
-    recover: (username, words, password) =>
+    reopen: (username, password) =>
+      run(async () => page.enterOrAsk((await reopenAnyway(await page.around(), username, password)).session, password)),
+    confirmRestore: (code, newPassword) => run(() => page.confirmRestore(code, newPassword)),
+    lostToRestore: () => run(() => page.lostToRestore()),
+    enterRestored: () => run(() => page.enterRestored()),
+    recover: (username, words, password, former) =>
       run(async () => {
-        const { session, sheet } = await recover(page.around, username, words, password)
-        await page.enter(session).catch(() => {})
-        return sheet
+        checkPassword(password)
+        return page.recoverOrAsk(await wayByWords(await page.around(), username, words, former), password)
       }),
     changePassword: (current, next) =>
       run(async () => {
@@ -165,6 +183,16 @@ export function createPageApi(env: PageEnv): PageApi {
       run(async () => {
         await unshare(page.work, id, physician)
         changed(id)
+      }),
+    confirmMembers: (shown, without) =>
+      run(async () => {
+        try {
+          const outcome = await confirmMembers(page.work, shown, without)
+          await sendAgain(page.work)
+          return outcome
+        } finally {
+          changed(shown.id)
+        }
       }),
     leave: (id) =>
       run(async () => {

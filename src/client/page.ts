@@ -2,17 +2,18 @@ import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
-import { practiceOf } from "./account.ts"
+import { changePassword, checkPassword, demandConfirmed, practiceOf, renewWords, type WayByWords } from "./account.ts"
+import { lostAsText, sendAgain, whatWentBack } from "./after-restore.ts"
 import { listen } from "./events.ts"
 import { HomeList } from "./home.ts"
 import { inTime } from "./in-time.ts"
 import { countInvitations } from "./invitations.ts"
-import { Drafts, forgetSessions, recallKey, rememberSession } from "./remembered.ts"
+import { Drafts, forgetPageSecret, forgetSessions, recallKey, recallPageSecret, rememberSession } from "./remembered.ts"
 import { Session, type Surroundings } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
 import { viewRefused, viewTampered } from "./tampered.ts"
 import { fetchSend, fetchStream, noting, Transport } from "./transport.ts"
-import type { Account, ClientEvent, TamperedView } from "./views.ts"
+import type { Account, AfterRestore, ClientEvent, RecoverySheet, TamperedView } from "./views.ts"
 import { type Workspace, workspaceOf } from "./workspace.ts"
 
 export interface PageEnv {
@@ -29,6 +30,8 @@ const pollMs = 10_000
 /** While events come, asking by the clock is only for what they missed. */
 const pollBesideEventsMs = 60_000
 const idleCheckMs = 5_000
+/** All heads are kept for a restore this often. */
+const keepMs = 60_000
 const rememberMs = 1_000
 /** The server is told of activity at most this often. */
 const keepAliveMs = 60_000
@@ -43,6 +46,15 @@ interface SignedIn extends Workspace {
   failed: boolean
 }
 
+/** What opened a session at a server that was put back. */
+interface WayIn {
+  password: string
+  /** Sets that password, where the recovery words have opened it. */
+  readonly finish?: WayByWords["finish"]
+}
+
+type RestoredAccount = Extract<Account, { state: "restored" }>
+
 /** The worker's whole state: one physician at most. */
 export class Page {
   readonly #env: PageEnv
@@ -50,8 +62,13 @@ export class Page {
   readonly #listeners = new Set<(event: ClientEvent) => void>()
   #account: Account = { state: "signed-out" }
   #work: SignedIn | null = null
+  /** Signed in at a server that was put back to an earlier state: the physician is asked first. */
+  #asking: (Workspace & WayIn) | null = null
   #tampered: TamperedView | null = null
   #online = true
+  #readOnly = false
+  /** Whether part of the log could not be looked at, because the server did not answer. */
+  #unlooked = false
   #lastActive = 0
   #lastKeptAlive = 0
   #remembering: ReturnType<typeof setTimeout> | null = null
@@ -64,17 +81,22 @@ export class Page {
   #ears: AbortController | null = null
   #hearing = false
   #invitations = 0
+  #kept = 0
   /** The roster's version that the page was last told of here. */
   #shown = -1
 
   constructor(env: PageEnv) {
     this.#env = env
-    const send = noting(fetchSend(env.baseUrl, env.fetch), (reached) => this.#setOnline(reached))
+    const send = noting(fetchSend(env.baseUrl, env.fetch), (reached, readOnly) => {
+      this.#setOnline(reached)
+      if (reached) this.#setReadOnly(readOnly)
+    })
     const transport = new Transport(send, fetchStream(env.baseUrl, env.fetch))
     this.#around = { transport, storage: env.storage, carrier: "cookie", now: env.now, deviceLabel: env.deviceLabel }
     setInterval(() => void this.#checkIdle(), idleCheckMs)
     setInterval(() => {
-      if (env.now() - this.#polled >= (this.#hearing ? pollBesideEventsMs : pollMs)) void this.#poll()
+      const every = this.#hearing && !this.#unlooked ? pollBesideEventsMs : pollMs
+      if (env.now() - this.#polled >= every) void this.#poll()
     }, pollMs)
   }
 
@@ -91,9 +113,12 @@ export class Page {
     return this.#account
   }
 
-  /** Every session gets a transport of its own, which ends with it. */
-  get around(): Surroundings {
-    this.#around = { ...this.#around, transport: this.#around.transport.another() }
+  /** What the next session stands in: it gets a transport of its own, which ends with it. The page's secret is that of the session that
+   * this browser has so far, in whichever tab it began. */
+  async around(): Promise<Surroundings> {
+    const transport = this.#around.transport.another()
+    transport.page = await recallPageSecret(this.#env.storage)
+    this.#around = { ...this.#around, transport }
     return this.#around
   }
 
@@ -115,24 +140,109 @@ export class Page {
 
   async restore(): Promise<Account> {
     if (this.#work !== null) return this.#account
+    const around = await this.around()
     try {
-      const { around } = this
       const account = await around.transport.call("GET", paths.session, { reply: currentSession.reply })
       const key = await recallKey(this.#env.storage, account)
       if (key === null) return this.#set({ state: "locked", username: account.username, reason: "reload" })
       const practice = await practiceOf(around)
       return await this.enter(await Session.stand(around, practice, account, key))
     } catch (error) {
-      if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") {
+      if (error instanceof AppError && isOver(error)) {
         await forgetSessions(this.#env.storage)
+        await forgetPageSecret(this.#env.storage, around.transport.page)
         return this.#set({ state: "signed-out" })
       }
       throw error
     }
   }
 
-  /** Stands on a session that was just verified, and opens the roster in the background. */
+  /** Enters, or shows first what a restore of the server takes back: also where another device has confirmed it, and this one holds entries
+   * that are lost. @param password that opened the session */
+  async enterOrAsk(session: Session, password: string): Promise<Account> {
+    const { restoration, around } = session
+    if (restoration === null && around.transport.hold === null) return this.enter(session)
+    const account = await this.#ask(session, { password })
+    if (around.transport.hold !== null || account.back.own > 0) return this.#set(account)
+    this.#asking = null
+    return this.enter(session)
+  }
+
+  /** Sets a new password and enters, or shows first what a restore of the server takes back.
+   * @returns the new words; `null` where the physician is asked first */
+  async recoverOrAsk({ session, finish }: WayByWords, password: string): Promise<RecoverySheet | null> {
+    if (session.restoration?.confirmed === false) {
+      this.#set(await this.#ask(session, { password, finish }))
+      return null
+    }
+    const sheet = await finish(password)
+    await this.enter(session).catch(() => {})
+    return sheet
+  }
+
+  async #ask(session: Session, way: WayIn): Promise<RestoredAccount> {
+    const work = workspaceOf(session)
+    await work.roster.load()
+    await work.roster.sync()
+    await work.roster.looked()
+    this.#asking = { ...work, ...way }
+    this.#lastActive = this.now
+    const confirmed = session.restoration?.confirmed !== false
+    const back = await whatWentBack(work)
+    // After the words both are set anew, whichever was changed since.
+    const renew = way.finish === undefined ? back.renew : []
+    return { state: "restored", username: session.username, confirmed, back: { ...back, renew } }
+  }
+
+  /** @throws BAD_INPUT_RESTORE_CODE, BAD_INPUT_PASSWORD: nothing has changed then */
+  async confirmRestore(code: string, newPassword: string): Promise<AfterRestore> {
+    const asking = this.#asked
+    const { session, finish } = asking
+    if (finish === undefined && session.pins.renew.includes("password")) checkPassword(newPassword)
+    await session.confirmRestore(code)
+    const sheet = finish === undefined ? await this.#renew(asking, newPassword) : await finish(asking.password)
+    try {
+      return { sent: await sendAgain(asking), sheet }
+    } catch (error) {
+      if (sheet === null) throw error
+      // The words that count from now on are shown whatever becomes of the rest, which is sent with the next sign-in.
+      if (error instanceof AppError) this.#notice(error)
+      return { sent: null, sheet }
+    } finally {
+      this.#lastActive = this.now
+    }
+  }
+
+  /** Changes again what was changed since the backup. */
+  async #renew(asking: Workspace & WayIn, newPassword: string): Promise<RecoverySheet | null> {
+    const { session } = asking
+    if (session.pins.renew.includes("password")) {
+      await changePassword(session, asking.password, newPassword)
+      asking.password = newPassword
+    }
+    return session.pins.renew.includes("recovery") ? renewWords(session, asking.password) : null
+  }
+
+  lostToRestore(): Promise<string | null> {
+    return lostAsText(this.#asked)
+  }
+
+  get #asked(): Workspace & WayIn {
+    if (this.#asking === null) throw new AppError("NOT_ALLOWED_SESSION")
+    return this.#asking
+  }
+
+  async enterRestored(): Promise<Account> {
+    const asking = this.#asking
+    if (asking === null || asking.session.around.transport.hold !== null) throw new AppError("NOT_ALLOWED_SESSION")
+    this.#asking = null
+    return this.enter(asking.session)
+  }
+
+  /** Stands on a session that was just verified, and opens the roster in the background. Whatever let somebody in, it ends here where the
+   * server was put back and nobody has confirmed it. @throws as {@link demandConfirmed} */
   async enter(session: Session): Promise<Account> {
+    demandConfirmed(session)
     await rememberSession(session)
     const work = workspaceOf(session)
     const signedIn: SignedIn = {
@@ -197,6 +307,8 @@ export class Page {
       await work.ready
       await this.#meet(work)
       await this.countInvitations()
+      // What another device confirmed, or an owner has confirmed since.
+      if (work.session.restoredAt >= 0) await sendAgain(work)
       await work.roster.fold()
       await this.#looked(work)
       await work.session.saveNews()
@@ -206,13 +318,19 @@ export class Page {
     }
   }
 
-  /** Waits until every leaf was looked at, and shows what that found: entries that are withheld. */
+  /** Waits until every leaf was looked at, and shows what that found: entries that are withheld, also where a question stayed open. */
   async #looked(work: SignedIn): Promise<void> {
     const { roster } = work
-    await roster.looked()
-    if (roster.version === this.#shown || this.#work !== work) return
-    for (const id of roster.owed.keys()) this.emit({ type: "record", id })
-    this.#emitRoster(work)
+    const [look] = await Promise.allSettled([roster.looked()])
+    if (this.#work !== work) return
+    const unlooked = look.status === "rejected"
+    if (unlooked !== this.#unlooked) this.emit({ type: "looked", looked: !unlooked })
+    this.#unlooked = unlooked
+    if (roster.version !== this.#shown) {
+      for (const id of roster.owed.keys()) this.emit({ type: "record", id })
+      this.#emitRoster(work)
+    }
+    if (unlooked) throw look.reason
   }
 
   /** Hears of changes as they happen. */
@@ -243,15 +361,17 @@ export class Page {
 
   async activity(): Promise<void> {
     this.#lastActive = this.now
-    if (this.#work === null || this.now - this.#lastKeptAlive < keepAliveMs) return
+    const open = this.#work ?? this.#asking
+    if (open === null || this.now - this.#lastKeptAlive < keepAliveMs) return
     this.#lastKeptAlive = this.now
-    await this.run(() => this.#around.transport.call("GET", paths.keyring, { reply: getKeyring.reply }))
+    await this.run(() => open.session.around.transport.call("GET", paths.keyring, { reply: getKeyring.reply }))
   }
 
-  /** Wipes this worker and the server's half; the session stays, and the password opens it again. */
+  /** Wipes this worker and the server's half; the session stays, and the password opens it again. Who is still asked about a restore is
+   * signed out. */
   async lock(reason: "idle" | "asked"): Promise<void> {
     const work = this.#work
-    if (work === null) return
+    if (work === null) return this.#asking === null ? undefined : this.signOut()
     const { transport } = work.session.around
     await this.#leave(work, { state: "locked", username: work.session.username, reason }, () =>
       transport.call("DELETE", paths.sessionHalf, { background: true }),
@@ -259,11 +379,19 @@ export class Page {
   }
 
   async signOut(): Promise<void> {
-    const work = this.#work
-    if (work !== null) return this.#leave(work, { state: "signed-out" }, () => work.session.end())
-    await forgetSessions(this.#env.storage)
-    await inTime(this.around.transport.call("DELETE", paths.session))
+    const [work, asking] = [this.#work, this.#asking]
+    this.#asking = null
+    asking?.session.wipe()
+    if (work !== null) {
+      await this.#leave(work, { state: "signed-out" }, () => work.session.end())
+      return forgetPageSecret(this.#env.storage, work.session.around.transport.page)
+    }
     this.#set({ state: "signed-out" })
+    const { transport } = await this.around()
+    await forgetSessions(this.#env.storage)
+    await inTime(transport.call("DELETE", paths.session))
+    await forgetPageSecret(this.#env.storage, transport.page)
+    if (asking !== null) this.emit({ type: "wiped" })
   }
 
   /** Runs work that `cancel` stops at the next step. */
@@ -299,7 +427,10 @@ export class Page {
     clearTimeout(this.#remembering ?? undefined)
     this.#remembering = null
     this.#set(next)
+    await inTime(work.session.kept.keepHeads(work.roster.rows.values()))
+    await inTime(work.session.kept.flush())
     await inTime(work.session.pins.save())
+    await inTime(work.roster.bind())
     await inTime(goodbye())
     work.session.wipe()
     await forgetSessions(this.#env.storage).catch(() => {})
@@ -349,6 +480,10 @@ export class Page {
     this.#remembering ??= setTimeout(() => {
       this.#remembering = null
       if (this.#work !== work) return
+      if (work.complete && this.now - this.#kept > keepMs) {
+        this.#kept = this.now
+        void work.session.kept.keepHeads(work.roster.rows.values())
+      }
       work.session.remember().catch((error) => {
         if (error instanceof AppError) this.#notice(error)
       })
@@ -356,14 +491,16 @@ export class Page {
   }
 
   async #checkIdle(): Promise<void> {
-    if (this.#work === null) return
-    if (this.now - this.#lastActive >= this.#work.session.keyring.settings.idleMinutes * 60_000) await this.lock("idle")
+    const open = this.#work ?? this.#asking
+    if (open === null) return
+    if (this.now - this.#lastActive >= open.session.keyring.settings.idleMinutes * 60_000) await this.lock("idle")
   }
 
   #notice(error: AppError): void {
     const work = this.#work
-    if (error.code === "NOT_ALLOWED_SESSION" && work !== null) {
-      const locked = { state: "locked", username: work.session.username, reason: "ended" } as const
+    if (isOver(error) && work !== null) {
+      const reason = error.code === "NOT_ALLOWED_SUSPENDED" ? "suspended" : "ended"
+      const locked = { state: "locked", username: work.session.username, reason } as const
       void this.#leave(work, locked, async () => {})
     }
     const refusal = work?.session.log.refusal ?? null
@@ -386,9 +523,20 @@ export class Page {
     this.emit({ type: "connection", online })
   }
 
+  #setReadOnly(readOnly: boolean): void {
+    if (readOnly === this.#readOnly) return
+    this.#readOnly = readOnly
+    this.emit({ type: "storage", readOnly })
+  }
+
   #set(account: Account): Account {
     this.#account = account
     this.emit({ type: "account", account })
     return account
   }
+}
+
+/** Whether the server has ended the session. */
+function isOver({ code }: AppError): boolean {
+  return code === "NOT_ALLOWED_SESSION" || code === "NOT_ALLOWED_SUSPENDED"
 }

@@ -17,6 +17,8 @@ export class People {
   readonly #session: Session
   /** Whole chains, verified, by physician. */
   readonly #chains = new Map<PhysicianId, readonly Identity[]>()
+  /** Whose accounts are suspended, as the server said when it was last asked. Nothing follows from it. */
+  readonly #suspended = new Set<PhysicianId>()
   /** Names that physicians gave themselves, heard in this session. */
   readonly #names = new Map<PhysicianId, string>()
   readonly #asked = new Map<PhysicianId, Promise<Identity>>()
@@ -148,6 +150,7 @@ export class People {
       safetyNumber: number,
       fingerprint: encodeHex(identity.fingerprint),
       code: codeOf(me.physician, number),
+      suspended: this.#suspended.has(identity.physician),
     }
   }
 
@@ -217,6 +220,8 @@ export class People {
     const leaf = { subject: physician, actor: physician, stream: "identity", type: "identity", number: seq } as const
     log.checkLeaf(answer.leaf, answer.inclusion, { ...leaf, statementHash: hash }, tree)
     await this.#take(physician, chain)
+    if (answer.suspended) this.#suspended.add(physician)
+    else this.#suspended.delete(physician)
     return newest
   }
 

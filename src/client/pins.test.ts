@@ -1,8 +1,11 @@
 import { describe, expect, it } from "vitest"
 import { sha256 } from "#sha256"
 import { utf8 } from "../encoding/bytes.ts"
+import { encodeCbor } from "../encoding/cbor.ts"
 import { idFromBytes, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
 import { newSecretKey } from "../vault/keys.ts"
+import { cachePlace } from "../vault/places.ts"
+import { seal } from "../vault/seal.ts"
 import { Pins } from "./pins.ts"
 import { memoryStorage } from "./storage.fixture.ts"
 
@@ -30,6 +33,19 @@ describe("pins", () => {
     expect(again.tree).toEqual(tree(5))
     expect([again.keyring, again.device]).toEqual([7, pins.device])
     expect([...again.heads]).toEqual([[record, { seq: 3, hash: hash(9), leaf: 7 }]])
+  })
+
+  it("of a newer version are neither read nor overwritten", async () => {
+    const storage = memoryStorage()
+    const pins = await load(storage)
+    await pins.save()
+    const name = `pins/${practice}/${physician}`
+    const newer = await seal(key, cachePlace(physician, pins.device, "pins"), encodeCbor({ v: 99, other: "fields" }))
+    await storage.put(name, newer)
+    const update = expect.objectContaining({ code: "UNAVAILABLE_UPDATE" })
+    await expect(load(storage)).rejects.toEqual(update)
+    await expect(pins.save()).rejects.toEqual(update)
+    expect(await storage.get(name)).toEqual(newer)
   })
 
   it("only grow: a smaller tree is not taken", async () => {

@@ -1,15 +1,18 @@
 import { z } from "zod"
-import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
+import { encodeHex, equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { type DeviceId, isId, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
+import { demandKnownVersion, unreadable } from "../encoding/sealed-version.ts"
 import { AppError } from "../errors.ts"
 import { sameTree, type TreeHead } from "../proof/checkpoint.ts"
+import type { Unlock } from "../proof/identity.ts"
 import { emptyRoot } from "../proof/merkle.ts"
-import { bytesOf, count, type Signed, statementHash } from "../proof/statement.ts"
+import { anyBytes, bytesOf, count, type Signed, statementHash } from "../proof/statement.ts"
 import type { PhysicianKey } from "../vault/keys.ts"
 import { cachePlace } from "../vault/places.ts"
 import { open, seal } from "../vault/seal.ts"
-import type { PinnedHead } from "./changes.ts"
+import type { PinnedHead } from "./bound.ts"
+import { type Line, signedOf } from "./line.ts"
 import type { ClientStorage } from "./storage.ts"
 
 const tree = z.strictObject({ size: count, root: bytesOf(32) })
@@ -23,10 +26,19 @@ const schema = z.strictObject({
   keyring: count,
   /** Record, seq, hash, and the index of the head's leaf, which version 0.1 did not keep. */
   heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)]).rest(count)),
+  /** The restores that led to the log which all this is of; left out where there was none. */
+  line: z.array(z.strictObject({ statement: anyBytes, signature: bytesOf(64) })).optional(),
+  /** The highest keyring number of any log, where there was a restore. */
+  highest: count.optional(),
+  /** How often each way to unlock was replaced, by the newest identity. */
+  unlocks: z.array(z.tuple([z.string(), count])).optional(),
+  /** Ways to unlock that have to be replaced before anything is sent. */
+  renew: z.array(z.string()).optional(),
 })
 type Stored = z.output<typeof schema>
 
 const maxBytes = 16 * 1024 * 1024
+const newestVersion = 1
 
 /** What this device remembers and never lets the server take back. Sealed under the physician key; only grows; survives sign-out. */
 export class Pins {
@@ -41,6 +53,18 @@ export class Pins {
   #identity: PinnedHead | null = null
   keyring = 0
   readonly heads = new Map<RecordId, PinnedHead & { readonly leaf: number }>()
+  /** Whether this device remembers nothing of the practice yet. */
+  isNew = true
+  /** The restores that led to the log that this is of. */
+  line: readonly Signed[] = []
+  /** Ways to unlock that have to be replaced before anything is sent. */
+  renew: readonly string[] = []
+  #unlocks: readonly (readonly [method: string, generation: number])[] = []
+  #highest = 0
+  /** Nothing is stored: a restored log that the physician has not confirmed. */
+  held = false
+  /** The log that this device was of before, by its line's length and newest restore; null where it did not change. */
+  #before: readonly Signed[] | null = null
 
   /** Records that the physician was seen to leave: what another tab still remembers of them does not count. */
   readonly #dropped = new Set<RecordId>()
@@ -59,7 +83,8 @@ export class Pins {
     this.#name = name
   }
 
-  /** @throws CANNOT_OPEN when what is stored is not this physician's or was damaged: never silently forgotten. */
+  /** @throws CANNOT_OPEN when what is stored is not this physician's or was damaged: never silently forgotten; UNAVAILABLE_UPDATE when
+   * a newer version of this program stored it: never overwritten. */
   static async load(
     storage: ClientStorage,
     key: PhysicianKey,
@@ -70,6 +95,7 @@ export class Pins {
     const pins = new Pins(storage, key, physician, device, `pins/${practice}/${physician}`)
     const stored = await pins.#read()
     if (stored !== null) pins.#take(stored)
+    pins.isNew = stored === null
     return pins
   }
 
@@ -95,6 +121,51 @@ export class Pins {
     this.#identity = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
   }
 
+  /** The highest keyring number that was seen in any log of the practice. */
+  get highest(): number {
+    return Math.max(this.#highest, this.keyring)
+  }
+
+  /** A device that remembers nothing begins at the log that the keyring names. */
+  startAt(line: Line): void {
+    this.line = signedOf(line)
+  }
+
+  /** Goes on in a log that keeps the first leaves of the one that is pinned. What is pinned beyond them is let go of; it stays in the
+   * storage, as evidence. @param kept a tree that both logs have */
+  succeed(line: Line, kept: TreeHead): void {
+    this.#before ??= this.line
+    this.line = signedOf(line)
+    if (this.#tree.size > kept.size) this.#tree = { size: kept.size, root: kept.root }
+    this.#known = this.#tree
+    this.others = this.others.filter(({ size }) => size <= kept.size)
+    for (const [record, { leaf }] of this.heads) if (leaf >= kept.size) this.heads.delete(record)
+    this.#highest = this.highest
+    this.keyring = 0
+  }
+
+  /** The physician's identity after a restore: the pinned one, if the restored chain goes through it, or an earlier one.
+   * @returns the ways to unlock that were replaced since. @throws TAMPERED_ROLLBACK where another stands in its place */
+  moveIdentityBack(chain: readonly Signed[], unlocks: readonly Unlock[], confirmed: boolean): string[] {
+    const pinned = this.#identity
+    const there = pinned === null ? undefined : chain[pinned.seq]
+    const same = pinned !== null && there !== undefined && equal(statementHash(there.statement), pinned.hash)
+    if (there !== undefined && !same && !confirmed) throw new AppError("TAMPERED_ROLLBACK")
+    const newest = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
+    this.#identity = newest
+    if (pinned === null || same) return []
+    const now = new Map(unlocks.map(({ method, generation }) => [method, generation]))
+    // Version 0.2 did not keep which way was replaced.
+    const before =
+      this.#unlocks.length > 0 ? this.#unlocks : [...now.keys()].map((method) => [method, Infinity] as const)
+    return before.filter(([method, generation]) => generation > (now.get(method) ?? -1)).map(([method]) => method)
+  }
+
+  /** How often each way to unlock was replaced. */
+  noteUnlocks(unlocks: readonly Unlock[]): void {
+    this.#unlocks = unlocks.map(({ method, generation }) => [method, generation] as const)
+  }
+
   /** An identity that was verified to follow the one that is remembered. */
   addIdentity({ seq, hash }: PinnedHead): void {
     this.#identity = { seq, hash }
@@ -116,9 +187,11 @@ export class Pins {
   /** Merges with what other tabs or processes stored meanwhile, and stores the result.
    * @param covered heads that the roster, which the keyring's number pins, covers: they need not be kept here as well. */
   async save(covered: (record: RecordId, seq: number) => boolean = () => false): Promise<void> {
+    if (this.held) return
     await this.#storage.exclusive(this.#name, async () => {
       const stored = await this.#read()
-      if (stored !== null) this.#merge(stored)
+      if (stored !== null && sameSigned(stored.line ?? [], this.line)) this.#merge(stored)
+      else if (stored !== null) await this.#putAside(stored)
       for (const [record, { seq }] of this.heads) if (covered(record, seq)) this.heads.delete(record)
       const plain: Stored = {
         v: 1,
@@ -127,11 +200,27 @@ export class Pins {
         ...(this.#identity === null ? {} : { identity: { ...this.#identity } }),
         keyring: this.keyring,
         heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash, head.leaf]),
+        ...(this.line.length === 0 ? {} : { line: this.line.map((one) => ({ ...one })), highest: this.highest }),
+        ...(this.#unlocks.length === 0
+          ? {}
+          : { unlocks: this.#unlocks.map(([method, generation]) => [method, generation]) }),
+        ...(this.renew.length === 0 ? {} : { renew: [...this.renew] }),
       }
       const place = cachePlace(this.#physician, this.#device, "pins")
       await this.#storage.put(this.#name, await seal(this.#key, place, encodeCbor(plain)))
       this.#known = this.#tree
+      this.isNew = false
+      this.#before = null
     })
+  }
+
+  /** What is stored is of another log. If it is the one that this device went on from, it stays as evidence; else another tab or process
+   * went on meanwhile, and this one is of the past. @throws NOT_ALLOWED_SESSION */
+  async #putAside(stored: Stored): Promise<void> {
+    if (this.#before === null || !sameSigned(stored.line ?? [], this.#before)) throw new AppError("NOT_ALLOWED_SESSION")
+    const token = await this.#storage.get(this.#name)
+    const name = `former-${this.#name}/${stored.line?.length ?? 0}-${stored.tree.size}-${encodeHex(stored.tree.root.subarray(0, 8))}`
+    if (token !== null) await this.#storage.put(name, token)
   }
 
   async #read(): Promise<Stored | null> {
@@ -139,12 +228,13 @@ export class Pins {
     if (token === null) return null
     const place = cachePlace(this.#physician, this.#device, "pins")
     try {
-      return schema.parse(parseCbor(await open(this.#key, place, token), maxBytes))
+      const pins = parseCbor(await open(this.#key, place, token), maxBytes)
+      demandKnownVersion(pins, newestVersion)
+      return schema.parse(pins)
     } catch (cause) {
-      throw new AppError(
-        "CANNOT_OPEN",
+      throw unreadable(
+        cause,
         "What this device remembers of the practice cannot be opened. Keep its file for whoever looks into it, move it away, and sign in again.",
-        { cause },
       )
     }
   }
@@ -155,6 +245,10 @@ export class Pins {
     this.others = stored.others
     this.#identity = stored.identity ?? null
     this.keyring = stored.keyring
+    this.line = stored.line ?? []
+    this.#highest = stored.highest ?? 0
+    this.#unlocks = stored.unlocks ?? []
+    this.renew = stored.renew ?? []
     for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads)
       this.heads.set(record, { seq, hash, leaf })
   }
@@ -167,6 +261,7 @@ export class Pins {
     if (stored.identity !== undefined && stored.identity.seq > (this.#identity?.seq ?? -1))
       this.#identity = stored.identity
     this.keyring = Math.max(this.keyring, stored.keyring)
+    this.#highest = Math.max(this.#highest, stored.highest ?? 0)
     for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads) {
       if (this.#dropped.has(record)) continue
       const known = this.heads.get(record)
@@ -174,6 +269,10 @@ export class Pins {
       if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash, leaf })
     }
   }
+}
+
+function sameSigned(a: readonly Signed[], b: readonly Signed[]): boolean {
+  return a.length === b.length && a.every(({ statement }, i) => equal(statement, b[i]!.statement))
 }
 
 /** This device's id: random, no secret, made once. */

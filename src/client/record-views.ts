@@ -1,19 +1,22 @@
-import type { Body } from "../clinical/body.ts"
+import { clipper } from "../clinical/clip.ts"
 import { dayOf } from "../clinical/days.ts"
-import { foldInto } from "../clinical/fold.ts"
+import { Fold } from "../clinical/fold.ts"
 import { changesBetween } from "../clinical/history.ts"
 import { viewOf } from "../clinical/view.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
-import { chartAt } from "./edits.ts"
 import type { OpenRecord } from "./open-record.ts"
 import type { People } from "./people.ts"
 import type { HistoryItem, RecordView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** A record in words, as of one of its entries. */
-export function viewRecord({ session }: Workspace, record: OpenRecord, seq: number): RecordView {
-  const chart = chartAt(record, seq)
+/** A record in words, as of one of its entries. @throws BAD_INPUT_FORMAT for an entry that is not there */
+export async function viewRecord(
+  { session, records }: Workspace,
+  record: OpenRecord,
+  seq: number,
+): Promise<RecordView> {
+  const chart = await records.chartAt(record, seq)
   const { people } = session
   const { members } = record.head
   return {
@@ -24,9 +27,10 @@ export function viewRecord({ session }: Workspace, record: OpenRecord, seq: numb
     updated: record.steps[seq]!.entry.time,
     unreadable: record.steps
       .filter((step) => step.unreadable)
-      .map(({ entry }) => ({
+      .map(({ entry, newer }) => ({
         seq: entry.seq,
         author: people.label(entry.author),
+        newer,
         keyBy: record.keys[entry.epoch] === undefined ? people.label(keyGiverOf(record, entry.epoch)) : null,
       })),
     summaryDiffers: record.summaryDiffers,
@@ -50,48 +54,50 @@ export async function history(work: Workspace, id: RecordId): Promise<HistoryIte
   return viewHistory(work, record)
 }
 
-/** Every entry, newest first: who, when, what changed. */
-export function viewHistory({ session }: Workspace, record: OpenRecord): HistoryItem[] {
+/** Every entry, newest first: who, when, what changed. Their contents are fetched for it, and none of them is kept. */
+export async function viewHistory({ session, records }: Workspace, record: OpenRecord): Promise<HistoryItem[]> {
   const { people } = session
-  const resources = new Map<string, string>()
-  let archived = false
-  const items = record.steps.map((step): HistoryItem => {
-    const { entry, body } = step
-    // Of a body's own resources alone: a chart is not copied for every entry.
-    const before = body === null ? null : onlyNamed(resources, body)
-    const wasArchived = archived
-    if (body !== null) foldInto(resources, body)
-    archived = body?.archived ?? archived
-    const none = { changes: [], resources: { added: 0, changed: 0, removed: 0 } }
-    const sharing = entry.kind === "members" ? membersInWords(people, record.steps, entry) : []
+  const fold = new Fold(null, record.chart)
+  const clip = clipper(record.steps.length * textsOfItem)
+  const items: HistoryItem[] = []
+  const line = new MemberLine()
+  await records.replay(record, (step, content) => {
+    const { entry } = step
+    const { archived: wasArchived } = fold.chart
+    const keys = content?.changes.map(({ key }) => key) ?? []
+    const before = fold.pick(keys)
+    if (content !== null) fold.take(entry.author, content)
+    const { archived } = fold.chart
+    const sharing = entry.kind === "members" ? membersInWords(people, line, entry) : []
+    line.pass(entry)
     if (entry.keyCommit !== undefined && record.keys[entry.epoch] === undefined)
       sharing.push("The key that you were given does not open")
-    return {
+    const { changes, resources: counts } = changesBetween(before, fold.chart.resources, keys)
+    items.push({
       seq: entry.seq,
       kind: entry.kind,
       ...(people.isMe(entry.author)
         ? { author: session.fullName, name: "" }
-        : { author: people.label(entry.author), name: body?.by ?? people.colleague(entry.author).name }),
-      sharing,
+        : { author: people.label(entry.author), name: content?.by ?? people.colleague(entry.author).name }),
+      sharing: sharing.map(clip),
       time: entry.time,
       serverTime: step.serverTime,
-      ...(body === null || before === null ? none : changesBetween(before, resources, body)),
+      changes: changes.map((change) => ({
+        label: clip(change.label),
+        before: clip(change.before),
+        after: clip(change.after),
+      })),
+      resources: counts,
       archived: archived === wasArchived ? null : archived,
-      note: body?.note ?? "",
+      note: clip(content?.note ?? ""),
       readable: !step.unreadable,
-    }
+    })
   })
   return items.reverse()
 }
 
-function onlyNamed(resources: ReadonlyMap<string, string>, { changes }: Body): Map<string, string> {
-  return new Map(
-    changes.flatMap(([key]) => {
-      const text = resources.get(key)
-      return text === undefined ? [] : [[key, text] as const]
-    }),
-  )
-}
+/** About so many texts stand in a line of the history. */
+const textsOfItem = 4
 
 /** Everybody who is named in a record's chain. */
 export function namedIn(record: OpenRecord): Set<PhysicianId> {
@@ -103,39 +109,61 @@ export function namedIn(record: OpenRecord): Set<PhysicianId> {
   return named
 }
 
-/** The members that a record had before one of its entries. */
-export function membersBefore(steps: OpenRecord["steps"], seq: number): readonly Member[] {
-  return steps.slice(0, seq).findLast(({ entry }) => entry.members !== undefined)?.entry.members ?? []
+/** A record's members before one of its entries, carried along from its first. */
+export class MemberLine {
+  #members: readonly Member[] = []
+  /** Who signed an entry since they became a member: by the chain alone, only they are known to have accepted. */
+  readonly #signed = new Set<PhysicianId>()
+
+  /** @param steps of which the first are passed, so many as `seq` says */
+  static before(steps: OpenRecord["steps"], seq: number): MemberLine {
+    const line = new MemberLine()
+    for (let at = 0; at < seq; at++) line.pass(steps[at]!.entry)
+    return line
+  }
+
+  get members(): readonly Member[] {
+    return this.#members
+  }
+
+  hasSigned(physician: PhysicianId): boolean {
+    return this.#signed.has(physician)
+  }
+
+  pass({ author, members }: EntryStatement): void {
+    this.#signed.add(author)
+    // A list that did not change is the very same one.
+    if (members === undefined || members === this.#members) return
+    this.#members = members
+    const now = new Set(members.map(({ physician }) => physician))
+    for (const physician of this.#signed) if (!now.has(physician)) this.#signed.delete(physician)
+  }
 }
 
-/** What a `members` entry changed, a line each. */
-export function membersInWords(people: People, steps: OpenRecord["steps"], entry: EntryStatement): string[] {
-  const before = membersBefore(steps, entry.seq)
+/** What a `members` entry changed, a line each. @param line before it */
+export function membersInWords(people: People, line: MemberLine, entry: EntryStatement): string[] {
   const after = entry.members ?? []
-  const find = (list: readonly Member[], who: PhysicianId) => list.find(({ physician }) => physician === who)
+  const lines = after === line.members ? [] : membersChanged(people, line, entry.author, after)
+  if (entry.keyCommit !== undefined) lines.push("From here on with a fresh key")
+  return lines
+}
+
+function membersChanged(people: People, line: MemberLine, author: PhysicianId, after: readonly Member[]): string[] {
   const until = (member: Member) => (member.until === undefined ? "" : ` until ${dayOf(member.until)}`)
+  const before = new Map(line.members.map((member) => [member.physician, member]))
   const lines: string[] = []
   for (const member of after) {
-    const old = find(before, member.physician)
+    const old = before.get(member.physician)
+    before.delete(member.physician)
     const name = people.label(member.physician)
     if (old === undefined) lines.push(`Shared with ${name} as ${member.role}${until(member)}`)
     else if (old.role !== member.role || old.until !== member.until)
       lines.push(`${name}: ${old.role}${until(old)} → ${member.role}${until(member)}`)
   }
-  for (const old of before) {
-    if (find(after, old.physician) !== undefined) continue
-    const name = people.label(old.physician)
-    if (old.physician !== entry.author) lines.push(`Removed ${name}`)
-    else lines.push(signedAsMember(steps, entry) ? `${name} left` : `${name} left, or declined the invitation`)
+  for (const physician of before.keys()) {
+    const name = people.label(physician)
+    if (physician !== author) lines.push(`Removed ${name}`)
+    else lines.push(line.hasSigned(author) ? `${name} left` : `${name} left, or declined the invitation`)
   }
-  if (entry.keyCommit !== undefined) lines.push("From here on with a fresh key")
   return lines
-}
-
-/** Whether an entry's author signed one before it since they became a member: by the chain alone, only they are known to have accepted. */
-function signedAsMember(steps: OpenRecord["steps"], { author, seq }: EntryStatement): boolean {
-  const without = ({ entry: { members } }: OpenRecord["steps"][number]) =>
-    members?.every(({ physician }) => physician !== author)
-  const before = steps.slice(0, seq)
-  return before.slice(before.findLastIndex(without) + 1).some(({ entry }) => entry.author === author)
 }

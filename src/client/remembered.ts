@@ -8,7 +8,26 @@ import { open, seal } from "../vault/seal.ts"
 import type { Session } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
 
-/** What a browser keeps between reloads. Nothing here opens without the server's half, or the physician key. */
+/** What a browser keeps between reloads. Nothing that is sealed here opens without the server's half, or the physician key. */
+
+const pageSecret = "page"
+
+/** Keeps what the page's requests prove themselves with. It opens nothing, and all tabs of this origin share it, as they share the cookie;
+ * a page at another port has a storage of its own. */
+export function keepPageSecret(storage: ClientStorage, secret: string): Promise<void> {
+  return storage.put(pageSecret, utf8(secret))
+}
+
+/** `null` where no session was begun here. */
+export async function recallPageSecret(storage: ClientStorage): Promise<string | null> {
+  const kept = await storage.get(pageSecret)
+  return kept === null ? null : parseUtf8(kept)
+}
+
+/** Forgets a secret that is no use any more, unless another tab has begun a session since. */
+export async function forgetPageSecret(storage: ClientStorage, secret: string | null): Promise<void> {
+  if (secret !== null && (await recallPageSecret(storage)) === secret) await storage.delete(pageSecret)
+}
 
 /** Seals the physician key under the session's half, so that a reload does not ask for the password while the session lives. */
 export async function rememberSession(session: Session): Promise<void> {

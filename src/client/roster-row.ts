@@ -2,12 +2,14 @@ import type { Summary } from "../clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { isId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
+import { demandKnownVersion, unreadable } from "../encoding/sealed-version.ts"
 import { AppError } from "../errors.ts"
 import type { ChainHead } from "../proof/chain.ts"
 import { encodeChainHead, parseChainHead } from "../proof/chain-head.ts"
 import type { Member } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { asSecretKey, commitTo, type RecordKey } from "../vault/keys.ts"
+import type { HeadThen } from "./bound.ts"
 
 /** Record keys by epoch. A member goes without one where a colleague changed the key and granted them none that opens. */
 export type EpochKeys = readonly (RecordKey | undefined)[]
@@ -54,14 +56,19 @@ export function encodeRows(rows: Iterable<RosterRow>): Uint8Array<ArrayBuffer> {
   return utf8(JSON.stringify([format, tuples]))
 }
 
-/** @throws CANNOT_OPEN: what a physician sealed for themself and cannot be read is as good as absent */
+export function sameRow(a: RosterRow, b: RosterRow | undefined): boolean {
+  return a.hash === b?.hash && equal(encodeRows([a]), encodeRows([b]))
+}
+
+/** @throws CANNOT_OPEN: what a physician sealed for themself and cannot be read is as good as absent; UNAVAILABLE_UPDATE */
 export function parseRows(bytes: Uint8Array): RosterRow[] {
   try {
     const [version, tuples] = JSON.parse(parseUtf8(bytes))
+    demandKnownVersion({ v: version }, format)
     if (version !== format) throw new Error("another format")
     return tuples.map(parseRow)
   } catch (cause) {
-    throw new AppError("CANNOT_OPEN", undefined, { cause })
+    throw unreadable(cause)
   }
 }
 
@@ -121,7 +128,17 @@ function parseRow(tuple: unknown): RosterRow {
 
 /** A row's record keys by epoch, as {@link EpochKeys}. */
 export function keysOf(row: RosterRow): (RecordKey | undefined)[] {
-  return row.keys.map((text) => (isId(text) ? undefined : asSecretKey(parseBase64url(text))))
+  return row.keys.map(keyIn)
+}
+
+/** A row's record key of one epoch. A record may have thousands. */
+export function keyAt(row: RosterRow, epoch: number): RecordKey | undefined {
+  const text = row.keys[epoch]
+  return text === undefined ? undefined : keyIn(text)
+}
+
+function keyIn(text: string): RecordKey | undefined {
+  return isId(text) ? undefined : asSecretKey(parseBase64url(text))
 }
 
 /** The epochs of which a row has no key, with the colleague who falsified it. */
@@ -144,6 +161,8 @@ export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
     commits,
     mustRaise: false,
     leaf: row.leaf,
+    // Of its first entry a row says what was seen; of later ones it does not say which began the epoch.
+    ...(row.seq === 0 ? { settled: row.seen } : {}),
     seen: new Map([[me.physician, { size: row.seen, root: null }]]),
   }
 }
@@ -151,6 +170,17 @@ export async function headOf(row: RosterRow, me: Identity): Promise<ChainHead> {
 /** Who can read a row's record, as its newest entry that was verified says; `null` where it is the physician alone. */
 export function membersOf(row: RosterRow): readonly Member[] | null {
   return row.chain === "" ? null : parseChainHead(row.chain).members
+}
+
+/** Until when the physician belongs to a row's record, milliseconds since 1970; `null` for no end. */
+export function untilOf(row: RosterRow, me: PhysicianId): number | null {
+  if (!row.chain.includes('"until"')) return null
+  return membersOf(row)?.find(({ physician }) => physician === me)?.until ?? null
+}
+
+/** A row's head, for those who hold others against it. */
+export function headThen(row: RosterRow, me: PhysicianId): HeadThen {
+  return { seq: row.seq, hash: parseBase64url(row.hash), until: untilOf(row, me) }
 }
 
 /** @param gaps who falsified the keys that are missing. @throws CANNOT_OPEN where one is missing for no such reason */

@@ -3,28 +3,35 @@ import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Keyring } from "../vault/keyring.ts"
-import { digestHeads, pullChanges } from "./changes.ts"
-import { falseKey } from "./false-keys.ts"
-import { LeafWatch, type Look } from "./leaf-watch.ts"
-import { gapsOf, keysOf, membersOf, type RosterRow } from "./roster-row.ts"
-import {
-  deleteSegments,
-  type NewSegment,
-  type OpenSegment,
-  openSegments,
-  putSegments,
-  type Segments,
-  segmentRows,
-} from "./segments.ts"
+import { type Bound, boundOf, missingFrom, sameBound } from "./bound.ts"
+import { pullChanges } from "./changes.ts"
+import { falseKey, missingKey, notTaken } from "./false-keys.ts"
+import { LeafWatch, type Look, type Withheld } from "./leaf-watch.ts"
+import { gapsOf, headThen, keysOf, type RosterRow, sameRow, untilOf } from "./roster-row.ts"
+import { RosterRows } from "./roster-rows.ts"
+import { type NewSegment, type OpenSegment, openSegments, putSegments, type Segments, segmentRows } from "./segments.ts"
 import { putSelfGrants } from "./self-grants.ts"
 import type { Session } from "./session.ts"
+import { memberOf, rowOfWalk, walkRecord } from "./walk.ts"
 
 /** Loose changes are folded into segments when they pass this. */
 const foldAt = 300
 /** So many leaves of others are looked through once, and not again at every sign-in. */
 const foldAfterLeaves = 4096
 const catchUps = 5
+/** So long after a change it is bound: within a minute, and many at once. */
+const bindAfterMs = 45_000
 const clockSlackMs = 24 * 3_600_000
+
+/** Packed rows that a device begins with, of changes before leaf `complete`; none where they had to be given up. */
+interface Unchecked {
+  readonly base: ReadonlyMap<RecordId, RosterRow>
+  readonly complete: number
+  readonly keyring: Listed
+}
+
+/** What a keyring says of the roster. */
+type Listed = Pick<Keyring, "bound" | "roster">
 
 export interface Refusal {
   readonly code: AppError["code"]
@@ -44,7 +51,7 @@ export function errorOf({ code, message }: Refusal): AppError {
  * a missing roster costs time, never truth: it is rebuilt, and held against the keyring's digest. Format: docs/formats/roster.md */
 export class Roster {
   readonly #session: Session
-  readonly rows = new Map<RecordId, RosterRow>()
+  readonly rows = new RosterRows()
   /** Records whose chain was refused: shown as tampered, nothing else of them. */
   readonly refused = new Map<RecordId, Refusal>()
   /** Invitations that were found to be false when they were accepted. */
@@ -58,14 +65,18 @@ export class Roster {
   readonly #leftAt = new Map<RecordId, number>()
   /** Rows that are packed and were dropped since. */
   readonly #dropped = new Set<RecordId>()
-  #segments = new Map<SegmentId, RecordId[]>()
-  #strays: readonly SegmentId[] = []
+  /** What is packed, as it was when it was. */
+  #segments = new Map<SegmentId, readonly RosterRow[]>()
   #loose = new Set<RecordId>()
   readonly #watch: LeafWatch
   /** Rows of records that were verified and are being accepted: they count once the server's feed says that they are. */
   readonly #accepting = new Map<RecordId, RosterRow>()
-  /** What a roster that is being rebuilt has to come to. */
-  #rebuilding: { readonly complete: number; readonly digest: Uint8Array } | null = null
+  /** What was loaded, and what it has to come to before it counts; `null` once it has. */
+  #unchecked: Unchecked | null = null
+  /** What this roster was held against last, or has bound itself. */
+  #held: Listed | null = null
+  /** Saves the bound a moment after a change. */
+  #binding: ReturnType<typeof setTimeout> | null = null
   #turn: Promise<unknown> = Promise.resolve()
   #syncing: Promise<RecordId[]> | null = null
   #looking: Promise<void> = Promise.resolve()
@@ -101,11 +112,13 @@ export class Roster {
     if (row.seq <= (this.#leftAt.get(row.id) ?? -1)) return
     if ((known !== undefined && known.seq > row.seq) || (this.owed.get(row.id) ?? 0) > row.seq) return
     this.rows.set(row.id, row)
+    this.#watch.moved(row)
     this.#settle(row)
     this.refusedInvitations.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
     this.#session.pins.moveHead(row.id, { seq: row.seq, hash: hashOf(row), leaf: row.leaf })
+    this.#bindSoon()
     this.version++
   }
 
@@ -125,16 +138,22 @@ export class Roster {
     this.refused.delete(record)
     this.#loose.delete(record)
     this.rows.delete(record)
-    for (const packed of this.#segments.values()) if (packed.includes(record)) this.#dropped.add(record)
+    this.#watch.forget(record)
+    this.#bindSoon()
+    for (const packed of this.#segments.values()) if (packed.some(({ id }) => id === record)) this.#dropped.add(record)
     this.version++
   }
 
   /** Stores the physician's own seals of keys that were granted to them, and so accepts a record that they were invited to.
    * @param row what `sync` takes in once the server says that the record is accepted. */
-  async accept(taken: readonly { readonly row: RosterRow }[]): Promise<void> {
+  async accept(
+    taken: readonly { readonly row: RosterRow; readonly spoilt: ReadonlyMap<number, Uint8Array> }[],
+  ): Promise<void> {
     for (const { row } of taken) this.#accepting.set(row.id, row)
-    const grants = taken.flatMap(({ row }) =>
-      keysOf(row).flatMap((key, epoch) => (key === undefined ? [] : [{ record: row.id, epoch, key }])),
+    const grants = taken.flatMap(({ row, spoilt }) =>
+      keysOf(row).flatMap((key, epoch) =>
+        key === undefined ? [] : [{ record: row.id, epoch, key, prev: spoilt.get(epoch) }],
+      ),
     )
     await putSelfGrants(this.#session, grants)
   }
@@ -150,6 +169,20 @@ export class Roster {
     return this.#looking
   }
 
+  /** Waits until every leaf that was pulled has been looked at, before anything is sealed for a record's members.
+   * @throws why the record is refused, unless a colleague locked it */
+  async demandLooked(record: RecordId): Promise<void> {
+    if (this.#watch.isLate(record)) this.#lookSoon()
+    await this.looked()
+    const refusal = this.refused.get(record)
+    if (refusal !== undefined && refusal.by === null) throw errorOf(refusal)
+  }
+
+  /** The same for a record whose head was learnt of late: what comes after it may stand in leaves that were looked at before. */
+  async demandLookedBack(record: RecordId): Promise<void> {
+    if (this.#watch.isLate(record)) await this.demandLooked(record)
+  }
+
   refuse(record: RecordId, error: AppError, seq: number, statement: Uint8Array, by: Refusal["by"] = null): void {
     const { code, message } = error
     this.refused.set(record, { code, message, seq, statement: encodeBase64url(statement), by })
@@ -157,7 +190,7 @@ export class Roster {
   }
 
   /** Folds loose changes into fresh segments once there are enough. Another device may do the same: the keyring's
-   * compare-and-swap decides, and the loser's segments are dropped. Nothing is folded while a record is refused: what the server
+   * compare-and-swap decides, and the loser's segments are listed nowhere. Nothing is folded while a record is refused: what the server
    * has not shown yet must be asked for again. */
   async fold(force = false): Promise<void> {
     const lag = () => this.#complete - this.#session.keyring.roster.complete
@@ -174,6 +207,14 @@ export class Roster {
     })
   }
 
+  /** Says in the keyring which records there are and where each stands, so that a device that begins anew must be shown no less. While a
+   * record is refused for what the server did, the bound stays where it is. */
+  bind(): Promise<void> {
+    clearTimeout(this.#binding ?? undefined)
+    this.#binding = null
+    return this.#inTurn(() => this.#bind())
+  }
+
   /** Loading, pulling and folding never overlap: each begins where the last one ended. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#turn.then(work, work)
@@ -182,28 +223,47 @@ export class Roster {
   }
 
   async #load(progress: (opened: number, total: number) => void): Promise<void> {
-    const session = this.#session
-    const number = session.keyringNumber
-    const { segments, complete, digest } = session.keyring.roster
-    const opened = await this.#openSegments(segments, progress)
-    if (opened === null && (await session.pullKeyring()) > number) return this.#load(progress)
+    this.#unchecked = await this.#openPacked(progress)
     this.rows.clear()
-    this.#segments.clear()
     this.#loose.clear()
     this.#dropped.clear()
-    this.#complete = opened === null ? 0 : complete
-    this.#rebuilding = opened === null ? { complete, digest } : null
-    for (const { id, rows } of opened ?? []) {
-      for (const row of rows) {
-        this.rows.set(row.id, row)
-        this.#settle(row)
-      }
-      this.#segments.set(
-        id,
-        rows.map((row) => row.id),
-      )
+    const { base, complete } = this.#unchecked
+    for (const row of base.values()) {
+      this.rows.set(row.id, row)
+      this.#settle(row)
     }
+    this.#complete = complete
+    this.#watch.begin(complete)
     this.version++
+  }
+
+  /** Opens what the keyring lists, and says what it has to come to. */
+  async #openPacked(progress: (opened: number, total: number) => void): Promise<Unchecked> {
+    const session = this.#session
+    const number = session.keyringNumber
+    const { bound, roster } = session.keyring
+    const opened = await this.#openSegments(roster.segments, progress)
+    if (opened === null && (await session.pullKeyring()) > number) return this.#openPacked(progress)
+    this.#segments = new Map((opened ?? []).map(({ id, rows }) => [id, rows]))
+    const base = new Map((opened ?? []).flatMap(({ rows }) => rows.map((row) => [row.id, row] as const)))
+    return { base, complete: opened === null ? 0 : roster.complete, keyring: { bound, roster } }
+  }
+
+  /** Another device has bound, or packed, something else: what this one was shown is held against that as if it began anew. */
+  async #holdAgain(): Promise<void> {
+    const unchecked = await this.#openPacked(() => {})
+    for (const row of unchecked.base.values()) if ((this.rows.get(row.id)?.seq ?? -1) < row.seq) this.take(row)
+    const isPacked = (row: RosterRow) => unchecked.base.get(row.id)?.hash === row.hash
+    this.#loose = new Set([...this.rows.values()].filter((row) => !isPacked(row)).map(({ id }) => id))
+    this.#dropped.clear()
+    for (const id of unchecked.base.keys()) if (!this.rows.has(id)) this.#dropped.add(id)
+    this.#unchecked = unchecked
+  }
+
+  #isHeld(keyring: Listed): boolean {
+    const held = this.#held
+    if (held === null || !sameRoster(keyring.roster, held.roster)) return false
+    return keyring.bound.leaf === held.bound.leaf && sameBound(keyring.bound, held.bound)
   }
 
   /** `null` where a listed segment is missing, is another one, or does not open. */
@@ -212,9 +272,9 @@ export class Roster {
     progress: (opened: number, total: number) => void,
   ): Promise<readonly OpenSegment[] | null> {
     try {
-      const { opened, strays } = await openSegments(this.#session, segments, progress)
-      this.#strays = strays
-      return opened
+      if (segments.every(({ id }) => this.#segments.has(id)))
+        return segments.map(({ id }) => ({ id, rows: this.#segments.get(id)! }))
+      return await openSegments(this.#session, segments, progress)
     } catch (error) {
       if (error instanceof AppError && error.code === "CANNOT_OPEN") return null
       throw error
@@ -222,42 +282,57 @@ export class Roster {
   }
 
   async #pull(background: boolean): Promise<RecordId[]> {
-    // A roster that is rebuilt is held against its digest as a whole: not while a head of it was refused, and all again after that.
+    // What was loaded is held against the bound as a whole: not while a head of it was refused, and all again after that.
     const whole = (refused: Iterable<{ readonly by: unknown }>) => [...refused].every(({ by }) => by !== null)
-    const rebuilding = whole(this.refused.values()) ? this.#rebuilding : null
-    const row = (record: RecordId) => (rebuilding === null ? this.rows.get(record) : undefined)
-    const known = (record: RecordId) => row(record) ?? this.#accepting.get(record)
-    const mine = (record: RecordId) => row(record) !== undefined
-    const look = (one: Look) => this.#watch.add(one)
-    const asOf = rebuilding?.complete ?? 0
-    const since = rebuilding === null ? this.#complete : 0
-    const pulled = await pullChanges(this.#session, since, known, { background, asOf, mine, look })
-    if (rebuilding !== null && whole(pulled.refused.values())) {
-      if (!equal(digestHeads(pulled.heads), rebuilding.digest)) throw this.#session.log.refuse("TAMPERED_ROLLBACK")
-      this.#rebuilding = null
+    const isWhole = whole(this.refused.values())
+    if (isWhole && this.#unchecked === null && !this.#isHeld(this.#session.keyring)) await this.#holdAgain()
+    const unchecked = isWhole ? this.#unchecked : null
+    const known = (record: RecordId) => (unchecked?.base ?? this.rows).get(record) ?? this.#accepting.get(record)
+    const pulled = await pullChanges(this.#session, unchecked?.complete ?? this.#complete, known, {
+      background,
+      asOf: unchecked && { leaf: unchecked.keyring.bound.leaf, base: unchecked.base },
+      look: (look: Look) => this.#watch.add(look),
+    })
+    let withheld: readonly { readonly id: RecordId; readonly seq: number }[] = []
+    const now = Math.min(pulled.time, this.#session.around.now() + clockSlackMs)
+    if (unchecked !== null && whole(pulled.refused.values())) {
+      const missing = missingFrom(unchecked.keyring.bound, pulled.heads, now)
+      if (missing?.more) throw this.#session.log.refuseMissing(missing.records.map(({ id }) => id))
+      if (missing === null) {
+        this.#unchecked = null
+        this.#held = unchecked.keyring
+      }
+      withheld = missing?.records ?? []
     }
-    for (const [record, from] of pulled.excused) this.#watch.excuse(record, from)
-    for (const row of pulled.rows) {
-      this.take(row)
-      this.#accepting.delete(row.id)
-    }
+    for (const { id, seq } of withheld) this.owed.set(id, seq)
+    // What is held again has been taken before.
+    const moved = pulled.rows.filter((row) => !sameRow(row, this.rows.get(row.id)))
+    for (const row of moved) this.take(row)
+    for (const { id } of pulled.rows) this.#accepting.delete(id)
     for (const [record, at] of pulled.gone) this.drop(record, at)
     // A lock is the row's; what is added is the evidence, once.
     for (const [record, { error, statement, by }] of pulled.refused)
       if (by === null || this.lockedBy(record)?.statement === "") this.refuse(record, error, -1, statement, by)
+    for (const { id, seq } of withheld) this.refuse(id, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
     this.#complete = Math.max(this.#complete, pulled.complete)
     // Before the leaves are looked at: whose time is over is owed nothing more.
-    const ended = this.#dropEnded(Math.min(pulled.time, this.#session.around.now() + clockSlackMs))
-    this.#checkPins()
-    this.#looking = this.#look()
-    this.#looking.catch(() => {})
+    const ended = this.#dropEnded(now)
+    await this.#checkPins(now)
+    this.#lookSoon()
     // Until they are stored, the grants themselves open as well.
     await putSelfGrants(this.#session, pulled.granted).catch(() => {})
-    return [...pulled.rows.map((row) => row.id), ...pulled.gone.keys(), ...ended, ...pulled.refused.keys()]
+    const refused = [...pulled.refused.keys(), ...withheld.map(({ id }) => id)]
+    return [...moved.map((row) => row.id), ...pulled.gone.keys(), ...ended, ...refused]
   }
 
-  async #look(): Promise<void> {
-    for (const { record, seq } of await this.#watch.run()) {
+  #lookSoon(): void {
+    const look = () => this.#watch.run((withheld) => this.#owe(withheld))
+    this.#looking = this.#looking.then(look, look)
+    this.#looking.catch(() => {})
+  }
+
+  #owe(withheld: readonly Withheld[]): void {
+    for (const { record, seq } of withheld) {
       this.owed.set(record, seq)
       // What came along and was refused is not withheld: its own reason, and the evidence, stay.
       if (!this.refused.has(record) || this.lockedBy(record) !== null)
@@ -270,7 +345,7 @@ export class Roster {
   #dropEnded(now: number): RecordId[] {
     const ended: RecordId[] = []
     for (const row of this.rows.values()) {
-      const end = this.#endOf(row)
+      const end = untilOf(row, this.#session.physician)
       if (end === null || end > now) continue
       this.drop(row.id)
       ended.push(row.id)
@@ -278,70 +353,114 @@ export class Roster {
     return ended
   }
 
-  /** Until when the physician belongs to a row's record; `null` for no end. */
-  #endOf(row: RosterRow): number | null {
-    if (!row.chain.includes('"until"')) return null
-    return membersOf(row)?.find(({ physician }) => physician === this.#session.physician)?.until ?? null
-  }
-
-  /** What this device saw before must still be there, unless another device of the physician, which saw at least as much, let it go. */
-  #checkPins(): void {
-    const { pins, keyring } = this.#session
-    for (const [record, pin] of pins.heads) {
+  /** What this device saw before must still be there, unless the record's own entries say that the physician let it go. That another
+   * device's roster is without it says nothing: it may never have been shown the record. */
+  async #checkPins(now: number): Promise<void> {
+    const { pins } = this.#session
+    for (const [record, pin] of [...pins.heads]) {
       const row = this.rows.get(record)
       const kept = row !== undefined && (row.seq > pin.seq || (row.seq === pin.seq && equal(hashOf(row), pin.hash)))
       if (kept || this.refused.has(record)) continue
-      if (row === undefined && this.#rebuilding === null && pin.leaf < keyring.roster.complete) pins.drop(record)
-      else this.refuse(record, new AppError("TAMPERED_ROLLBACK"), pin.seq, new Uint8Array(0))
+      if (row === undefined && this.#unchecked === null && (await this.isExplained(record, pin.seq, now))) continue
+      this.refuse(record, new AppError("TAMPERED_ROLLBACK"), pin.seq, new Uint8Array(0))
     }
+  }
+
+  /** Whether a record's chain says why no row has it: the physician left it, or it is still theirs, and has a row from now on.
+   * @param pinned the number of an entry when it was theirs. @param now milliseconds since 1970 */
+  async isExplained(record: RecordId, pinned: number, now: number): Promise<boolean> {
+    const session = this.#session
+    try {
+      const walk = await walkRecord(session, record)
+      if (walk.head === null || walk.head.seq < pinned) return false
+      const until = memberOf(session, walk.head)?.until ?? null
+      const isTheirs = walk.memberSince !== null && notTaken(walk) === null
+      if ((until !== null && until <= now) || (walk.outAt > pinned && !isTheirs)) {
+        this.drop(record, walk.head.seq)
+        return true
+      }
+      if (!isTheirs || missingKey(walk)?.by === null) return false
+      this.take(await rowOfWalk(session, walk))
+      return this.rows.has(record)
+    } catch (error) {
+      if (error instanceof AppError && !error.is("UNAVAILABLE") && error.code !== "NOT_ALLOWED_SESSION") return false
+      throw error
+    }
+  }
+
+  async #bind(): Promise<void> {
+    for (let tries = 0; tries < catchUps && (await this.#standsFirm()); tries++) {
+      const bound = this.#boundNow(this.#loose)
+      if (sameBound(bound, this.#session.keyring.bound)) return
+      if (await this.#save((keyring) => ({ ...keyring, bound }))) return
+    }
+  }
+
+  /** Saves a keyring with another bound, unless another device has bound, or packed, something since. @returns whether it was saved */
+  async #save(change: (keyring: Keyring) => Keyring): Promise<boolean> {
+    let saved: Listed | null = null
+    try {
+      const leaf = await this.#session.updateKeyring((keyring) => {
+        if (!this.#isHeld(keyring)) throw new AppError("CONFLICT_EXISTS")
+        const next = change(keyring)
+        saved = next
+        return next
+      })
+      this.#held = saved
+      if (leaf === this.#complete) this.#complete++
+      return true
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "CONFLICT_EXISTS")) throw error
+      return false
+    }
+  }
+
+  /** Pulls and looks until nothing is open. @returns false where it cannot come to that, or a record is refused for what the server did */
+  async #standsFirm(): Promise<boolean> {
+    const whole = () => [...this.refused.values()].every(({ by }) => by !== null)
+    const open = () => this.#behind() || this.#unchecked !== null || !this.#isHeld(this.#session.keyring)
+    for (let tries = 0; tries < catchUps && whole(); tries++) {
+      if (open()) await this.#pull(true)
+      // No leaf that was not looked at is ever claimed to have been.
+      await this.looked()
+      if (!open()) return whole()
+    }
+    return false
+  }
+
+  #boundNow(loose: Iterable<RecordId>): Bound {
+    const me = this.#session.physician
+    const heads = new Map(Array.from(this.rows.values(), (row) => [row.id, headThen(row, me)]))
+    return boundOf(this.#complete, heads, loose)
+  }
+
+  /** Binds what changed within a minute, in the background; where that fails, with the next change, or when the session ends. */
+  #bindSoon(): void {
+    if (this.#binding !== null) return
+    this.#binding = setTimeout(() => void this.bind().catch(() => {}), bindAfterMs)
+    // Nobody waits for it: a command that is done ends, and binds before that.
+    if (typeof this.#binding === "object") this.#binding.unref()
   }
 
   async #fold(): Promise<void> {
     const session = this.#session
-    for (let tries = 0; this.#behind() || this.#rebuilding !== null; tries++) {
-      if (tries === catchUps) return
-      await this.#pull(true)
-    }
-    if (this.refused.size > 0) return
+    if (!(await this.#standsFirm()) || this.refused.size > 0) return
     const base = session.keyring.roster
     const { kept, rows } = this.#plan(base.segments)
     const complete = this.#complete
-    const lasting = [...this.rows.values()].filter((row) => this.#endOf(row) === null)
-    const digest = digestHeads(lasting.map((row) => [row.id, { seq: row.seq, hash: hashOf(row) }]))
+    const bound = this.#boundNow([])
     const made: NewSegment[] = []
-    try {
-      await putSegments(session, rows, made)
-      const fresh = made.map(({ id, hash, rows: part }) => ({ id, hash, records: part.length }))
-      const leaf = await session.updateKeyring((keyring) => {
-        if (!sameRoster(keyring.roster, base)) throw new AppError("CONFLICT_EXISTS")
-        return { ...keyring, roster: { segments: [...kept, ...fresh], complete, digest } }
-      })
-      if (leaf === this.#complete) this.#complete++
-    } catch (error) {
-      // Whether another error's keyring was stored is not known: its segments stay, and the next fold clears them away if not.
-      if (!(error instanceof AppError && error.code === "CONFLICT_EXISTS")) throw error
-      await deleteSegments(
-        session,
-        made.map(({ id }) => id),
-      )
-      await this.#load(() => {})
-      await this.#pull(true)
-      return
-    }
-    const gone = [...base.segments.map(({ id }) => id), ...this.#strays].filter(
-      (id) => !kept.some((one) => one.id === id),
-    )
-    for (const id of gone) this.#segments.delete(id)
+    await putSegments(session, rows, made)
+    const fresh = made.map(({ id, hash, rows: part }) => ({ id, hash, records: part.length }))
+    const roster = { segments: [...kept, ...fresh], complete }
+    // What was stored and is in no keyring is cleared away with a later one.
+    if (!(await this.#save((keyring) => ({ ...keyring, roster, bound })))) return
+    for (const { id } of base.segments) if (!kept.some((one) => one.id === id)) this.#segments.delete(id)
     for (const { id, rows: part } of made) {
-      this.#segments.set(
-        id,
-        part.map((row) => row.id),
-      )
+      this.#segments.set(id, part)
       for (const row of part) if (this.rows.get(row.id) === row) this.#loose.delete(row.id)
     }
-    this.#strays = []
     this.#dropped.clear()
-    await deleteSegments(session, gone)
     await session.pins.save((record, seq) => !this.#loose.has(record) && seq <= (this.rows.get(record)?.seq ?? -1))
   }
 
@@ -363,12 +482,12 @@ export class Roster {
     for (const segment of base) {
       const rows = this.#segments.get(segment.id) ?? []
       // A packed row that was dropped goes with its segment; the others of it are packed again.
-      if (rows.some((id) => this.#dropped.has(id))) for (const id of rows) ids.add(id)
+      if (rows.some(({ id }) => this.#dropped.has(id))) for (const { id } of rows) ids.add(id)
       else kept.push(segment)
     }
     for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
       if (last.records + ids.size > segmentRows) break
-      for (const id of this.#segments.get(last.id) ?? []) ids.add(id)
+      for (const { id } of this.#segments.get(last.id) ?? []) ids.add(id)
       kept.pop()
     }
     return { kept, rows: [...ids].map((id) => this.rows.get(id)!).filter((row) => row !== undefined) }

@@ -19,15 +19,24 @@ export function wordsOf(text: string): string[] {
     .filter((word) => word !== "")
 }
 
+/** What is looked for: each word in every way in which it may be written. */
+export type Query = readonly (readonly string[])[]
+
+/** The words of what somebody typed: "Müller" is muller and mueller. */
+export function queryOf(text: string): Query {
+  const spelled = wordsOf(spelledOut(text))
+  return wordsOf(text).map((word, i) => [...new Set([word, spelled[i] ?? word])])
+}
+
 /** Every word that a row is found by. */
 function wordsOfRow(row: Searchable): string[] {
-  return [row.birthDate, ...wordsOf(row.firstName), ...wordsOf(row.lastName), ...row.diagnoses.flatMap(wordsOf)]
+  return [row.birthDate, ...[row.firstName, row.lastName, ...row.diagnoses].flatMap(everyWordOf)]
 }
 
 /** Whether every word of a query begins some word of the row: what the index does, for one row. */
-export function matches(row: Searchable, query: readonly string[]): boolean {
+export function matches(row: Searchable, query: Query): boolean {
   const words = wordsOfRow(row)
-  return query.every((prefix) => words.some((word) => word.startsWith(prefix)))
+  return query.every((ways) => words.some((word) => ways.some((prefix) => word.startsWith(prefix))))
 }
 
 /** An index over a fixed list of rows. Rows are named by their place in it. */
@@ -49,7 +58,7 @@ export class SearchIndex {
       for (const text of [row.firstName, row.lastName, ...row.diagnoses]) {
         let words = folded.get(text)
         if (words === undefined) {
-          words = wordsOf(text)
+          words = everyWordOf(text)
           folded.set(text, words)
         }
         for (const word of words) add(word)
@@ -61,12 +70,13 @@ export class SearchIndex {
   }
 
   /** Marks the rows in which every one of the words begins some word: 1 at their places. */
-  find(query: readonly string[]): Uint8Array {
+  find(query: Query): Uint8Array {
     let found = new Uint8Array(this.#size).fill(1)
-    for (const prefix of query) {
+    for (const ways of query) {
       const next = new Uint8Array(this.#size)
-      for (let i = this.#firstAtOrAfter(prefix); this.#words[i]?.startsWith(prefix); i++)
-        for (const place of this.#places[i]!) if (found[place] === 1) next[place] = 1
+      for (const prefix of ways)
+        for (let i = this.#firstAtOrAfter(prefix); this.#words[i]?.startsWith(prefix); i++)
+          for (const place of this.#places[i]!) if (found[place] === 1) next[place] = 1
       found = next
     }
     return found
@@ -82,6 +92,17 @@ export class SearchIndex {
     }
     return low
   }
+}
+
+/** Words as they are and, where that differs, with ä, ö and ü written out: "Müller" is found by "muller" and "mueller". */
+function everyWordOf(text: string): string[] {
+  const spelled = spelledOut(text)
+  return spelled === text ? wordsOf(text) : [...wordsOf(text), ...wordsOf(spelled)]
+}
+
+function spelledOut(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text
+  return text.normalize("NFC").replace(/[äöü]/gi, (letter) => `${foldAccents(letter)}e`)
 }
 
 function foldAccents(text: string): string {

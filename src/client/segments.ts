@@ -3,10 +3,11 @@ import { equal } from "../encoding/bytes.ts"
 import { idFromBytes, newId, type SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { paths, segmentPath } from "../protocol/paths.ts"
-import { segmentMaxBytes } from "../protocol/records.ts"
+import { segmentBody, segmentMaxBytes } from "../protocol/records.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import { rosterPlace } from "../vault/places.ts"
 import { open, seal } from "../vault/seal.ts"
+import { signAccount } from "./account-statements.ts"
 import { encodeRows, parseRows, type RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
@@ -14,6 +15,7 @@ import type { Session } from "./session.ts"
 export const segmentRows = 500
 /** or fewer, of about this much: a colleague's may be long. */
 const segmentBytes = 3 * 1024 * 1024
+const straysAtMost = 64
 
 export type Segments = Keyring["roster"]["segments"]
 
@@ -29,18 +31,17 @@ export interface NewSegment extends OpenSegment {
 }
 
 /** Fetches and opens the segments that the keyring lists.
- * @returns those, and the ids of others that the server still holds.
  * @throws CANNOT_OPEN where a listed segment is missing, is another one, or does not open. Format: docs/formats/roster.md */
 export async function openSegments(
   { key, physician, around }: Session,
   segments: Segments,
   progress: (opened: number, total: number) => void,
-): Promise<{ opened: readonly OpenSegment[]; strays: readonly SegmentId[] }> {
-  if (segments.length === 0) return { opened: [], strays: [] }
-  const stored = parseSegments(await around.transport.download(paths.segments))
+): Promise<readonly OpenSegment[]> {
+  if (segments.length === 0) return []
+  const stored = parseSegments(await around.transport.download(paths.segments, mostBytes(segments.length)))
   const total = segments.reduce((sum, segment) => sum + segment.records, 0)
   let done = 0
-  const opened = await Promise.all(
+  return Promise.all(
     segments.map(async ({ id, hash }) => {
       const token = stored.get(id)
       if (token === undefined || !equal(await digest(token), hash)) throw new AppError("CANNOT_OPEN")
@@ -50,27 +51,25 @@ export async function openSegments(
       return { id, rows }
     }),
   )
-  return { opened, strays: [...stored.keys()].filter((id) => !segments.some((segment) => segment.id === id)) }
+}
+
+/** What the server may send for so many: beside those that the keyring lists it may hold some of a save that was cut off. */
+function mostBytes(segments: number): number {
+  return (segments + straysAtMost) * (segmentMaxBytes + 20)
 }
 
 /** Seals rows into fresh segments and stores them, one after the other. @param made takes each as soon as it is stored */
-export async function putSegments(
-  { key, physician, around }: Session,
-  rows: readonly RosterRow[],
-  made: NewSegment[],
-): Promise<void> {
+export async function putSegments(session: Session, rows: readonly RosterRow[], made: NewSegment[]): Promise<void> {
+  const { key, physician, around } = session
   for (const { part, content } of cut(rows)) {
     const id = newId<"segment">() as SegmentId
     const token = await seal(key, rosterPlace(physician, id), content)
     if (token.length > segmentMaxBytes) throw new AppError("BAD_INPUT_SIZE")
-    made.push({ id, hash: sha256(token), rows: part })
-    await around.transport.call("PUT", segmentPath(id), { bytes: token })
+    const hash = sha256(token)
+    made.push({ id, hash, rows: part })
+    const signed = await signAccount(session, "segments", [{ subject: id, number: 0, hash }])
+    await around.transport.call("PUT", segmentPath(id), { bytes: segmentBody.encode(signed, token) })
   }
-}
-
-/** Deletes segments that no keyring lists any more. One that stays is cleared away by a later fold. */
-export async function deleteSegments({ around }: Session, ids: readonly SegmentId[]): Promise<void> {
-  await Promise.all(ids.map((id) => around.transport.call("DELETE", segmentPath(id)).catch(() => {})))
 }
 
 /** Reads what the server sends of all segments: 16 B id, u32be length, token; again and again. @throws CANNOT_OPEN when it is cut */

@@ -2,11 +2,13 @@ import type { Summary } from "../clinical/summary.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import type { ChainHead } from "../proof/chain.ts"
+import { awaitsOwner, type ChainHead, hasFormerKey } from "../proof/chain.ts"
 import type { Member, Role } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { acceptedPath } from "../protocol/paths.ts"
 import { readAccepted } from "../protocol/records.ts"
+import { entriesIn, undecidedIn } from "./after-restore.ts"
+import { demandDecided, confirms as isConfirmed } from "./decided.ts"
 import { changeMembers, keepsOwner, leaveRecord } from "./members.ts"
 import { whileOvertaken } from "./overtaken.ts"
 import { errorOf } from "./roster.ts"
@@ -38,8 +40,12 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
   const me = memberOf(session, head)
   if (me === null) throw new AppError("NOT_ALLOWED")
   const path = acceptedPath(id)
-  const { accepted } = await session.around.transport.call("GET", path, { reply: readAccepted.reply, background: true })
+  const { accepted, suspended } = await session.around.transport.call("GET", path, {
+    reply: readAccepted.reply,
+    background: true,
+  })
   const rest = head.members.filter((member) => member !== me)
+  const back = await undecidedIn(work, head)
   return {
     id,
     role: me.role,
@@ -49,6 +55,8 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
       role,
       until: until ?? null,
       accepted: accepted.includes(physician),
+      suspended: suspended.includes(physician),
+      returned: back.includes(physician),
     })),
     mayShare: me.role === "owner",
     mayLeave: keepsOwner(
@@ -56,6 +64,7 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
       rest.filter(({ physician }) => accepted.includes(physician)),
     ),
     keyChanges: head.mustRaise,
+    confirmFirst: back.length > 0 || awaitsOwner(head, session.restoredAt),
   }
 }
 
@@ -94,7 +103,33 @@ export async function unshare(work: Workspace, id: RecordId, physician: Physicia
     const others = head.members.filter((member) => member.physician !== physician)
     return others.length === head.members.length ? null : others
   }
-  await change(work, id, list, physician)
+  await change(work, id, list, [physician])
+}
+
+/** Confirms, after a restore, who may read a record from now on, under a fresh key: whoever is not kept opens nothing that is written
+ * afterwards. Somebody may have been faster, and whom the physician left out goes all the same.
+ * @param shown what the physician looked at: nobody becomes a reader, or more than one, whom it does not show so.
+ * @param without members who are to be none any more.
+ * @returns `already` where others have decided so. @throws NOT_ALLOWED_ROLE for who is no owner; CONFLICT_MEMBERS */
+export async function confirmMembers(
+  work: Workspace,
+  shown: Pick<SharingView, "id" | "members">,
+  without: readonly PhysicianId[],
+): Promise<"done" | "already"> {
+  const { session } = work
+  const out = without.filter((physician) => physician !== session.physician)
+  const list = async (head: ChainHead) => {
+    const kept = head.members.filter(({ physician }) => !out.includes(physician))
+    const isShown = ({ physician, role, until }: Member) =>
+      shown.members.some(
+        (one) =>
+          one.colleague.physician === physician && (one.you || (one.role === role && one.until === (until ?? null))),
+      )
+    if (!kept.every(isShown)) throw new AppError("CONFLICT_MEMBERS")
+    const decides = kept.length < head.members.length || awaitsOwner(head, session.restoredAt)
+    return decides || (await undecidedIn(work, head)).length > 0 ? kept : null
+  }
+  return change(work, shown.id, list, out, true)
 }
 
 /** Takes this physician out of a record, which then is none of their patients any more. @throws NOT_ALLOWED_LAST_OWNER */
@@ -213,34 +248,44 @@ interface Standing {
 
 /** Changes the members of a record as an owner, on top of its newest head.
  * @param list what they become, `null` to leave them.
- * @param removed who goes: where it was they who locked the record, it goes on without them. */
+ * @param removed who goes: where it was one of them who locked the record, it goes on without them. */
 function change(
   work: Workspace,
   id: RecordId,
-  list: (head: ChainHead) => readonly Member[] | null,
-  removed?: PhysicianId,
+  list: (head: ChainHead) => readonly Member[] | null | Promise<readonly Member[] | null>,
+  removed: readonly PhysicianId[] = [],
+  confirms = false,
 ): Promise<"done" | "already"> {
   return again(work, async () => {
     const { session, roster } = work
+    await roster.demandLooked(id)
     const refusal = roster.refused.get(id)
-    if (refusal !== undefined && refusal.by === null) throw errorOf(refusal)
     const now = await standing(work, id)
     const { head } = now
-    if (refusal !== undefined && removed !== refusal.by && !isChanged(work, head, removed)) throw errorOf(refusal)
+    if (refusal !== undefined && !removed.some((one) => one === refusal.by || isChanged(work, head, one)))
+      throw errorOf(refusal)
     // Who locked it and is no member any more has left: it gets a fresh key in any case.
-    const wanted = list(head) ?? (refusal === undefined ? null : head.members)
+    const wanted = (await list(head)) ?? (refusal === undefined ? null : head.members)
     if (wanted === null) return "already"
     if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
+    if (!confirms) await demandDecided(session, head, () => entriesIn(work, id), removed)
     const time = session.around.now()
     const current = wanted.filter(({ until }) => until === undefined || until > time)
-    const { appended, keys } = await changeMembers(session, head, now.keys, current, now.summary, false)
-    roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
+    const raise = confirms || hasFormerKey(head, session.restoredAt)
+    const append = async (on: ChainHead, before: EpochKeys, fresh: boolean) => {
+      const { appended, keys } = await changeMembers(session, on, before, current, now.summary, fresh)
+      roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
+      return { head: appended.head, keys }
+    }
+    const next = await append(head, now.keys, raise)
+    // Whoever reads the chain tells what was confirmed from what a program did by itself: by a fresh key for the very same list.
+    if (confirms && current.length > 1 && !isConfirmed(head, current)) await append(next.head, next.keys, true)
     return "done"
   })
 }
 
 /** Whether a member's keys are not those that were verified: nothing can be given to them, so they have to go before anything else can. */
-function isChanged({ session }: Workspace, head: ChainHead, physician: PhysicianId | undefined): boolean {
+function isChanged({ session }: Workspace, head: ChainHead, physician: PhysicianId): boolean {
   const member = head.members.find((one) => one.physician === physician)
   if (member === undefined) return false
   try {

@@ -1,5 +1,5 @@
 /** Where a client remembers things between runs: IndexedDB in a browser, files for the command line. Whatever is secret is sealed
- * before it gets here. Names hold ids only. */
+ * before it gets here, but for what a page proves its session with (`keepPageSecret`). Names hold ids only. */
 export interface ClientStorage {
   get(name: string): Promise<Uint8Array | null>
   /** Durable and atomic: after a crash the old or the new bytes are there, whole. */

@@ -66,7 +66,11 @@ export function viewTampered(
     ...(record === null ? {} : { record }),
     ...(log === null
       ? {}
-      : { checkpoint: log.checkpoint, pinned: { size: log.pinned.size, root: encodeBase64(log.pinned.root) } }),
+      : {
+          checkpoint: log.checkpoint,
+          pinned: { size: log.pinned.size, root: encodeBase64(log.pinned.root) },
+          missing: log.missing,
+        }),
     ...(refusal === null ? {} : { seq: refusal.seq, statement: refusal.statement }),
   }
   return { code, expected, found, by: null, evidence: `${JSON.stringify(evidence, null, 2)}\n` }

@@ -1,9 +1,20 @@
 import type { z } from "zod"
 import { concatAll, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import type { SessionId } from "../encoding/ids.ts"
+import { isSmallJson } from "../encoding/json-size.ts"
 import { AppError, isErrorCode } from "../errors.ts"
-import { backgroundHeader, sessionHeader } from "../protocol/paths.ts"
+import {
+  backgroundHeader,
+  pageHeader,
+  paths,
+  protocolHeader,
+  protocolVersion,
+  readOnlyHeader,
+  sessionHeader,
+} from "../protocol/paths.ts"
 import { refusal } from "../protocol/records.ts"
+
+export { readOnlyHeader }
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE"
@@ -11,12 +22,21 @@ export interface HttpRequest {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array
+  /** A longer answer is none: whoever sends the request stops reading there. Left out: {@link answerBytes}. */
+  readonly mostBytes?: number
 }
 
 export interface HttpResponse {
   readonly status: number
   readonly body: Uint8Array
+  /** Whether the server says that it can store nothing. */
+  readonly readOnly?: boolean
 }
+
+/** An answer in JSON: the largest has one entry with a body of 16 MiB. It is measured and counted before it is read. */
+export const answerBytes = 40 * 1024 * 1024
+const answerNodes = 1_000_000
+const answerDepth = 16
 
 /** How long a server may take to answer a browser: the largest upload over a slow line fits in. */
 const answerMs = 120_000
@@ -36,6 +56,23 @@ export type OpenStream = (request: HttpRequest, signal: AbortSignal) => Promise<
 /** Sends one request. @throws UNAVAILABLE_SERVER when no answer comes */
 export type Send = (request: HttpRequest) => Promise<HttpResponse>
 
+/** What may be sent while a restored server is not confirmed: nothing that changes anything, apart from signing in and out and from asking
+ * for proofs; and, once it is, while the password or the words have to be changed first. */
+const whileHeld: ReadonlySet<string> = new Set<string>([paths.prefixes, paths.session, paths.sessionHalf])
+const whileRenewing: ReadonlySet<string> = new Set<string>([
+  ...whileHeld,
+  paths.unlocks,
+  paths.unlocksStart,
+  paths.loginStart,
+  paths.loginFinish,
+  paths.loginAbandon,
+  paths.recoverStart,
+  paths.recoverFinish,
+  paths.keyring,
+])
+
+export type Hold = "unconfirmed" | "renewing" | null
+
 export interface CallOptions<Reply extends z.ZodType> {
   readonly query?: Readonly<Record<string, string | number>>
   /** Encoded by the caller's schema: plain JSON. */
@@ -52,6 +89,10 @@ export class Transport {
   readonly #open: OpenStream | null
   #closed = false
   bearer: string | null = null
+  /** What keeps this physician from writing; see {@link Hold}. */
+  hold: Hold = null
+  /** The page's secret, which goes with every request of a browser's session. */
+  page: string | null = null
   /** Goes with every request, so that the server refuses one that another tab's cookie would carry into another account. */
   session: SessionId | null = null
 
@@ -84,9 +125,9 @@ export class Transport {
     return parsed.data
   }
 
-  /** Fetches raw bytes. */
-  async download(path: string): Promise<Uint8Array> {
-    return (await this.#request("GET", path, {})).body
+  /** Fetches raw bytes, so many at most. */
+  async download(path: string, mostBytes: number): Promise<Uint8Array> {
+    return (await this.#request("GET", path, {}, mostBytes)).body
   }
 
   /** Reads an answer piece by piece. It does not keep the session alive. */
@@ -96,19 +137,38 @@ export class Transport {
     const { status, chunks } = await this.#open({ method: "GET", path, headers }, signal)
     if (status === 200) return yield* chunks
     const parts: Uint8Array[] = []
-    for await (const chunk of chunks) parts.push(chunk)
+    let bytes = 0
+    for await (const chunk of chunks) {
+      bytes += chunk.length
+      if (bytes > answerBytes) throw new AppError("UNAVAILABLE")
+      parts.push(chunk)
+    }
     throw refused({ status, body: concatAll(parts) })
   }
 
   #headers(): Record<string, string> {
-    const headers: Record<string, string> = { accept: "application/json" }
+    const headers: Record<string, string> = { accept: "application/json", [protocolHeader]: protocolVersion }
     if (this.session !== null) headers[sessionHeader] = this.session
+    if (this.page !== null) headers[pageHeader] = this.page
     if (this.bearer !== null) headers.authorization = `Bearer ${this.bearer}`
     return headers
   }
 
-  async #request(method: HttpRequest["method"], path: string, options: CallOptions<z.ZodType>): Promise<HttpResponse> {
+  /** @throws NOT_ALLOWED_RESTORED, NOT_ALLOWED_RENEW */
+  #demandFree(method: HttpRequest["method"], path: string): void {
+    if (method === "GET" || this.hold === null) return
+    if (this.hold === "unconfirmed" && !whileHeld.has(path)) throw new AppError("NOT_ALLOWED_RESTORED")
+    if (this.hold === "renewing" && !whileRenewing.has(path)) throw new AppError("NOT_ALLOWED_RENEW")
+  }
+
+  async #request(
+    method: HttpRequest["method"],
+    path: string,
+    options: CallOptions<z.ZodType>,
+    mostBytes = answerBytes,
+  ): Promise<HttpResponse> {
     if (this.#closed) throw new AppError("NOT_ALLOWED_SESSION")
+    this.#demandFree(method, path)
     const headers = this.#headers()
     if (options.background) headers[backgroundHeader] = "1"
     if (options.json !== undefined) headers["content-type"] = "application/json"
@@ -119,6 +179,7 @@ export class Transport {
       method,
       path: query.length > 0 ? `${path}?${query.join("&")}` : path,
       headers,
+      mostBytes,
       ...(body === undefined ? {} : { body }),
     })
     if (response.status >= 200 && response.status < 300) return response
@@ -128,7 +189,7 @@ export class Transport {
 
 /** A browser's way to send. @param baseUrl such as https://practice.example:5000, or "" for the page's own. */
 export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
-  return async ({ method, path, headers, body }) => {
+  return async ({ method, path, headers, body, mostBytes = answerBytes }) => {
     try {
       const response = await fetchIt(baseUrl + path, {
         method,
@@ -139,23 +200,31 @@ export function fetchSend(baseUrl: string, fetchIt: typeof fetch): Send {
         signal: AbortSignal.timeout(answerMs),
         ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
       })
-      return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) }
+      const chunks: Uint8Array[] = []
+      let bytes = 0
+      for await (const chunk of chunksOf(response)) {
+        bytes += chunk.length
+        if (bytes > mostBytes) throw new Error("too much")
+        chunks.push(chunk)
+      }
+      return { status: response.status, body: concatAll(chunks), readOnly: response.headers.has(readOnlyHeader) }
     } catch (cause) {
       throw new AppError("UNAVAILABLE_SERVER", undefined, { cause })
     }
   }
 }
 
-/** The same way to send, which tells whether an answer came. */
-export function noting(send: Send, note: (reached: boolean) => void): Send {
+/** The same way to send, which tells whether an answer came, and whether the server can store anything. */
+export function noting(send: Send, note: (reached: boolean, readOnly: boolean) => void): Send {
   return async (request) => {
     try {
       const response = await send(request)
       // What is in front of a server that is away answers with 502 or the like.
-      if (response.status < 500) note(true)
+      if (response.status < 500) note(true, response.readOnly === true)
+      else if (response.readOnly) note(true, true)
       return response
     } catch (error) {
-      note(false)
+      note(false, false)
       throw error
     }
   }
@@ -206,7 +275,7 @@ function refused(response: HttpResponse): AppError {
 
 function json(body: Uint8Array): unknown {
   try {
-    return JSON.parse(parseUtf8(body))
+    return isSmallJson(body, answerNodes, answerDepth) ? JSON.parse(parseUtf8(body)) : undefined
   } catch {
     return undefined
   }

@@ -6,6 +6,7 @@ import type { ChartView } from "../clinical/view.ts"
 import type { PhysicianId, RecordId, SessionId } from "../encoding/ids.ts"
 import type { ErrorCode } from "../errors.ts"
 import type { Role } from "../proof/entry.ts"
+import type { Registration } from "../protocol/accounts.ts"
 
 export type { DiagnosisView } from "../clinical/diagnoses.ts"
 export type { PatientFields } from "../clinical/fields.ts"
@@ -13,10 +14,24 @@ export type { PatientFields } from "../clinical/fields.ts"
 export type { ConflictField } from "../clinical/merge.ts"
 export type { ResourceLine } from "../clinical/resource-text.ts"
 export type { Role } from "../proof/entry.ts"
+export type { Registration } from "../protocol/accounts.ts"
 
 export type Account =
   | { readonly state: "signed-out" }
-  | { readonly state: "locked"; readonly username: string; readonly reason: "idle" | "asked" | "reload" | "ended" }
+  | {
+      readonly state: "locked"
+      readonly username: string
+      readonly reason: "idle" | "asked" | "reload" | "ended" | "suspended"
+    }
+  | {
+      /** The server was put back to an earlier state, and nothing is shown or sent until the physician has said that this is meant, or has
+       * changed a password that counts again. */
+      readonly state: "restored"
+      readonly username: string
+      /** False until the operator's code was typed, here or on another device. */
+      readonly confirmed: boolean
+      readonly back: WentBack
+    }
   | {
       readonly state: "signed-in"
       readonly username: string
@@ -33,6 +48,8 @@ export interface NewAccount {
   readonly firstName: string
   readonly lastName: string
   readonly password: string
+  /** An invitation code, or the link with it. Left out, or empty: none. */
+  readonly invite?: string
 }
 
 /** Shown once, printed with the words. */
@@ -90,14 +107,77 @@ export interface RecordView extends ChartView {
   readonly head: number
   /** The author's time of the entry shown, milliseconds since 1970. */
   readonly updated: number
-  /** Entries that verify but cannot be read, with their author; `keyBy` gave this physician a key that opens none of them. */
-  readonly unreadable: readonly { readonly seq: number; readonly author: string; readonly keyBy: string | null }[]
+  /** Entries that verify but cannot be read, with their author; `keyBy` gave this physician a key that opens none of them, `newer` are
+   * those that say they were written by a newer version. */
+  readonly unreadable: readonly {
+    readonly seq: number
+    readonly author: string
+    readonly keyBy: string | null
+    readonly newer: boolean
+  }[]
   /** The home page's summary says something else than the record: mended by the next write. */
   readonly summaryDiffers: boolean
   /** "Only you", or names. */
   readonly readers: readonly string[]
   /** What the physician may do here; a reader is offered no editing. */
   readonly role: Role
+}
+
+/** A record of which a restored server has less than this device had seen. */
+export interface LostRecord {
+  readonly id: RecordId
+  readonly name: string
+  /** How many entries this device knew of. */
+  readonly had: number
+  /** How many of them are there; 0 where the whole record is gone. */
+  readonly has: number
+  /** Of those that are gone, how many the physician wrote on this device. */
+  readonly own: number
+  /** Who was removed since, or given less, and has what they had again. */
+  readonly returned: readonly string[]
+}
+
+/** What a restore took back, as far as this device knows. */
+export interface WentBack {
+  /** When the server was restored, by its clock; milliseconds since 1970. */
+  readonly time: number
+  readonly records: readonly LostRecord[]
+  /** Entries of the physician's own that this device can send again. */
+  readonly own: number
+  /** `password`, `recovery`: ways to unlock that were replaced since, of which the old ones count again. */
+  readonly renew: readonly string[]
+  /** Records of which an owner has to confirm first who may read them. */
+  readonly confirm: readonly RecordId[]
+}
+
+/** What a page shows once a restore is confirmed. */
+export interface AfterRestore {
+  /** `null` where the server was lost meanwhile: the rest is sent with the next sign-in. */
+  readonly sent: SentAgain | null
+  /** New recovery words, where they had to be made. */
+  readonly sheet: RecoverySheet | null
+}
+
+/** What became of the physician's own entries after a restore. */
+export interface SentAgain {
+  readonly unchanged: number
+  /** Made anew as entries on what the server has. */
+  readonly anew: number
+  /** An owner has to confirm first who may read their records. */
+  readonly waiting: number
+  readonly left: readonly NotSent[]
+}
+
+/** An entry that stays on its device. */
+export interface NotSent {
+  readonly id: RecordId
+  /** What the record was called, as far as this device knows; for the physician's eyes alone. */
+  readonly name: string
+  /** When it was written; milliseconds since 1970. */
+  readonly time: number
+  readonly reason: string
+  /** Whether it holds something of the patient: {@link PageApi.lostToRestore} has it then. */
+  readonly hasContent: boolean
 }
 
 /** A physician as another one knows them. The username is what was verified; `name` is what they call themself, "" where they have
@@ -120,6 +200,8 @@ export interface ColleagueView extends Colleague {
   readonly fingerprint: string
   /** What the QR code says. */
   readonly code: string
+  /** Whether the server says that their account is suspended. */
+  readonly suspended: boolean
 }
 
 export interface MemberView {
@@ -130,6 +212,10 @@ export interface MemberView {
   readonly until: number | null
   /** Whether they have taken the record up, as the server says; until then they can, and can decline. */
   readonly accepted: boolean
+  /** Whether the server says that their account is suspended. They are a member all the same. */
+  readonly suspended: boolean
+  /** They were out of it, or had less, by what this device knows, a restore took that back, and nobody has decided about them since. */
+  readonly returned: boolean
 }
 
 /** Who can read a record, and what the physician may do about it. */
@@ -143,6 +229,9 @@ export interface SharingView {
   readonly mayLeave: boolean
   /** Somebody left: the key is changed with the next entry of an owner or writer. */
   readonly keyChanges: boolean
+  /** The server was put back to an earlier state: nothing is written until an owner has confirmed who may read the record. A physician whose
+   * device knows better than the list is asked, whoever confirmed it meanwhile. */
+  readonly confirmFirst: boolean
 }
 
 export interface ManyProgress {
@@ -191,6 +280,7 @@ export interface ActivityItem {
     | "sign-in"
     | "recover"
     | "end-session"
+    | "admin"
     | "unlocks"
     | "keyring"
     | "other"
@@ -300,6 +390,10 @@ export type ClientEvent =
   | { readonly type: "roster"; readonly opened: number; readonly total: number; readonly complete: boolean }
   | { readonly type: "record"; readonly id: RecordId }
   | { readonly type: "connection"; readonly online: boolean }
+  /** Whether the server says that it can store nothing. */
+  | { readonly type: "storage"; readonly readOnly: boolean }
+  /** Whether all of the log could be looked at, or the server did not answer. */
+  | { readonly type: "looked"; readonly looked: boolean }
   | { readonly type: "tampered"; readonly view: TamperedView }
   /** How many invitations wait. */
   | { readonly type: "invitations"; readonly count: number }
@@ -311,6 +405,8 @@ export interface PageApi {
   /** Once, at page start: finds a remembered session, or the reason why there is none. */
   restore(): Promise<Account>
   subscribe(listener: (event: ClientEvent) => void): Promise<void>
+  /** Who can sign up here, as the server says. */
+  registration(): Promise<Registration>
   register(account: NewAccount): Promise<RecoverySheet>
   /** After three words were typed correctly. */
   confirmWords(): Promise<void>
@@ -321,7 +417,18 @@ export interface PageApi {
   active(): Promise<void>
   lock(): Promise<void>
   signOut(): Promise<void>
-  recover(username: string, words: string, newPassword: string): Promise<RecoverySheet>
+  /** @param former whether to take an earlier keyring where the newest does not open
+   * @returns `null` where the server was put back to an earlier state: {@link PageApi.confirmRestore} comes first, and gives the sheet */
+  recover(username: string, words: string, newPassword: string, former?: boolean): Promise<RecoverySheet | null>
+  /** Signs in on an earlier keyring, where the newest does not open. */
+  reopen(username: string, password: string): Promise<Account>
+  /** Confirms a restore, changes password and words where that has to be, and sends again what this device holds.
+   * @param newPassword empty where the password was not changed since. @throws BAD_INPUT_RESTORE_CODE: nothing has changed then */
+  confirmRestore(code: string, newPassword: string): Promise<AfterRestore>
+  /** What this device holds of the physician's own that the restored server does not have, in plain, as JSON; `null` where it has nothing. */
+  lostToRestore(): Promise<string | null>
+  /** Goes on to the records after that. */
+  enterRestored(): Promise<Account>
   changePassword(current: string, next: string): Promise<void>
   newWords(password: string): Promise<RecoverySheet>
   setIdleMinutes(minutes: number): Promise<void>
@@ -373,6 +480,9 @@ export interface PageApi {
   cancel(): Promise<void>
   /** Removes a member: what comes after, they cannot read. */
   unshare(id: RecordId, physician: PhysicianId): Promise<void>
+  /** After a restore: an owner says who may read a record from now on. @param shown what they looked at @param without who may not
+   * @returns `already` where others have decided so. @throws CONFLICT_MEMBERS */
+  confirmMembers(shown: SharingView, without: readonly PhysicianId[]): Promise<"done" | "already">
   leave(id: RecordId): Promise<void>
   invitations(): Promise<readonly Invitation[]>
   acceptInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>

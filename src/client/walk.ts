@@ -2,6 +2,7 @@ import { sha256 } from "#sha256"
 import { parseSummary, type Summary } from "../clinical/summary.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { demandMemory } from "../encoding/memory.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, type Link } from "../proof/chain.ts"
 import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
@@ -12,6 +13,7 @@ import { open } from "../vault/seal.ts"
 import { type Failure, failureOf, failuresOf, listsGrant } from "./false-keys.ts"
 import { readChain, type SelfGrant, type StoredEntry } from "./read-chain.ts"
 import { headOf, keysOf, type RosterRow, rowOf } from "./roster-row.ts"
+import { formerSelfGrants } from "./self-grants.ts"
 import type { Session } from "./session.ts"
 
 /** A summary that was not opened yet. */
@@ -43,6 +45,8 @@ export interface Walk {
   /** By epoch, the entries whose keys were not what was promised. They count where a key is still missing in the end: a later grant may
    * hold it, and whoever leaves needs none. */
   readonly failed: Map<number, Failure>
+  /** By epoch, the hash of a self-grant that gave no key: the next one replaces it by this name. */
+  readonly spoilt: Map<number, Uint8Array>
   /** Who added them last, with the keys that the member list then named. Only an owner can. */
   invitedBy: { readonly physician: PhysicianId; readonly fingerprint: Uint8Array } | null
   statement: Uint8Array
@@ -73,6 +77,7 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
     memberEpoch: 0,
     taken: new Set(row === undefined ? [] : [0]),
     failed: failuresOf(row),
+    spoilt: new Map(),
     invitedBy: null,
     statement: new Uint8Array(0),
   }
@@ -128,6 +133,7 @@ export async function takeStep(
       if (takes) walk.taken.add(entry.epoch)
     } catch (error) {
       if (!(error instanceof AppError && (error.is("TAMPERED") || error.code === "CANNOT_OPEN"))) throw error
+      if (selfGrant !== undefined) walk.spoilt.set(entry.epoch, sha256(selfGrant))
       walk.failed.set(entry.epoch, failureOf(session.physician, before, entry, stored, selfGrant, error))
     }
   if (mine !== null || stored.summary !== undefined) {
@@ -158,13 +164,19 @@ export async function walkRecord(session: Session, record: RecordId): Promise<Wa
   return walk
 }
 
-/** Takes a walk on, without bodies, through all entries with a seq below `to`. */
-export async function walkOn(session: Session, walk: Walk, to = Number.POSITIVE_INFINITY): Promise<void> {
+/** Takes a walk on, without bodies, through all entries with a seq below `to`. @param each is told after every step */
+export async function walkOn(
+  session: Session,
+  walk: Walk,
+  to = Number.POSITIVE_INFINITY,
+  each: () => void = () => {},
+): Promise<void> {
   const from = walk.head === null ? 0 : walk.head.seq + 1
   await readChain(session, walk.record, { from, to, bodies: false }, async (stored, selfGrants) => {
     const { epoch } = parseEntry(stored.statement)
     const entry = await takeStep(session, walk, stored, grantOf(selfGrants, epoch))
-    return { entry, hash: walk.head!.hash, seen: entry.seen }
+    each()
+    return { entry, seen: entry.seen }
   })
 }
 
@@ -204,18 +216,36 @@ export async function keysFrom(
   { grant }: StoredEntry,
   selfGrant: Uint8Array | undefined,
 ): Promise<ReadonlyMap<number, RecordKey>> {
-  const { physician, key } = session
-  const { record, epoch } = entry
-  if (selfGrant !== undefined) {
-    const place = selfGrantPlace(physician, record, epoch)
-    const own = asSecretKey<"record">(await open(key, place, selfGrant, { exact: true }))
-    await checkCommit(own, record, epoch, head.commits.get(epoch))
-    return new Map([[epoch, own]])
-  }
+  const { epoch } = entry
+  if (selfGrant !== undefined) return new Map([[epoch, await ownKey(session, { entry, head }, selfGrant)]])
   if (grant === undefined || before === null) return new Map()
   const { by, keys } = await openGranted(session, before, { entry, head }, grant)
   session.people.heard(entry.author, by)
   return keys
+}
+
+/** The key in the physician's own seal of it. One that does not open, or holds another key than was promised, gives way to the newest
+ * before it that does both. @throws CANNOT_OPEN, TAMPERED_KEY, as the newest one says */
+async function ownKey(session: Session, { entry, head }: Link, newest: Uint8Array): Promise<RecordKey> {
+  const { record, epoch } = entry
+  const place = selfGrantPlace(session.physician, record, epoch)
+  const openOne = async (token: Uint8Array) => {
+    const own = asSecretKey<"record">(await open(session.key, place, token, { exact: true }))
+    await checkCommit(own, record, epoch, head.commits.get(epoch))
+    return own
+  }
+  try {
+    return await openOne(newest)
+  } catch (error) {
+    if (!(error instanceof AppError && (error.is("TAMPERED") || error.code === "CANNOT_OPEN"))) throw error
+    for (const token of await formerSelfGrants(session, record, epoch).catch(() => []))
+      try {
+        return await openOne(token)
+      } catch {
+        // The next older one may.
+      }
+    throw error
+  }
 }
 
 /** Opens the grant that an entry gave this physician.
@@ -254,11 +284,12 @@ export async function openListed(session: Session, entry: EntryStatement, grante
   return openGrant(keyring.sealSeed, place, grant)
 }
 
-/** The summary in a token; a blank one where there is none that can be read. */
+/** The summary in a token; a blank one where there is none that can be read. @throws UNAVAILABLE_MEMORY */
 export async function openSummary({ entry, token }: SealedSummary, key: RecordKey): Promise<Summary> {
   try {
     return parseSummary(await open(key, summaryPlace(entry.record, entry.epoch, entry.seq), token))
   } catch (error) {
+    demandMemory(error)
     if (error instanceof AppError && error.code === "NOT_ALLOWED_SESSION") throw error
     return blankSummary
   }

@@ -5,7 +5,7 @@ import { parseBase64 } from "../encoding/base64.ts"
 import { encodeHex, equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { AppError } from "../errors.ts"
-import { logNoteKey } from "../proof/checkpoint.ts"
+import { logNoteKey, type TreeHead } from "../proof/checkpoint.ts"
 import { type CosignatureKey, type SignMessage, signCosignature } from "../proof/cosignature.ts"
 import { emptyRoot, verifyConsistency } from "../proof/merkle.ts"
 import { encodeVkey, noteTypes, type SplitNote, signatureLine, signaturesUnder, splitNote } from "../proof/note.ts"
@@ -13,6 +13,7 @@ import { verifyEd25519 } from "../proof/signature.ts"
 import { bytesOf, count } from "../proof/statement.ts"
 import { asSecretKey, newSecretKey } from "../vault/keys.ts"
 import type { LogIdentity } from "./log.ts"
+import type { RestoredLog } from "./restored-log.ts"
 import type { ClientStorage } from "./storage.ts"
 
 /** A witness: signs for each log that it knows that its newest checkpoint contains all those before, and nothing else ever.
@@ -100,6 +101,23 @@ class Witness {
     const next = this.#turn.then(() => this.#add(body))
     this.#turn = next.catch(() => {})
     return next
+  }
+
+  /** Takes in the log that one of its logs was put back to and goes on as. What it has signed of the former one stays signed; of the new
+   * one it signs nothing that does not hold what both have. */
+  async follow({ former, log, kept }: Pick<RestoredLog, "former" | "log" | "kept">): Promise<void> {
+    if (this.#state.logs.some(({ origin }) => origin === log.origin)) return
+    const signed = this.signedOf(former)
+    const { size, root } = signed.size > kept.size ? kept : signed
+    const state = { ...this.#state, logs: [...this.#state.logs, { ...log, size, root, note: "" }] }
+    await this.#options.storage.put(memory, encodeCbor(state))
+    this.#state = state
+  }
+
+  /** The newest tree of a log that it cosigned. */
+  signedOf({ origin }: Pick<LogIdentity, "origin">): TreeHead {
+    const log = this.#state.logs.find((one) => one.origin === origin)
+    return { size: log?.size ?? 0, root: log?.root ?? emptyRoot }
   }
 
   /** `GET /<SHA-256 of the origin, hex>/checkpoint`: the newest that was cosigned. */

@@ -1,7 +1,9 @@
-import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
-import { limits } from "../encoding/limits.ts"
+import { parseUtf8 } from "../encoding/bytes.ts"
+import { encodeCbor } from "../encoding/cbor.ts"
 import { AppError } from "../errors.ts"
-import { memberOf, scanJson, stringAt } from "./json-spans.ts"
+import { type Content, malformed, readContent } from "./content.ts"
+
+export { isKey, typeOf } from "./content.ts"
 
 /** `[key, JSON text]` adds or replaces a resource, `[key]` removes it. A key is `Type/id`. */
 export type Change = readonly [key: string, text: string] | readonly [key: string]
@@ -16,85 +18,44 @@ export interface Body {
   readonly note?: string
 }
 
-const maxNameLength = 500
-const maxNoteLength = 10_000
-const keyPattern = /^([A-Z][A-Za-z]{0,63})\/([A-Za-z0-9.-]{1,64})$/
-
-/** Body → deterministic CBOR. The caller seals it.
- * @throws BAD_INPUT_FORMAT for a bad key, a key twice, or text that is not a resource of its key's type; BAD_INPUT_SIZE.
- * Format: docs/formats/entry.md */
+/** Body → deterministic CBOR, read once more as everybody will read it. The caller seals it.
+ * @throws BAD_INPUT_FORMAT for a bad key, a key twice, or text that is not a resource of its key's type; BAD_INPUT_SIZE for what would be
+ * beyond an entry's budget. Format: docs/formats/entry.md */
 export function encodeBody(body: Body): Uint8Array<ArrayBuffer> {
-  demandBody(body)
-  const plain = {
-    by: body.by,
-    changes: body.changes,
-    ...(body.archived === undefined ? {} : { archived: body.archived }),
-    ...(body.note === undefined ? {} : { note: body.note }),
+  return encodeContent(body).bytes
+}
+
+/** The same, with what was read of it. */
+export function encodeContent(body: Body): { readonly bytes: Uint8Array<ArrayBuffer>; readonly content: Content } {
+  const halves = (text: string | undefined) => text !== undefined && !text.isWellFormed()
+  if (halves(body.by) || halves(body.note) || body.changes.some((change) => change.some(halves))) throw malformed()
+  const bytes = encodeCbor(Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)))
+  try {
+    return { bytes, content: readContent(bytes) }
+  } catch (cause) {
+    if (!(cause instanceof AppError && cause.code === "BAD_INPUT_SIZE")) throw cause
+    throw new AppError(
+      "BAD_INPUT_SIZE",
+      "This is more than one entry of a record can hold. Split it into smaller parts.",
+      {
+        cause,
+      },
+    )
   }
-  if (!body.changes.every(([, text]) => text === undefined || text.isWellFormed())) throw malformed()
-  const bytes = encodeCbor(plain)
-  if (bytes.length > limits.inflatedBytes) throw new AppError("BAD_INPUT_SIZE")
-  return bytes
 }
 
 /** The body in an opened token's bytes, checked to the last resource.
- * @throws BAD_INPUT_FORMAT, BAD_INPUT_SIZE */
+ * @throws BAD_INPUT_FORMAT, BAD_INPUT_SIZE, UNAVAILABLE_UPDATE: see {@link readContent} */
 export function parseBody(bytes: Uint8Array): Body {
-  const value: unknown = parseCbor(bytes, limits.inflatedBytes)
-  demandBody(value)
-  return value
+  return bodyOf(readContent(bytes))
 }
 
-/** The type in a key: "Patient" of "Patient/1". */
-export function typeOf(key: string): string {
-  return key.slice(0, key.indexOf("/"))
+/** Content with its resources as text. */
+function bodyOf({ changes, weight: _, ...rest }: Content): Body {
+  return { ...rest, changes: changes.map(({ key, text }) => (text === null ? [key] : [key, parseUtf8(text)])) }
 }
 
 /** The id in a key: "1" of "Patient/1". */
 export function idOf(key: string): string {
   return key.slice(key.indexOf("/") + 1)
-}
-
-/** Whether this is `Type/id` with a FHIR id. */
-export function isKey(key: string): boolean {
-  return keyPattern.test(key)
-}
-
-function demandBody(value: unknown): asserts value is Body {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed()
-  const { by, changes, archived, note, ...rest } = value as Record<string, unknown>
-  if (Object.keys(rest).length > 0) throw malformed()
-  if (typeof by !== "string" || by.length > maxNameLength || !by.isWellFormed()) throw malformed()
-  if (archived !== undefined && typeof archived !== "boolean") throw malformed()
-  if (note !== undefined && (typeof note !== "string" || note.length > maxNoteLength || !note.isWellFormed()))
-    throw malformed()
-  if (!Array.isArray(changes)) throw malformed()
-  const keys = new Set<unknown>()
-  for (const change of changes) {
-    demandChange(change)
-    if (keys.has(change[0])) throw malformed()
-    keys.add(change[0])
-  }
-}
-
-function demandChange(change: unknown): asserts change is Change {
-  if (!Array.isArray(change) || change.length < 1 || change.length > 2) throw malformed()
-  const [key, text] = change as readonly unknown[]
-  if (typeof key !== "string" || !isKey(key)) throw malformed()
-  if (change.length === 1) return
-  if (typeof text !== "string") throw malformed()
-  let type: string | null
-  try {
-    const root = scanJson(text, limits.jsonDepth, 2)
-    type = stringAt(text, memberOf(root, "resourceType"))
-  } catch (cause) {
-    throw malformed(cause)
-  }
-  if (type !== typeOf(key)) throw malformed()
-}
-
-function malformed(cause?: unknown): AppError {
-  return new AppError("BAD_INPUT_FORMAT", "This entry's content is not in the form of a record. Nothing was taken.", {
-    cause,
-  })
 }

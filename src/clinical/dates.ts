@@ -1,6 +1,3 @@
-/** How a date of numbers with slashes or hyphens is read: 9/7/1961 is 9 July with "dmy", 7 September with "mdy". */
-export type DateOrder = "dmy" | "mdy"
-
 const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 const monthNames = [
   "january",
@@ -17,26 +14,38 @@ const monthNames = [
   "december",
 ]
 
-/** Reads a date as people type it: 1961-07-09, 19610709, 9.7.1961, 9/7/1961, 9 Jul 1961, July 9, 1961; a year of two
- * digits is the last one that is not after `today`.
+/** Reads a date as people type it: 1961-07-09, 19610709, 9.7.1961, 25/7/1961, 9 Jul 1961, July 9, 1961; a year of two
+ * digits is the last one that is not after `today`. Dots have the day first everywhere; slashes and hyphens have either first.
  * @param today YYYY-MM-DD
- * @returns YYYY-MM-DD of a day that exists, whenever it is; null for anything else. */
-export function parseDate(text: string, today: string, order: DateOrder = "dmy"): string | null {
+ * @returns YYYY-MM-DD of each day that can be meant and exists, whenever it is: two for 9/7/1961, the one with the day first
+ * before the other; none for what is no date. */
+export function readDates(text: string, today: string): readonly string[] {
   const plain = text.normalize("NFKC").trim().toLowerCase().replace(/\s+/g, " ")
   let match = /^(\d{4})([-./ ]?)(\d{1,2})\2(\d{1,2})$/.exec(plain)
-  if (match !== null && (match[2] !== "" || plain.length === 8)) return day(match[1]!, match[3]!, match[4]!, today)
+  if (match !== null && (match[2] !== "" || plain.length === 8))
+    return days([day(match[1]!, match[3]!, match[4]!, today)])
   match = /^(\d{1,2})\. ?(\d{1,2})\. ?(\d{4}|\d{2})$/.exec(plain)
-  if (match !== null) return day(match[3]!, match[2]!, match[1]!, today)
+  if (match !== null) return days([day(match[3]!, match[2]!, match[1]!, today)])
   match = /^(\d{1,2})([-/ ])(\d{1,2})\2(\d{4}|\d{2})$/.exec(plain)
   if (match !== null) {
     const [first, second] = [match[1]!, match[3]!]
-    return order === "dmy" ? day(match[4]!, second, first, today) : day(match[4]!, first, second, today)
+    return days([day(match[4]!, second, first, today), day(match[4]!, first, second, today)])
   }
   match = /^(\d{1,2})(?:st|nd|rd|th|\.)?[ -]?([a-z]+)\.?,?[ -]?(\d{4}|\d{2})$/.exec(plain)
-  if (match !== null) return day(match[3]!, monthNumber(match[2]!), match[1]!, today)
+  if (match !== null) return days([day(match[3]!, monthNumber(match[2]!), match[1]!, today)])
   match = /^([a-z]+)\.?[ -]?(\d{1,2})(?:st|nd|rd|th)?,?[ -](\d{4}|\d{2})$/.exec(plain)
-  if (match !== null) return day(match[3]!, monthNumber(match[1]!), match[2]!, today)
-  return null
+  if (match !== null) return days([day(match[3]!, monthNumber(match[1]!), match[2]!, today)])
+  return []
+}
+
+/** "9 July" */
+export function dayAndMonth(date: string): string {
+  const name = monthNames[Number(date.slice(5, 7)) - 1] ?? ""
+  return `${Number(date.slice(8))} ${name.charAt(0).toUpperCase()}${name.slice(1)}`
+}
+
+function days(read: readonly (string | null)[]): readonly string[] {
+  return [...new Set(read)].filter((date) => date !== null)
 }
 
 function monthNumber(name: string): string {

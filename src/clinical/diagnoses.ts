@@ -1,4 +1,6 @@
-import { codeIn, conceptText, firstDate, firstText, type JsonObject, objectIn, objectsIn, textIn } from "./fhir.ts"
+import { clipper, own as ownText } from "./clip.ts"
+import { codeIn, conceptText, firstDate, firstText, objectIn, objectsIn, textIn } from "./fhir.ts"
+import type { JsonObject } from "./json-read.ts"
 import type { ChartReader } from "./reader.ts"
 
 /** A Condition in words. */
@@ -23,20 +25,27 @@ export function isFormMade(condition: JsonObject): boolean {
   )
 }
 
-/** All Conditions: those that count first, then newest first. One without a date counts as newest if the form made it, else as oldest. */
-export function diagnosesOf(reader: ChartReader): readonly DiagnosisView[] {
+/** All Conditions, those that count first, then newest first; one without a date counts as newest if the form made it, else as oldest. And
+ * the one that the form's field shows: the newest active one that the form made, else the newest active one, else none. Each is parsed once. */
+export function readDiagnoses(
+  reader: ChartReader,
+  clip = clipper(reader.keysOf("Condition").length),
+): { views: readonly DiagnosisView[]; form: string | null } {
   const rows = reader.keysOf("Condition").map((key, order) => {
     const condition = reader.get(key)!
-    const view = diagnosisOf(key, condition)
-    const when = firstText(view.since, firstDate(condition.recordedDate), isFormMade(condition) ? "9999" : "0000")
-    return { view, when, order }
+    const { text, status, code, ...dates } = diagnosisOf(key, condition)
+    const view = { ...dates, text: clip(text), status: clip(status), code: clip(code) }
+    const own = isFormMade(condition)
+    const when = firstText(view.since, ownText(firstDate(condition.recordedDate)), own ? "9999" : "0000")
+    return { view, when, order, own }
   })
   rows.sort(
     (a, b) =>
       Number(isActive(b.view)) - Number(isActive(a.view)) ||
       (a.when < b.when ? 1 : a.when > b.when ? -1 : b.order - a.order),
   )
-  return rows.map((row) => row.view)
+  const active = rows.filter(({ view }) => isActive(view))
+  return { views: rows.map(({ view }) => view), form: (active.find(({ own }) => own) ?? active[0])?.view.key ?? null }
 }
 
 export function diagnosisOf(key: string, condition: JsonObject): DiagnosisView {
@@ -46,8 +55,8 @@ export function diagnosisOf(key: string, condition: JsonObject): DiagnosisView {
     key,
     text: firstText(conceptText(condition.code), "Diagnosis without a text"),
     status: isVoid ? verification : codeIn(condition.clinicalStatus),
-    since: firstDate(condition.onsetDateTime, condition.onsetPeriod),
-    until: firstDate(condition.abatementDateTime, objectIn(condition.abatementPeriod).end),
+    since: ownText(firstDate(condition.onsetDateTime, condition.onsetPeriod)),
+    until: ownText(firstDate(condition.abatementDateTime, objectIn(condition.abatementPeriod).end)),
     code: codeWords(condition),
   }
 }
@@ -61,27 +70,19 @@ export function isActiveStatus(clinicalStatus: string): boolean {
   return ["active", "recurrence", "relapse", ""].includes(clinicalStatus)
 }
 
-/** The Condition that the form's diagnosis field shows: the newest active one that the form made, else the newest
- * active one, else none. */
-export function formCondition(reader: ChartReader): string | null {
-  const active = diagnosesOf(reader).filter(isActive)
-  const own = active.find((diagnosis) => isFormMade(reader.get(diagnosis.key)!))
-  return (own ?? active[0])?.key ?? null
-}
-
-const systems: Readonly<Record<string, string>> = {
-  "http://snomed.info/sct": "SNOMED CT",
-  "http://hl7.org/fhir/sid/icd-10": "ICD-10",
-  "http://hl7.org/fhir/sid/icd-10-cm": "ICD-10-CM",
-  "http://hl7.org/fhir/sid/icd-9-cm": "ICD-9-CM",
-  "http://fhir.de/CodeSystem/bfarm/icd-10-gm": "ICD-10-GM",
-  "http://hl7.org/fhir/sid/icd-11": "ICD-11",
-  "http://loinc.org": "LOINC",
-}
+const systems: ReadonlyMap<string, string> = new Map([
+  ["http://snomed.info/sct", "SNOMED CT"],
+  ["http://hl7.org/fhir/sid/icd-10", "ICD-10"],
+  ["http://hl7.org/fhir/sid/icd-10-cm", "ICD-10-CM"],
+  ["http://hl7.org/fhir/sid/icd-9-cm", "ICD-9-CM"],
+  ["http://fhir.de/CodeSystem/bfarm/icd-10-gm", "ICD-10-GM"],
+  ["http://hl7.org/fhir/sid/icd-11", "ICD-11"],
+  ["http://loinc.org", "LOINC"],
+])
 
 function codeWords(condition: JsonObject): string {
   const coding = objectsIn(objectIn(condition.code).coding)[0]
   if (coding === undefined || textIn(coding.code) === "") return ""
-  const system = systems[textIn(coding.system)]
+  const system = systems.get(textIn(coding.system))
   return system === undefined ? textIn(coding.code) : `${system} ${textIn(coding.code)}`
 }

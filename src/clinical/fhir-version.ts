@@ -1,4 +1,5 @@
-import { type Json, type JsonObject, listIn, objectIn, objectsIn } from "./fhir.ts"
+import { listIn, objectIn, objectsIn } from "./fhir.ts"
+import type { Json, JsonObject } from "./json-read.ts"
 
 /* Shapes that R4 (4.0.1) does not have, by type. A bundle does not say its version, so these have to.
  * Source: hl7.org/fhir/R4 and R5, "R3 Diff" and "R4 Diff" of each resource page. */
@@ -64,7 +65,8 @@ const shapes: Readonly<Record<string, (resource: JsonObject) => string | null>> 
 /** The FHIR version that a resource shows itself to be of, or null where it can be R4. */
 export function otherVersion(resource: JsonObject): string | null {
   const type = String(resource.resourceType)
-  return (Object.hasOwn(goneTypes, type) ? goneTypes[type]! : null) ?? shapes[type]?.(resource) ?? null
+  if (Object.hasOwn(goneTypes, type)) return goneTypes[type]!
+  return Object.hasOwn(shapes, type) ? shapes[type]!(resource) : null
 }
 
 function when(holds: boolean, version: string): string | null {

@@ -1,21 +1,12 @@
-import { type JsonNode, scanJson, stringAt } from "./json-spans.ts"
+import type { Json, JsonObject } from "./json-read.ts"
+import { type JsonNode, stringAt } from "./json-spans.ts"
 
-/** A resource as it is read for people. Numbers come as their digits, in text, so that 7.0 stays 7.0. */
-export type Json = string | boolean | null | readonly Json[] | JsonObject
-export interface JsonObject {
-  readonly [name: string]: Json | undefined
-}
-
-/** Reads JSON text. @throws BAD_INPUT_BUNDLE */
-export function readJson(text: string): Json {
-  return toValue(text, scanJson(text))
-}
-
-function toValue(text: string, node: JsonNode): Json {
+/** The value of a node that was kept whole. */
+export function valueAt(text: string, node: JsonNode): Json {
   if (node.kind === "string") return stringAt(text, node)
   if (node.kind === "number") return text.slice(node.start, node.end)
-  if (node.kind === "array") return node.items.map((item) => toValue(text, item))
-  if (node.kind === "object") return Object.fromEntries(node.members.map((m) => [m.name, toValue(text, m.value)]))
+  if (node.kind === "array") return node.items.map((item) => valueAt(text, item))
+  if (node.kind === "object") return Object.fromEntries(node.members.map((m) => [m.name, valueAt(text, m.value)]))
   const word = text.slice(node.start, node.end)
   return word === "null" ? null : word === "true"
 }
@@ -97,8 +88,12 @@ export function quantityText(value: Json | undefined): string {
   return joined([textIn(quantity.comparator), number, unit === "1" ? "" : unit], " ")
 }
 
+/** What is longer is no number, and is not looked through for one. */
+const mostDigits = 100
+
 /** Digits for people. */
 export function numberText(digits: string): string {
+  if (digits.length > mostDigits) return digits
   const significant = digits
     .replace(/[eE].*$/, "")
     .replace(/\D/g, "")
@@ -109,17 +104,41 @@ export function numberText(digits: string): string {
   return String(Number(number.toPrecision(Math.max(4, Math.min(whole, 17)))))
 }
 
-/** Narrative (XHTML) as plain text on one line; never anything else. */
-export function narrativeText(value: Json | undefined, maxLength = 400): string {
-  const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: " " }
-  const plain = textIn(objectIn(value).div)
+/** So much of a narrative, in UTF-16 units, is looked at for a line of words, and so much of its text is shown. */
+const mostNarrative = 16 * 1024
+const shownNarrative = 400
+
+/** The beginning of a narrative (XHTML) as plain text on one line; never anything else. */
+export function narrativeText(value: Json | undefined): string {
+  const div = textIn(objectIn(value).div)
+  const isCut = div.length > mostNarrative
+  // A tag or an entity that the cut went through is left out.
+  const text = plainText(isCut ? div.slice(0, mostNarrative).replace(/(<[^<>]*|&[#\w]{0,8})$/, "") : div)
+  return isCut || text.length > shownNarrative ? `${text.slice(0, shownNarrative).toWellFormed()}…` : text
+}
+
+/** A whole narrative (XHTML) as plain text on one line. */
+export function wholeNarrative(value: Json | undefined): string {
+  return plainText(textIn(objectIn(value).div))
+}
+
+function plainText(xhtml: string): string {
+  return xhtml
     .replace(/<[^<>]*>/g, " ")
-    .replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (_, name: string) => entities[name]!)
+    .replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (_, name: string) => entities.get(name)!)
     .replace(/&#(\d{1,7});/g, (_, code: string) => (Number(code) > 0x10ffff ? "" : String.fromCodePoint(Number(code))))
     .replace(/\s+/g, " ")
     .trim()
-  return plain.length > maxLength ? `${plain.slice(0, maxLength).toWellFormed()}…` : plain
 }
+
+const entities: ReadonlyMap<string, string> = new Map([
+  ["amp", "&"],
+  ["lt", "<"],
+  ["gt", ">"],
+  ["quot", '"'],
+  ["apos", "'"],
+  ["nbsp", " "],
+])
 
 export interface PersonName {
   /** All given names. */

@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts"
-import { type DateOrder, parseDate } from "./dates.ts"
+import { dayAndMonth, readDates } from "./dates.ts"
 
 /** The form's four fields. */
 export interface PatientFields {
@@ -21,7 +21,6 @@ export const fieldLabels: Readonly<Record<keyof PatientFields, string>> = {
 export interface FieldOptions {
   /** What the form showed when it was opened: a field that is left as it was is taken as it is, even where a new one would be refused. */
   readonly before?: PatientFields
-  readonly order?: DateOrder
 }
 
 /** Checks what came out of a form, or out of a program, and cleans it: trimmed, NFC, the date as YYYY-MM-DD.
@@ -41,7 +40,7 @@ export function validatePatientFields(input: unknown, today: string, options: Fi
     if (typeof value !== "string") problems[name] = "Give this as text."
     else if (value === options.before?.[name]) fields[name] = value
     else {
-      const result = clean(name, value, today, options.order ?? "dmy")
+      const result = clean(name, value, today)
       if ("problem" in result) problems[name] = result.problem
       else fields[name] = result.value
     }
@@ -59,9 +58,9 @@ export function cleanText(text: string): string {
 const names = ["firstName", "lastName", "birthDate", "diagnosis"] as const
 type Result = { readonly value: string } | { readonly problem: string }
 
-function clean(name: keyof PatientFields, raw: string, today: string, order: DateOrder): Result {
+function clean(name: keyof PatientFields, raw: string, today: string): Result {
   const value = cleanText(raw)
-  if (name === "birthDate") return cleanBirthDate(value, today, order)
+  if (name === "birthDate") return cleanBirthDate(value, today)
   if (name !== "diagnosis" && value === "") return { problem: `Enter the ${fieldLabels[name].toLowerCase()}.` }
   const limit = name === "diagnosis" ? fieldLimits.diagnosis : fieldLimits.name
   if ([...value].length > limit) return { problem: `Shorten this to at most ${limit} characters.` }
@@ -73,10 +72,12 @@ function clean(name: keyof PatientFields, raw: string, today: string, order: Dat
 // Controls, line separators, characters that turn the direction of what follows, and halves of a character.
 const unfit = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
 
-function cleanBirthDate(value: string, today: string, order: DateOrder): Result {
+function cleanBirthDate(value: string, today: string): Result {
   if (value === "") return { problem: "Enter the date of birth, for example 1961-07-09." }
-  const date = parseDate(value, today, order)
-  if (date === null) return { problem: "Enter a date that exists, for example 1961-07-09." }
+  const [date, other] = readDates(value, today)
+  if (date === undefined) return { problem: "Enter a date that exists, for example 1961-07-09." }
+  if (other !== undefined)
+    return { problem: `Is this ${dayAndMonth(date)} or ${dayAndMonth(other)}? Write ${date} or ${other}.` }
   if (date > today) return { problem: "Enter a date of birth that is not in the future." }
   if (date < fieldLimits.earliestBirthDate) return { problem: "Enter a date of birth in 1875 or later." }
   return { value: date }

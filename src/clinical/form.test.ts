@@ -4,12 +4,12 @@ import fc from "fast-check"
 import { beforeAll, describe, expect, it } from "vitest"
 import { AppError } from "../errors.ts"
 import type { Change } from "./body.ts"
-import { parseDate } from "./dates.ts"
-import { readJson } from "./fhir.ts"
+import { readDates } from "./dates.ts"
 import { type PatientFields, validatePatientFields } from "./fields.ts"
 import { applyBody, type Chart, emptyChart } from "./fold.ts"
 import { changesFor, formOf } from "./form.ts"
 import { sameJson } from "./json-edit.ts"
+import { readJson } from "./json-read.ts"
 import { summaryOf } from "./summary.ts"
 
 const today = "2026-11-23"
@@ -51,8 +51,9 @@ describe("dates as people type them", () => {
     ["9.7.61", "1961-07-09"],
     ["9.7.26", "2026-07-09"],
     ["9.12.26", "1926-12-09"],
-    ["9/7/1961", "1961-07-09"],
-    ["9-7-1961", "1961-07-09"],
+    ["25/7/1961", "1961-07-25"],
+    ["7-25-1961", "1961-07-25"],
+    ["7/7/1961", "1961-07-07"],
     ["9 Jul 1961", "1961-07-09"],
     ["9. July 1961", "1961-07-09"],
     ["9th Sept 1961", "1961-09-09"],
@@ -65,7 +66,8 @@ describe("dates as people type them", () => {
     ["1961-02-31", null],
     ["1961-13-01", null],
     ["1961-00-10", null],
-    ["7/15/1961", null],
+    ["7/15/1961", "1961-07-15"],
+    ["13/13/1961", null],
     ["1961", null],
     ["1961-07", null],
     ["961-07-09", null],
@@ -74,12 +76,13 @@ describe("dates as people type them", () => {
     ["yesterday", null],
     ["", null],
   ])("%s", (text, date) => {
-    expect(parseDate(text, today)).toBe(date)
+    expect(readDates(text, today)).toEqual(date === null ? [] : [date])
   })
 
-  it("follows the order of the locale", () => {
-    expect(parseDate("9/7/1961", today, "mdy")).toBe("1961-09-07")
-    expect(parseDate("9.7.1961", today, "mdy")).toBe("1961-07-09")
+  it.each(["7/9/1980", "7-9-1980", "07 09 80", "7/9/80"])("asks which day %s is", (text) => {
+    expect(readDates(text, today)).toEqual(["1980-09-07", "1980-07-09"])
+    const question = "Is this 7 September or 9 July? Write 1980-09-07 or 1980-07-09."
+    expect(problems({ ...ada, birthDate: text }).birthDate).toBe(question)
   })
 })
 

@@ -1,19 +1,10 @@
 import { type Change, idOf } from "./body.ts"
-import { formCondition, formTag, isFormMade } from "./diagnoses.ts"
-import {
-  chosenName,
-  conceptText,
-  listIn,
-  narrativeText,
-  objectIn,
-  objectsIn,
-  personName,
-  readJson,
-  textIn,
-} from "./fhir.ts"
+import { formTag, isFormMade, readDiagnoses } from "./diagnoses.ts"
+import { chosenName, conceptText, listIn, objectIn, objectsIn, personName, textIn, wholeNarrative } from "./fhir.ts"
 import { cleanText, type PatientFields } from "./fields.ts"
 import type { Chart } from "./fold.ts"
 import { removeAt, setAt } from "./json-edit.ts"
+import { readJson } from "./json-read.ts"
 import { type ChartReader, patientKeyOf, readChart } from "./reader.ts"
 
 /** What the form shows of a record. */
@@ -21,9 +12,9 @@ export function formOf(chart: Chart): PatientFields {
   return formIn(readChart(chart))
 }
 
-export function formIn(reader: ChartReader): PatientFields {
+/** @param condition the one that the form's field shows, or `null` */
+export function formIn(reader: ChartReader, condition = readDiagnoses(reader).form): PatientFields {
   const key = patientKeyOf(reader.chart)
-  const condition = formCondition(reader)
   return {
     ...patientForm(key === null ? null : reader.chart.resources.get(key)!),
     diagnosis: condition === null ? "" : conceptText(reader.get(condition)!.code),
@@ -57,7 +48,7 @@ export function changesFor(
   const changes: Change[] = []
   const text = known === null ? newPatient(idOf(key), fields) : editPatient(reader.chart.resources.get(known)!, fields)
   if (known === null || text !== reader.chart.resources.get(known)) changes.push([key, text])
-  const condition = formCondition(reader)
+  const condition = readDiagnoses(reader).form
   const shown = condition === null ? "" : conceptText(reader.get(condition)!.code)
   if (cleanText(shown) === cleanText(fields.diagnosis)) return changes
   if (condition === null) changes.push(newCondition(newUuid(), idOf(key), fields.diagnosis, today))
@@ -123,7 +114,7 @@ function editName(text: string, fields: Pick<PatientFields, "firstName" | "lastN
 }
 
 function dropStaleNarrative(text: string, old: readonly (string | false)[]): string {
-  const narrative = narrativeText(objectIn(readJson(text)).text, Number.POSITIVE_INFINITY)
+  const narrative = wholeNarrative(objectIn(readJson(text)).text)
   return old.some((value) => value !== false && value !== "" && narrative.includes(value))
     ? removeAt(text, ["text"])
     : text

@@ -1,10 +1,12 @@
-import { type Body, typeOf } from "./body.ts"
+import { typeOf } from "./content.ts"
 import { type DiagnosisView, diagnosisOf } from "./diagnoses.ts"
-import { chosenName, type JsonObject, joined, objectIn, readJson } from "./fhir.ts"
+import { chosenName, joined, objectIn } from "./fhir.ts"
 import { fieldLabels } from "./fields.ts"
 import { patientForm } from "./form.ts"
 import { sameJson } from "./json-edit.ts"
+import { type JsonObject, readJson } from "./json-read.ts"
 import { contactOf, type Detail, deceasedOf, identifiersOf, otherNamesOf, sexOf } from "./patient-details.ts"
+import type { Texts } from "./texts.ts"
 
 /** One thing that changed, in words. */
 export interface FieldChange {
@@ -22,19 +24,28 @@ export interface BodyChanges {
   readonly resources: { readonly added: number; readonly changed: number; readonly removed: number }
 }
 
-type Resources = ReadonlyMap<string, string>
+type Resources = Pick<Texts, "has" | "get">
 
-/** What a body did to a chart's resources, in words.
- * @param body the body that led from one to the other; only what it names is looked at. */
-export function changesBetween(before: Resources, after: Resources, body: Body): BodyChanges {
+/** So many changes of Patients and Conditions are listed, and so many details of one; all others are counted with the rest. */
+const mostChanges = 100
+
+/** What an entry did to a chart's resources, in words.
+ * @param keys what it names: nothing else is looked at. */
+export function changesBetween(before: Resources, after: Resources, keys: Iterable<string>): BodyChanges {
   const changes: FieldChange[] = []
   const resources = { added: 0, changed: 0, removed: 0 }
-  for (const [key] of body.changes) {
+  for (const key of keys) {
+    const [had, has] = [before.has(key), after.has(key)]
+    const type = changes.length < mostChanges ? typeOf(key) : ""
+    const isCounted = type !== "Patient" && type !== "Condition"
+    // Of what is counted, no text is made unless two have to be compared.
+    if (had !== has && isCounted) resources[has ? "added" : "removed"]++
+    if (!(had && has) && (isCounted || had === has)) continue
     const [old, fresh] = [before.get(key) ?? null, after.get(key) ?? null]
-    if (old === fresh || (old !== null && fresh !== null && sameJson(old, fresh))) continue
-    if (typeOf(key) === "Patient") changes.push(...patientChanges(old, fresh))
-    else if (typeOf(key) === "Condition") changes.push(...conditionChanges(key, old, fresh))
-    else resources[old === null ? "added" : fresh === null ? "removed" : "changed"]++
+    if (old !== null && fresh !== null && sameJson(old, fresh)) continue
+    if (type === "Patient") changes.push(...patientChanges(old, fresh))
+    else if (type === "Condition") changes.push(...conditionChanges(key, old, fresh))
+    else resources.changed++
   }
   return { changes, resources }
 }
@@ -93,15 +104,23 @@ function diagnosisIn(key: string, text: string | null): DiagnosisView | null {
 
 /** Compares two lists of details, label by label. */
 function detailChanges(before: readonly Detail[], after: readonly Detail[]): readonly FieldChange[] {
-  const labels = new Set([...before, ...after].map((detail) => detail.label))
-  return [...labels]
-    .map((label) => ({ label, before: valuesOf(before, label), after: valuesOf(after, label) }))
+  const [old, fresh] = [valuesOf(before), valuesOf(after)]
+  return Array.from(new Set([...old.keys(), ...fresh.keys()]), (label) => ({
+    label,
+    before: old.get(label) ?? "",
+    after: fresh.get(label) ?? "",
+  }))
     .filter((change) => change.before !== change.after)
+    .slice(0, mostChanges)
 }
 
-function valuesOf(details: readonly Detail[], label: string): string {
-  return joined(
-    details.filter((detail) => detail.label === label).map((detail) => detail.value),
-    "; ",
-  )
+/** By label. */
+function valuesOf(details: readonly Detail[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string[]>()
+  for (const { label, value } of details) {
+    const those = values.get(label)
+    if (those === undefined) values.set(label, [value])
+    else those.push(value)
+  }
+  return new Map(Array.from(values, ([label, those]) => [label, joined(those, "; ")]))
 }

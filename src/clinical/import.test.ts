@@ -211,8 +211,12 @@ describe("reading a bundle", () => {
     const chart = chartOf(readBundle(text))
     expect([...chart.resources.keys()]).toEqual([`Patient/${uuid}`, "Goal/g", "Goal/h", "Goal/i"])
     const exported = JSON.parse(exportBundle(chart)) as { entry: { fullUrl?: string }[] }
-    expect(exported.entry.map((e) => e.fullUrl)).toEqual([`urn:uuid:${uuid}`, undefined, undefined, undefined])
-    expect(JSON.parse(exportBundle(emptyChart()))).toEqual({ resourceType: "Bundle", type: "collection" })
+    expect(exported.entry.map((e) => e.fullUrl)).toEqual(
+      [...chart.resources.keys()].map((key, at) =>
+        at === 0 ? `urn:uuid:${uuid}` : `https://healthcrypt.invalid/${key}`,
+      ),
+    )
+    expect(JSON.parse(exportBundle(emptyChart()))).toMatchObject({ resourceType: "Bundle", type: "collection" })
   })
 
   it("keeps a type that it does not know", () => {

@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { AppError } from "../errors.ts"
-import { readJson } from "./fhir.ts"
 import { canonicalJson, rawAt, removeAt, sameJson, setAt } from "./json-edit.ts"
+import { readJson } from "./json-read.ts"
 import { memberOf, placeOf, scanJson } from "./json-spans.ts"
 
 function accepts(read: () => unknown): boolean {

@@ -34,6 +34,28 @@ export function scanJson(text: string, maxDepth: number = limits.jsonDepth, keep
   return scanner.document()
 }
 
+/** How much of a text is looked at, and how much of it is kept. */
+export interface ScanBudget {
+  /** Values of all kinds, containers too. */
+  readonly nodes: number
+  /** Values in one item of a list that is a member of the outermost object. */
+  readonly itemNodes: number
+  /** Nodes that are kept. */
+  readonly kept: number
+}
+
+/** The same, for texts that may be large and of bad will: it counts before it keeps, and yields after every item of the lists that are
+ * members of the outermost object, each time how many characters it has read since. @returns what `scanJson` does
+ * @throws BAD_INPUT_SIZE beyond the budget; BAD_INPUT_BUNDLE */
+export function* scanJsonSteps(
+  text: string,
+  maxDepth: number,
+  keepDepth: number,
+  budget: ScanBudget,
+): Generator<number, JsonNode> {
+  return yield* new Scanner(text, maxDepth, keepDepth, budget).steps()
+}
+
 /** The value of an object's member, or null. */
 export function memberOf(node: JsonNode, name: string): JsonNode | null {
   for (const member of node.members) if (member.name === name) return member.value
@@ -61,6 +83,13 @@ function decodeString(text: string, start: number, end: number): string {
   return raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw
 }
 
+const boundless: ScanBudget = {
+  nodes: Number.POSITIVE_INFINITY,
+  itemNodes: Number.POSITIVE_INFINITY,
+  kept: Number.POSITIVE_INFINITY,
+}
+const tooMuch = "This holds more values than can be taken at once. Split the file into smaller ones, one patient each."
+
 const quote = 0x22
 const backslash = 0x5c
 
@@ -68,9 +97,15 @@ class Scanner {
   private readonly text: string
   private readonly maxDepth: number
   private readonly keepDepth: number
+  private readonly budget: ScanBudget
   private at: number
+  private nodes = 0
+  private kept = 0
+  /** At so many nodes the item at hand is too large. */
+  private itemEnd = Number.POSITIVE_INFINITY
 
-  constructor(text: string, maxDepth: number, keepDepth: number) {
+  constructor(text: string, maxDepth: number, keepDepth: number, budget: ScanBudget = boundless) {
+    this.budget = budget
     this.text = text
     this.maxDepth = maxDepth
     this.keepDepth = keepDepth
@@ -85,7 +120,65 @@ class Scanner {
     return node
   }
 
+  /** What `document` reads, step by step. Nothing but the outermost object and the lists in it is long. */
+  *steps(): Generator<number, JsonNode> {
+    this.space()
+    const node = this.text.charCodeAt(this.at) === 0x7b ? yield* this.outermost() : this.value(1)
+    this.space()
+    if (this.at < this.text.length) throw this.refusal("there is more text after the end of the JSON value")
+    return node
+  }
+
+  private *outermost(): Generator<number, JsonNode> {
+    this.count()
+    const start = this.open(1)
+    const members: JsonMember[] = []
+    const names = new Names()
+    this.space()
+    if (!this.take(0x7d)) {
+      do {
+        const name = this.name(names)
+        const isList = this.text.charCodeAt(this.at) === 0x5b
+        this.keep(members, 1, { ...name, value: isList ? yield* this.list() : this.value(2) })
+        this.space()
+      } while (this.take(0x2c))
+      if (!this.take(0x7d)) throw this.refusal("a comma or a closing brace is missing")
+    }
+    return { kind: "object", start, end: this.at, members, items: none }
+  }
+
+  private *list(): Generator<number, JsonNode> {
+    this.count()
+    const start = this.open(2)
+    const items: JsonNode[] = []
+    this.space()
+    if (!this.take(0x5d)) {
+      do {
+        const before = this.at
+        this.space()
+        this.itemEnd = this.nodes + this.budget.itemNodes
+        this.keep(items, 2, this.value(3))
+        this.itemEnd = Number.POSITIVE_INFINITY
+        this.space()
+        yield this.at - before
+      } while (this.take(0x2c))
+      if (!this.take(0x5d)) throw this.refusal("a comma or a closing bracket is missing")
+    }
+    return { kind: "array", start, end: this.at, members: none, items }
+  }
+
+  private count(): void {
+    if (this.nodes++ >= Math.min(this.budget.nodes, this.itemEnd)) throw new AppError("BAD_INPUT_SIZE", tooMuch)
+  }
+
+  private keep<T>(list: T[], depth: number, item: T): void {
+    if (depth >= this.keepDepth) return
+    if (this.kept++ >= this.budget.kept) throw new AppError("BAD_INPUT_SIZE", tooMuch)
+    list.push(item)
+  }
+
   private value(depth: number): JsonNode {
+    this.count()
     const start = this.at
     const code = this.text.charCodeAt(start)
     if (code === 0x7b) return this.object(depth)
@@ -114,21 +207,9 @@ class Scanner {
     this.space()
     if (!this.take(0x7d)) {
       do {
-        this.space()
-        const nameStart = this.at
-        if (this.text.charCodeAt(nameStart) !== quote) throw this.refusal("a name in quotes is missing")
-        this.string()
-        const nameEnd = this.at
-        const name = decodeString(this.text, nameStart, nameEnd)
-        if (!names.add(name)) {
-          this.at = nameStart
-          throw this.refusal("a name appears twice in one object")
-        }
-        this.space()
-        if (!this.take(0x3a)) throw this.refusal("a colon is missing")
-        this.space()
+        const name = this.name(names)
         const value = this.value(depth + 1)
-        if (depth < this.keepDepth) members.push({ name, start: nameStart, nameEnd, value })
+        this.keep(members, depth, { ...name, value })
         this.space()
       } while (this.take(0x2c))
       if (!this.take(0x7d)) throw this.refusal("a comma or a closing brace is missing")
@@ -143,13 +224,30 @@ class Scanner {
     if (!this.take(0x5d)) {
       do {
         this.space()
-        const item = this.value(depth + 1)
-        if (depth < this.keepDepth) items.push(item)
+        this.keep(items, depth, this.value(depth + 1))
         this.space()
       } while (this.take(0x2c))
       if (!this.take(0x5d)) throw this.refusal("a comma or a closing bracket is missing")
     }
     return { kind: "array", start, end: this.at, members: none, items }
+  }
+
+  /** A member's name, its colon, and the space around them. */
+  private name(names: Names): Omit<JsonMember, "value"> {
+    this.space()
+    const start = this.at
+    if (this.text.charCodeAt(start) !== quote) throw this.refusal("a name in quotes is missing")
+    this.string()
+    const nameEnd = this.at
+    const name = decodeString(this.text, start, nameEnd)
+    if (!names.add(name)) {
+      this.at = start
+      throw this.refusal("a name appears twice in one object")
+    }
+    this.space()
+    if (!this.take(0x3a)) throw this.refusal("a colon is missing")
+    this.space()
+    return { name, start, nameEnd }
   }
 
   private open(depth: number): number {

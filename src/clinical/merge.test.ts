@@ -128,7 +128,11 @@ describe("merging", () => {
 
 describe("history in words", () => {
   const between = (before: Chart, changes: readonly Change[]) =>
-    changesBetween(before.resources, apply(before, changes).resources, { by: "", changes })
+    changesBetween(
+      before.resources,
+      apply(before, changes).resources,
+      changes.map(([key]) => key),
+    )
 
   it("tells a new record", () => {
     expect(between(emptyChart(), [...base.resources])).toEqual({
@@ -176,6 +180,31 @@ describe("history in words", () => {
     expect(between(base, [resolved]).changes).toEqual([
       { label: "Hypertension: status", before: "active", after: "resolved" },
     ])
+  })
+
+  it("takes no longer over a patient than its text is long", () => {
+    const many = (count: number, x: string) => {
+      const list = <T>(make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i))
+      return JSON.stringify({
+        resourceType: "Patient",
+        x,
+        identifier: list((i) => ({ type: { text: `l${i}` }, value: "1" })),
+        name: list((i) => ({ family: "a", use: `u${i}` })),
+        telecom: list((i) => ({ value: "a", use: `t${i}` })),
+        address: list((i) => ({ text: "a", use: `a${i}` })),
+        contact: list((i) => ({ relationship: [{ text: `r${i}` }], name: { family: x } })),
+      })
+    }
+    const run = (count: number) => {
+      const [before, after] = [many(count, "1"), many(count, "2")].map((text) => new Map([["Patient/p", text]]))
+      const start = performance.now()
+      const { changes } = changesBetween(before!, after!, ["Patient/p"])
+      expect(changes).toHaveLength(100)
+      return performance.now() - start
+    }
+    run(200)
+    const small = run(400)
+    expect(run(1600)).toBeLessThan(small * 8)
   })
 
   it("passes over what only looks changed", () => {
@@ -234,5 +263,16 @@ describe("a summary", () => {
       good.replace(",0]", "]"),
     ])
       expect(() => parseSummary(bytes(bad))).toThrow(expect.objectContaining({ code: "BAD_INPUT_FORMAT" }))
+  })
+
+  it("is read no longer than it is made, whatever a colleague wrote", () => {
+    const long = "x".repeat(100_000)
+    const written = { ...summaryOf(base), firstName: long, lastName: long, birthDate: long, patient: long }
+    const { firstName, lastName, birthDate, patient } = parseSummary(encodeSummary({ ...written, diagnoses: [long] }))
+    expect([firstName, lastName, birthDate, patient].map((text) => text.length)).toEqual([1000, 1000, 1000, 1000])
+    const many = Array.from({ length: 500 }, (_, i) => `${i}`.padEnd(1000, "y"))
+    expect(parseSummary(encodeSummary({ ...written, diagnoses: many })).diagnoses).toEqual(many.slice(0, 200))
+    const short = Array.from({ length: 10_000 }, (_, i) => `${i}`)
+    expect(parseSummary(encodeSummary({ ...written, diagnoses: short })).diagnoses).toEqual(short.slice(0, 5000))
   })
 })

@@ -1,12 +1,13 @@
 import { AppError } from "../errors.ts"
 import { type Change, typeOf } from "./body.ts"
 import { diagnosisOf } from "./diagnoses.ts"
-import { conceptText, joined, objectIn, readJson } from "./fhir.ts"
+import { conceptText, joined, objectIn } from "./fhir.ts"
 import { fieldLabels } from "./fields.ts"
-import { applyBody, type Chart } from "./fold.ts"
+import type { Chart } from "./fold.ts"
 import { editPatient, patientForm, putCode } from "./form.ts"
 import { conditionDetails, patientDetails } from "./history.ts"
 import { rawAt, sameJson } from "./json-edit.ts"
+import { readJson } from "./json-read.ts"
 import type { Detail } from "./patient-details.ts"
 import { readChart } from "./reader.ts"
 import { lineOf } from "./resource-text.ts"
@@ -76,10 +77,20 @@ function conflictFields(base: Chart, clash: Change, theirs: Chart): readonly Con
     if (typeOf(key) === "Condition") return conditionConflict(key, before, mine, now)
   }
   const inWords = (chart: Chart): string => (chart.resources.has(key) ? lineOf(readChart(chart), key).text : "")
-  const texts = { mine: inWords(applyBody(theirs, { by: "", changes: [clash] })), theirs: inWords(theirs) }
+  const texts = { mine: inWords(withChange(theirs, clash)), theirs: inWords(theirs) }
   return [
     { key, label: typeOf(key) === "Condition" ? fieldLabels.diagnosis : typeOf(key), before: inWords(base), ...texts },
   ]
+}
+
+/** A chart in which one resource is another. */
+function withChange({ resources, archived }: Chart, [changed, text]: Change): Chart {
+  const mine = text === undefined ? [] : [[changed, text] as const]
+  const get = (key: string) => (key === changed ? text : resources.get(key))
+  const has = (key: string) => get(key) !== undefined
+  const keys = () => new Set([...resources.keys(), ...mine.map(([key]) => key)]).values().filter(has)
+  const all = () => keys().map((key): [string, string] => [key, get(key)!])
+  return { resources: { size: resources.size, get, has, keys, [Symbol.iterator]: all }, archived }
 }
 
 function patientConflict(key: string, before: string | undefined, mine: string, theirs: string): ConflictField[] {
@@ -123,7 +134,8 @@ function otherField(
 ): ConflictField {
   const write = (details: readonly Detail[]) => details.map((detail) => `${detail.label}: ${detail.value}`)
   const [old, my, their] = [write(before), write(mine), write(theirs)]
-  const differing = (line: string) => my.includes(line) !== their.includes(line)
+  const [mySet, theirSet] = [new Set(my), new Set(their)]
+  const differing = (line: string) => mySet.has(line) !== theirSet.has(line)
   const texts = {
     before: joined(old.filter(differing), "; "),
     mine: joined(my.filter(differing), "; "),

@@ -1,16 +1,5 @@
-import {
-  conceptText,
-  dateIn,
-  firstText,
-  fullName,
-  type Json,
-  type JsonObject,
-  joined,
-  listIn,
-  objectIn,
-  objectsIn,
-  textIn,
-} from "./fhir.ts"
+import { conceptText, dateIn, firstText, fullName, joined, listIn, objectIn, objectsIn, textIn } from "./fhir.ts"
+import type { Json, JsonObject } from "./json-read.ts"
 
 /** Something about a patient, with its label. */
 export interface Detail {
@@ -90,32 +79,39 @@ function withUse(label: string, use: Json | undefined): string {
 function identifierLabel(identifier: JsonObject): string {
   const system = textIn(identifier.system)
   const host = /^https?:\/\/(?:www\.)?([^/]+)/.exec(system)?.[1]
-  return firstText(conceptText(identifier.type), labels[system], host, capital(textIn(identifier.use)), "Identifier")
+  return firstText(
+    conceptText(identifier.type),
+    labels.get(system),
+    host,
+    capital(textIn(identifier.use)),
+    "Identifier",
+  )
 }
 
-const labels: Readonly<Record<string, string>> = {
-  "http://hl7.org/fhir/sid/us-ssn": "Social Security Number",
-  "http://hl7.org/fhir/sid/us-medicare": "Medicare number",
-  "http://fhir.de/sid/gkv/kvid-10": "Versichertennummer",
-  "https://fhir.nhs.uk/Id/nhs-number": "NHS number",
-  "urn:ietf:rfc:3986": "Global identifier",
-}
+const labels: ReadonlyMap<string, string> = new Map([
+  ["http://hl7.org/fhir/sid/us-ssn", "Social Security Number"],
+  ["http://hl7.org/fhir/sid/us-medicare", "Medicare number"],
+  ["http://fhir.de/sid/gkv/kvid-10", "Versichertennummer"],
+  ["https://fhir.nhs.uk/Id/nhs-number", "NHS number"],
+  ["urn:ietf:rfc:3986", "Global identifier"],
+])
 
 /** Synthea and others give the bare code of v3-MaritalStatus as text. */
 function maritalStatus(value: Json | undefined): string {
-  const words: Readonly<Record<string, string>> = {
-    A: "Annulled",
-    D: "Divorced",
-    L: "Legally separated",
-    M: "Married",
-    S: "Never married",
-    T: "Domestic partner",
-    U: "Unmarried",
-    W: "Widowed",
-  }
   const text = conceptText(value)
-  return words[text] ?? text
+  return maritalWords.get(text) ?? text
 }
+
+const maritalWords: ReadonlyMap<string, string> = new Map([
+  ["A", "Annulled"],
+  ["D", "Divorced"],
+  ["L", "Legally separated"],
+  ["M", "Married"],
+  ["S", "Never married"],
+  ["T", "Domestic partner"],
+  ["U", "Unmarried"],
+  ["W", "Widowed"],
+])
 
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)

@@ -1,3 +1,4 @@
+import { own } from "./clip.ts"
 import {
   codeIn,
   conceptText,
@@ -6,8 +7,6 @@ import {
   firstOf,
   firstText,
   fullName,
-  type Json,
-  type JsonObject,
   joined,
   listIn,
   narrativeText,
@@ -17,6 +16,7 @@ import {
   quantityText,
   textIn,
 } from "./fhir.ts"
+import type { Json, JsonObject } from "./json-read.ts"
 import type { ChartReader } from "./reader.ts"
 
 /** One resource in a line of words. */
@@ -30,14 +30,14 @@ export interface ResourceLine {
 /** The date and the words of any resource; for a type that is not known the best text that it holds. */
 export function lineOf(reader: ChartReader, key: string): ResourceLine {
   const resource = reader.get(key) ?? {}
-  return { key, date: dateOf(resource), text: textOf(reader, resource) }
+  return { key, date: own(dateOf(resource)), text: textOf(reader, resource) }
 }
 
 /** The words for what a resource says, with its status where that is not the usual one. */
 function textOf(reader: ChartReader, resource: JsonObject): string {
   const type = textIn(resource.resourceType)
   const write = Object.hasOwn(writers, type) ? writers[type]! : generalText
-  const text = firstText(write(resource, reader), generalText(resource), narrativeText(resource.text), "No text")
+  const text = textIn(write(resource, reader)) || generalText(resource) || "No text"
   const status = firstText(resource.status, resource.lifecycleStatus, codeIn(resource.clinicalStatus))
   return usual.includes(status) ? text : `${text} (${status.replaceAll("-", " ")})`
 }
@@ -47,11 +47,18 @@ const usual = ["", "final", "completed", "finished", "active", "available", "cur
 /** A reference in words: its display, else the name or text of what it points at. */
 function referenceText(reader: ChartReader, from: JsonObject, value: Json | undefined): string {
   const reference = objectIn(value)
-  const target = textIn(reference.reference) === "" ? null : reader.resolve(textIn(reference.reference), from)
-  return firstText(
-    reference.display,
-    ...(target === null ? [] : [fullName(target.name), target.name, conceptText(target.code), generalText(target)]),
-  )
+  if (textIn(reference.display) !== "") return textIn(reference.display)
+  const at = textIn(reference.reference)
+  const words = (target: JsonObject) =>
+    firstText(fullName(target.name), target.name, conceptText(target.code)) || generalText(target)
+  return at === "" ? "" : (reader.wordsOf(at, from, words) ?? "")
+}
+
+/** So many of a list are put into words: a line has no room for more. */
+const mostInLine = 50
+
+function fewIn(value: Json | undefined): readonly JsonObject[] {
+  return listIn(value).slice(0, mostInLine).map(objectIn)
 }
 
 function dateOf(r: JsonObject): string {
@@ -63,26 +70,30 @@ function dateOf(r: JsonObject): string {
   )
 }
 
+/** The best text that a resource of any type holds. What comes later is made only where nothing stands before it. */
 function generalText(r: JsonObject): string {
-  return firstText(
-    conceptText(r.code),
-    conceptText(r.vaccineCode),
-    conceptText(r.medicationCodeableConcept),
-    r.title,
-    r.name,
-    fullName(r.name),
-    r.description,
-    conceptText(r.description),
-    conceptTexts(r.type),
-    conceptTexts(r.serviceType),
-    conceptTexts(r.category),
-    conceptTexts(r.reasonCode),
-    conceptTexts(r.reason),
-    ...objectsIn(r.note).map((note) => note.text),
-    ...objectsIn(r.payload).map((part) => part.contentString),
-    narrativeText(r.text),
-    ...objectsIn(r.identifier).map((identifier) => identifier.value),
-  )
+  for (const text of generalTexts(r)) if (textIn(text) !== "") return textIn(text)
+  return ""
+}
+
+function* generalTexts(r: JsonObject): Generator<Json | undefined> {
+  yield conceptText(r.code)
+  yield conceptText(r.vaccineCode)
+  yield conceptText(r.medicationCodeableConcept)
+  yield r.title
+  yield r.name
+  yield fullName(r.name)
+  yield r.description
+  yield conceptText(r.description)
+  yield conceptTexts(r.type)
+  yield conceptTexts(r.serviceType)
+  yield conceptTexts(r.category)
+  yield conceptTexts(r.reasonCode)
+  yield conceptTexts(r.reason)
+  yield* fewIn(r.note).map((note) => note.text)
+  yield* fewIn(r.payload).map((part) => part.contentString)
+  yield narrativeText(r.text)
+  yield* fewIn(r.identifier).map((identifier) => identifier.value)
 }
 
 type Writer = (resource: JsonObject, reader: ChartReader) => string
@@ -120,7 +131,7 @@ const writers: Readonly<Record<string, Writer>> = {
     joined([
       firstText(conceptTexts(r.type), objectIn(r.class).display, objectIn(r.class).code),
       conceptTexts(r.reasonCode),
-      ...objectsIn(r.participant).map((participant) => referenceText(reader, r, participant.individual)),
+      ...fewIn(r.participant).map((participant) => referenceText(reader, r, participant.individual)),
       referenceText(reader, r, r.serviceProvider),
     ]),
   CarePlan: (r) => {
@@ -131,7 +142,7 @@ const writers: Readonly<Record<string, Writer>> = {
   CareTeam: (r, reader) =>
     joined([
       firstText(r.name, conceptTexts(r.category)),
-      joined(objectsIn(r.participant).map((participant) => referenceText(reader, r, participant.member))),
+      joined(fewIn(r.participant).map((participant) => referenceText(reader, r, participant.member))),
     ]),
   Goal: (r) => joined([conceptText(r.description), conceptText(r.achievementStatus).replaceAll("-", " ")]),
   DiagnosticReport: (r) => {
@@ -154,7 +165,7 @@ const writers: Readonly<Record<string, Writer>> = {
   ImagingStudy: (r) =>
     joined([
       textIn(r.description),
-      ...objectsIn(r.series).map((series) =>
+      ...fewIn(r.series).map((series) =>
         joined([
           firstText(objectIn(series.modality).display, objectIn(series.modality).code),
           firstText(objectIn(series.bodySite).display, series.description),
@@ -163,7 +174,7 @@ const writers: Readonly<Record<string, Writer>> = {
     ]),
   Device: (r) => firstText(firstOf(objectsIn(r.deviceName), "name"), conceptText(r.type)),
   DocumentReference: (r) =>
-    firstText(r.description, conceptText(r.type), ...objectsIn(r.content).map((c) => objectIn(c.attachment).title)),
+    firstText(r.description, conceptText(r.type), ...fewIn(r.content).map((c) => objectIn(c.attachment).title)),
   AllergyIntolerance: (r) => allergyText(r),
   FamilyMemberHistory: (r) =>
     joined(
@@ -171,9 +182,9 @@ const writers: Readonly<Record<string, Writer>> = {
       ": ",
     ),
   Coverage: (r, reader) =>
-    joined([conceptText(r.type), ...listIn(r.payor).map((payor) => referenceText(reader, r, payor))]),
+    joined([conceptText(r.type), ...fewIn(r.payor).map((payor) => referenceText(reader, r, payor))]),
   Provenance: (r, reader) =>
-    joined([conceptText(r.activity), ...objectsIn(r.agent).map((agent) => referenceText(reader, r, agent.who))]),
+    joined([conceptText(r.activity), ...fewIn(r.agent).map((agent) => referenceText(reader, r, agent.who))]),
   Immunization: (r) => joined([conceptText(r.vaccineCode), conceptText(r.statusReason)]),
 }
 
@@ -226,10 +237,18 @@ function timing(dose: JsonObject): string {
   const code = conceptText(objectIn(dose.timing).code)
   const [times, period, unit] = [textIn(repeat.frequency), textIn(repeat.period), textIn(repeat.periodUnit)]
   if (code !== "" || times === "") return code
-  const units: Readonly<Record<string, string>> = { h: "hour", d: "day", wk: "week", mo: "month", min: "minute" }
-  const span = Number(period) === 1 ? (units[unit] ?? unit) : `${period} ${units[unit] ?? unit}s`
+  const word = units.get(unit) ?? unit
+  const span = Number(period) === 1 ? word : `${period} ${word}s`
   return `${times === "1" ? "once" : `${times} times`} ${Number(period) === 1 ? "per" : "every"} ${span}`
 }
+
+const units: ReadonlyMap<string, string> = new Map([
+  ["h", "hour"],
+  ["d", "day"],
+  ["wk", "week"],
+  ["mo", "month"],
+  ["min", "minute"],
+])
 
 function place(addresses: Json | undefined): string {
   return textIn(objectsIn(addresses)[0]?.city)

@@ -1,8 +1,10 @@
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
-import { diagnosesOf, isActive } from "./diagnoses.ts"
+import { own } from "./clip.ts"
+import { diagnosisOf, isActive, readDiagnoses } from "./diagnoses.ts"
 import { chosenName, dateIn, listIn, personName } from "./fhir.ts"
 import type { Chart } from "./fold.ts"
+import { JsonCounter } from "./json-count.ts"
 import { patientKeyOf, readChart } from "./reader.ts"
 
 /** What the home page shows of a record. */
@@ -24,33 +26,49 @@ const maxBytes = 1024 * 1024
  * row that is too large to be kept. */
 const longestText = 1000
 const longestDiagnoses = 200_000
+const mostDiagnoses = 5000
+/** Longer than any status that means something. */
+const longestStatus = 40
+/** JSON nodes of a summary that is read. */
+const mostNodes = 20_000
 
 export function summaryOf(chart: Chart): Summary {
   const reader = readChart(chart)
   const key = patientKeyOf(chart)
   const patient = key === null ? {} : reader.get(key)!
   const name = personName(listIn(patient.name)[chosenName(patient.name)])
-  const active = diagnosesOf(reader).filter(isActive)
+  // Of very many texts few fit: they are read once it is known which are the newest.
+  const active = readDiagnoses(reader, (text) => own(text.slice(0, longestStatus))).views.filter(isActive)
+  const texts = active.values().map((view) => own(cut(diagnosisOf(view.key, reader.get(view.key)!).text)))
   return {
-    firstName: name.given.slice(0, longestText),
-    lastName: name.family.slice(0, longestText),
-    birthDate: dateIn(patient.birthDate),
-    diagnoses: fitting(new Set(active.map((diagnosis) => diagnosis.text.slice(0, longestText)))),
+    firstName: own(cut(name.given)),
+    lastName: own(cut(name.family)),
+    birthDate: own(dateIn(patient.birthDate)),
+    diagnoses: fitting(eachOnce(texts)),
     patient: key ?? "",
     archived: chart.archived,
   }
 }
 
-/** As many as fit, from the newest on. */
+/** As many as fit, from the first on. */
 function fitting(texts: Iterable<string>): string[] {
   const kept: string[] = []
   let length = 0
   for (const text of texts) {
     length += text.length
-    if (length > longestDiagnoses) break
+    if (length > longestDiagnoses || kept.length === mostDiagnoses) break
     kept.push(text)
   }
   return kept
+}
+
+function* eachOnce(texts: Iterable<string>): Iterable<string> {
+  const seen = new Set<string>()
+  for (const text of texts) {
+    if (seen.has(text)) continue
+    seen.add(text)
+    yield text
+  }
 }
 
 /** Compact UTF-8 JSON: [1, first name, last name, birth date, [diagnosis, …], patient, archived 0 or 1].
@@ -66,9 +84,12 @@ export function sameSummary(a: Summary, b: Summary): boolean {
   return equal(encodeSummary(a), encodeSummary(b))
 }
 
-/** @throws BAD_INPUT_FORMAT unless these are the very bytes that `encodeSummary` makes; BAD_INPUT_SIZE. */
+/** What is longer than `summaryOf` makes it, which no honest client writes, is cut as it would be there: a colleague's rows could else fill
+ * the memory of everybody who keeps a list.
+ * @throws BAD_INPUT_FORMAT unless these are the very bytes that `encodeSummary` makes; BAD_INPUT_SIZE. */
 export function parseSummary(bytes: Uint8Array): Summary {
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
+  new JsonCounter().count(bytes, 0, bytes.length, mostNodes, 2)
   let text: string
   let value: unknown
   try {
@@ -85,12 +106,17 @@ export function parseSummary(bytes: Uint8Array): Summary {
     throw new AppError("BAD_INPUT_FORMAT")
   if (!Array.isArray(diagnoses) || !diagnoses.every((part) => typeof part === "string"))
     throw new AppError("BAD_INPUT_FORMAT")
+  const [first, last, date, key] = (texts as readonly string[]).map(cut) as [string, string, string, string]
   return {
-    firstName: firstName as string,
-    lastName: lastName as string,
-    birthDate: birthDate as string,
-    diagnoses: diagnoses as readonly string[],
-    patient: patient as string,
+    firstName: first,
+    lastName: last,
+    birthDate: date,
+    diagnoses: fitting((diagnoses as readonly string[]).map(cut)),
+    patient: key,
     archived: archived === 1,
   }
+}
+
+function cut(text: string): string {
+  return text.length > longestText ? own(text.slice(0, longestText)) : text
 }

@@ -1,9 +1,11 @@
 import { typeOf } from "./body.ts"
-import { type DiagnosisView, diagnosesOf, isActiveStatus } from "./diagnoses.ts"
-import { chosenName, codeIn, dateIn, type JsonObject, listIn, personName } from "./fhir.ts"
+import { clipper, own } from "./clip.ts"
+import { type DiagnosisView, isActiveStatus, readDiagnoses } from "./diagnoses.ts"
+import { chosenName, codeIn, dateIn, listIn, personName } from "./fhir.ts"
 import type { PatientFields } from "./fields.ts"
 import type { Chart } from "./fold.ts"
 import { formIn } from "./form.ts"
+import type { JsonObject } from "./json-read.ts"
 import { contactOf, type Detail, deceasedOf, identifiersOf, otherNamesOf, sexOf } from "./patient-details.ts"
 import { patientKeyOf, readChart } from "./reader.ts"
 import { allergyText, lineOf, type ResourceLine } from "./resource-text.ts"
@@ -34,34 +36,66 @@ export interface ResourceGroup {
   readonly lines: readonly ResourceLine[]
 }
 
+/** A type that the program has no words for gets a group of its own, unless there are very many. */
+const mostTypes = 200
+const otherTypes = "Other"
+const mostDetails = 200
+/** No field of the form takes so much: it can be shortened, and not be left. */
+const longestField = 10_000
+const short = clipper(1)
+
 export function viewOf(chart: Chart): ChartView {
   const reader = readChart(chart)
   const key = patientKeyOf(chart)
   const patient = key === null ? {} : reader.get(key)!
   const chosen = chosenName(patient.name)
   const name = personName(listIn(patient.name)[chosen])
-  const allergies = reader.keysOf("AllergyIntolerance").filter((k) => isStanding(reader.get(k)!))
-  const apart = new Set([key, ...allergies, ...reader.keysOf("Condition")])
+  const clip = clipper(chart.resources.size)
+  const cut = (details: readonly Detail[]) =>
+    details.slice(0, mostDetails).map(({ label, value }) => ({ label: short(label), value: short(value) }))
+  const facts = {
+    firstName: short(name.given),
+    lastName: short(name.family),
+    birthDate: short(dateIn(patient.birthDate)),
+    sex: short(sexOf(patient)),
+    deceased: short(deceasedOf(patient)),
+    identifiers: cut(identifiersOf(patient)),
+    contact: cut([...otherNamesOf(patient, chosen), ...contactOf(patient)]),
+  }
+  const allergies = new Set<string>()
   const groups = new Map<string, ResourceLine[]>()
   for (const other of chart.resources.keys()) {
-    if (apart.has(other)) continue
-    const lines = groups.get(typeOf(other))
-    if (lines === undefined) groups.set(typeOf(other), [lineOf(reader, other)])
-    else lines.push(lineOf(reader, other))
+    const type = typeOf(other)
+    if (other === key || type === "Condition") continue
+    const standing = type === "AllergyIntolerance" && isStanding(reader.get(other)!)
+    if (standing) {
+      allergies.add(clip(allergyText(reader.get(other)!)))
+      continue
+    }
+    const { text, ...line } = lineOf(reader, other)
+    const group = groups.has(type) || isUnderstood(type) || groups.size < mostTypes ? type : otherTypes
+    const lines = groups.get(group) ?? []
+    lines.push({ ...line, text: clip(text) })
+    groups.set(group, lines)
   }
+  const { views, form } = readDiagnoses(reader)
   return {
-    firstName: name.given,
-    lastName: name.family,
-    birthDate: dateIn(patient.birthDate),
-    sex: sexOf(patient),
-    deceased: deceasedOf(patient),
-    identifiers: identifiersOf(patient),
-    contact: [...otherNamesOf(patient, chosen), ...contactOf(patient)],
-    allergies: [...new Set(allergies.map((k) => allergyText(reader.get(k)!)))],
-    diagnoses: diagnosesOf(reader),
+    ...facts,
+    allergies: [...allergies],
+    diagnoses: views,
     groups: [...groups].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1)).map(toGroup),
-    form: formIn(reader),
+    form: clipForm(formIn(reader, form)),
     archived: chart.archived,
+  }
+}
+
+function clipForm(form: PatientFields): PatientFields {
+  const clip = (text: string) => own(text.slice(0, longestField))
+  return {
+    firstName: clip(form.firstName),
+    lastName: clip(form.lastName),
+    birthDate: clip(form.birthDate),
+    diagnosis: clip(form.diagnosis),
   }
 }
 

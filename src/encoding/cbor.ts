@@ -1,6 +1,7 @@
 import { decode, encode, rfc8949EncodeOptions } from "cborg"
 import { AppError } from "../errors.ts"
 import { equal } from "./bytes.ts"
+import { countCbor } from "./cbor-items.ts"
 
 export type CborValue =
   | string
@@ -10,18 +11,17 @@ export type CborValue =
   | readonly CborValue[]
   | { readonly [key: string]: CborValue }
 
-/** So many maps and arrays may lie in each other. */
-const deepest = 16
-
 /** Deterministic CBOR (RFC 8949 §4.2.1) of maps with text keys, arrays, text, bytes, booleans and integers from 0 to 2^53 - 1. */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
   return encode(value, rfc8949EncodeOptions) as Uint8Array<ArrayBuffer>
 }
 
-/** Reads deterministic CBOR: whatever does not encode to the very same bytes again is refused.
- * @throws BAD_INPUT_SIZE above `maxBytes`, BAD_INPUT_FORMAT for everything else. */
+/** Reads deterministic CBOR: whatever does not encode to the very same bytes again is refused. Its items are counted before any of them
+ * is built.
+ * @throws BAD_INPUT_SIZE above `maxBytes` or `limits.cborItems`, BAD_INPUT_FORMAT for everything else. */
 export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
+  countCbor(bytes)
   let value: CborValue
   try {
     value = decode(bytes, {
@@ -31,7 +31,7 @@ export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
       allowNaN: false,
       allowInfinity: false,
     })
-    demandPlain(value, 0)
+    demandPlain(value)
     if (!equal(encodeCbor(value), bytes)) throw new Error("not the deterministic encoding")
   } catch (cause) {
     throw new AppError("BAD_INPUT_FORMAT", undefined, { cause })
@@ -39,13 +39,11 @@ export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
   return value
 }
 
-/** @param depth how many maps and arrays the value lies in */
-function demandPlain(value: unknown, depth: number): void {
+function demandPlain(value: unknown): void {
   if (typeof value === "string" || typeof value === "boolean" || value instanceof Uint8Array) return
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) throw new Error("not an unsigned integer")
   } else if (typeof value === "object" && value !== null) {
-    if (depth === deepest) throw new Error("nested too deep")
-    for (const item of Array.isArray(value) ? value : Object.values(value)) demandPlain(item, depth + 1)
+    for (const item of Array.isArray(value) ? value : Object.values(value)) demandPlain(item)
   } else throw new Error("a type that statements do not have")
 }

@@ -27,6 +27,7 @@ const schema = z.strictObject({
   ),
   commits: z.array(z.tuple([count, bytes])),
   mustRaise: z.boolean(),
+  settled: count.optional(),
   leaf: count,
   seen: z.array(z.tuple([physician, z.strictObject({ size: count, root: bytes.nullable() })])),
 })
@@ -41,8 +42,13 @@ export function encodeChainHead(head: ChainHead): string {
 /** @throws BAD_INPUT_FORMAT */
 export function parseChainHead(text: string): ChainHead {
   try {
-    const head = schema.decode(JSON.parse(text))
-    return { ...head, commits: new Map(head.commits), seen: new Map(head.seen) }
+    const { settled, ...head } = schema.decode(JSON.parse(text))
+    return {
+      ...head,
+      ...(settled === undefined ? {} : { settled }),
+      commits: new Map(head.commits),
+      seen: new Map(head.seen),
+    }
   } catch (cause) {
     throw new AppError("BAD_INPUT_FORMAT", undefined, { cause })
   }

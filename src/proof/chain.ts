@@ -32,6 +32,9 @@ export interface ChainHead {
   readonly commits: ReadonlyMap<number, Uint8Array>
   /** Somebody left: the next entry has to raise the epoch. */
   readonly mustRaise: boolean
+  /** Size of the tree that the owner had seen who last decided about everybody that reads the record: who opened it, shared it while they
+   * were its only member, or began an epoch. Left out where that was not noted: version 0.2. */
+  readonly settled?: number
   /** Index of the newest entry's leaf in the log. */
   readonly leaf: number
   /** The newest `seen` of each author; the root is `null` where only the size was kept. */
@@ -68,11 +71,48 @@ export async function extendChain(
   if (keys === null || !equal(fingerprintOf(entry.author, keys.signKey, keys.sealKey), author.fingerprint))
     throw new AppError("TAMPERED_IDENTITY")
   await verifyStatement("entry", keys.signKey, signed.statement, signed.signature)
-  const commits = new Map(before?.commits)
-  if (entry.keyCommit !== undefined) commits.set(entry.epoch, entry.keyCommit)
+  const { keyCommit } = entry
+  const known = before?.commits ?? new Map<number, Uint8Array>()
+  const commits = keyCommit === undefined ? known : new Map(known).set(entry.epoch, keyCommit)
   const seen = new Map(before?.seen).set(entry.author, entry.seen)
   const hash = statementHash(signed.statement)
-  return { entry, head: { record, seq: entry.seq, hash, epoch: entry.epoch, commits, leaf, seen, ...next } }
+  const settled = settledBy(before, entry)
+  return {
+    entry,
+    head: {
+      ...(settled === undefined ? {} : { settled }),
+      record,
+      seq: entry.seq,
+      hash,
+      epoch: entry.epoch,
+      commits,
+      leaf,
+      seen,
+      ...next,
+    },
+  }
+}
+
+/** {@link ChainHead.settled} after an entry that was verified on top of `before`. */
+export function settledBy(before: ChainHead | null, entry: EntryStatement): number | undefined {
+  if (before === null) return entry.seen.size
+  if (entry.kind !== "members") return before.settled
+  const author = before.members.find(({ physician }) => physician === entry.author)
+  const stays = entry.members?.some(({ physician }) => physician === entry.author) === true
+  const decided = author?.role === "owner" && stays && (entry.keyCommit !== undefined || before.members.length === 1)
+  return decided ? entry.seen.size : before.settled
+}
+
+/** Whether a record still goes by a key from before the log was put back. Somebody who was given it since, and removed again, has it, and is
+ * in no list any more. @param restoredAt the index of the leaf that binds the restore; -1 for none */
+export function hasFormerKey({ settled }: Pick<ChainHead, "settled">, restoredAt: number): boolean {
+  return restoredAt >= 0 && (settled ?? -1) <= restoredAt
+}
+
+/** Whether a record had several members when the log was put back, and no owner has decided since who they are. Somebody who was removed
+ * meanwhile is among them again, with their key. @param restoredAt as in {@link hasFormerKey} */
+export function awaitsOwner(head: Pick<ChainHead, "members" | "settled">, restoredAt: number): boolean {
+  return head.members.length > 1 && hasFormerKey(head, restoredAt)
 }
 
 /** Demands that a token is the one that a statement names. @throws TAMPERED_TOKEN */

@@ -3,17 +3,17 @@ import { concat, putU64 } from "../encoding/bytes.ts"
 import { context } from "../encoding/context.ts"
 import { type Id, idBytes } from "../encoding/ids.ts"
 
-export type Stream = "entry" | "identity" | "keyring" | "act"
+export type Stream = "entry" | "identity" | "keyring" | "act" | "succession"
 
 /** What an `act` leaf may say. Of a record: read, export, accept. Of a physician: the others. */
 export const actTypes = ["read", "export", "accept", "sign-in", "recover", "end-session", "admin"] as const
 
 /** What happened: the stream's name, or for `act` one of {@link actTypes}. */
-export type LeafType = "entry" | "identity" | "keyring" | (typeof actTypes)[number]
+export type LeafType = "entry" | "identity" | "keyring" | "succession" | (typeof actTypes)[number]
 
 /** What a leaf speaks of. Only the subject's physicians learn it; everybody may see the 64 bytes made from it. */
 export interface Leaf {
-  /** A record or a physician. */
+  /** A record, a physician, or, of a succession, the practice. */
   readonly subject: Id
   readonly stream: Stream
   /** seq for entry and identity, the keyring's number, a running number for acts. */
@@ -22,13 +22,16 @@ export interface Leaf {
   /** The server's clock, milliseconds since 1970. */
   readonly time: number
   readonly actor: Id
-  /** SHA-256 of the statement, of the keyring's token, or 32 zero bytes for an act. */
+  /** SHA-256 of the statement: for a keyring its account statement, or of one of version 0.2 its token; 32 zero bytes for an act. */
   readonly statementHash: Uint8Array
   /** 16 random bytes, so that nobody can guess what a leaf says. */
   readonly salt: Uint8Array
 }
 
 export const leafDataBytes = 64
+
+/** What an `act` leaf says instead of a statement's hash. */
+export const noStatement: Uint8Array = new Uint8Array(32)
 
 /** The public half of a leaf: SHA-256(CTX(leaf-tag, subject, stream, number)), 32 B. */
 export function leafTag(subject: Id, stream: Stream, number: number): Uint8Array<ArrayBuffer> {

@@ -12,9 +12,11 @@ import {
   leafHash,
   type MerkleNode,
   nodeHash,
+  setRanges,
   subtrees,
   verifyConsistency,
   verifyInclusion,
+  verifySet,
 } from "./merkle.ts"
 
 const most = 70
@@ -224,3 +226,58 @@ function flipped(bytes: Uint8Array, n: number): Uint8Array {
   const at = n % bytes.length
   return bytes.with(at, bytes[at]! ^ (1 << (n % 8)))
 }
+
+describe("a set of leaves, proved at once", () => {
+  const sets = fc
+    .tuple(fc.integer({ min: 1, max: most }), fc.uniqueArray(fc.nat(most - 1), { minLength: 1 }))
+    .map(([size, all]) => ({ size, indexes: all.filter((index) => index < size).sort((a, b) => a - b) }))
+    .filter(({ indexes }) => indexes.length > 0)
+  const proofOf = (indexes: readonly number[], size: number) => setRanges(indexes, size).map(range)
+  const listed = (indexes: readonly number[]) => indexes.map((index) => ({ index, hash: leaves[index]! }))
+
+  it("proves what is there, for any set in any tree", () => {
+    fc.assert(
+      fc.property(sets, ({ size, indexes }) => {
+        expect(verifySet(listed(indexes), size, proofOf(indexes, size), rootAt(size))).toBe(true)
+      }),
+    )
+  })
+
+  it("is an inclusion proof for a single leaf, but for the order of its hashes", () => {
+    for (let size = 1; size <= 20; size++)
+      for (let index = 0; index < size; index++)
+        expect(proofOf([index], size).map(hex).sort()).toEqual(inclusionOf(index, size).map(hex).sort())
+  })
+
+  it("proves nothing that is changed: a leaf, its place, a hash, the number of hashes, the root", () => {
+    fc.assert(
+      fc.property(sets, fc.nat(), ({ size, indexes }, pick) => {
+        const proof = proofOf(indexes, size)
+        const good = listed(indexes)
+        const at = pick % good.length
+        const other = leafHash(u32be(1000 + pick))
+        const root = rootAt(size)
+        const refused = (list: typeof good, hashes = proof, ofRoot = root) =>
+          expect(verifySet(list, size, hashes, ofRoot)).toBe(false)
+        refused(good.with(at, { index: good[at]!.index, hash: other }))
+        refused(good.with(at, { index: good[at]!.index + 1, hash: good[at]!.hash }))
+        if (good.length > 1) refused(good.toSpliced(at, 1))
+        refused([...good, good[at]!])
+        if (good.length > 1) refused([...good].reverse())
+        refused(good, [...proof, other])
+        if (proof.length > 0) {
+          refused(good, proof.with(pick % proof.length, other))
+          refused(good, proof.with(pick % proof.length, other.subarray(1)))
+          refused(good, proof.slice(1))
+        }
+        refused(good, proof, other)
+      }),
+    )
+  })
+
+  it("says nothing of no leaves, and takes no hashes for that", () => {
+    expect(setRanges([], 9)).toEqual([])
+    expect(verifySet([], 9, [], rootAt(9))).toBe(true)
+    expect(verifySet([], 9, [rootAt(9)], rootAt(9))).toBe(false)
+  })
+})

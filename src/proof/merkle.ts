@@ -75,6 +75,51 @@ export function inclusionRanges(index: number, size: number): LeafRange[] {
   return path.reverse()
 }
 
+/** The ranges whose hashes prove a set of leaves to be in the tree of `size` leaves, from left to right: the largest that hold none of them.
+ * @param indexes in rising order; of none nothing is proved */
+export function setRanges(indexes: readonly number[], size: number): LeafRange[] {
+  const beside: LeafRange[] = []
+  const visit = (from: number, to: number, first: number, end: number): void => {
+    if (first === end) beside.push({ from, to })
+    else if (to - from > 1) {
+      const middle = from + splitPoint(to - from)
+      let cut = first
+      while (cut < end && indexes[cut]! < middle) cut++
+      visit(from, middle, first, cut)
+      visit(middle, to, cut, end)
+    }
+  }
+  if (indexes.length > 0) visit(0, size, 0, indexes.length)
+  return beside
+}
+
+/** Whether `proof` shows that every one of these leaves is at its index in the tree of `size` leaves with `root`.
+ * @param leaves hashes of leaves, in rising order of their indexes
+ * @param proof the hashes of {@link setRanges} */
+export function verifySet(
+  leaves: readonly { readonly index: number; readonly hash: Uint8Array }[],
+  size: number,
+  proof: readonly Uint8Array[],
+  root: Uint8Array,
+): boolean {
+  const rising = leaves.every(({ index }, i) => isCount(index) && index > (leaves[i - 1]?.index ?? -1) && index < size)
+  if (!rising || !isCount(size) || proof.some((hash) => hash.length !== 32)) return false
+  if (leaves.length === 0) return proof.length === 0
+  let used = 0
+  const hashOf = (from: number, to: number, first: number, end: number): Uint8Array | null => {
+    if (first === end) return proof[used++] ?? null
+    if (to - from === 1) return leaves[first]!.hash
+    const middle = from + splitPoint(to - from)
+    let cut = first
+    while (cut < end && leaves[cut]!.index < middle) cut++
+    const left = hashOf(from, middle, first, cut)
+    const right = left && hashOf(middle, to, cut, end)
+    return left && right && nodeHash(left, right)
+  }
+  const found = hashOf(0, size, 0, leaves.length)
+  return found !== null && used === proof.length && equal(found, root)
+}
+
 /** The ranges whose hashes prove that the tree of `oldSize` leaves is a prefix of that of `size`, in proof order. */
 export function consistencyRanges(oldSize: number, size: number): LeafRange[] {
   if (oldSize === 0 || oldSize === size) return []

@@ -3,7 +3,7 @@ import { verify } from "#ed25519"
 import { concat, utf8 } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 
-export type SignatureLabel = "identity" | "entry" | "recovery"
+export type SignatureLabel = "identity" | "entry" | "recovery" | "account" | "succession"
 
 /** The bytes that are signed: utf8("healthcrypt/v1/" ‖ label) ‖ 0x00 ‖ statement. A signature under one label is none under another. */
 export function signedBytes(label: SignatureLabel, statement: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -1,26 +1,36 @@
 import { z } from "zod"
 import { usernamePattern } from "../proof/identity.ts"
 import { moment } from "../proof/statement.ts"
+import { inviteCodeBytes } from "./invite.ts"
 import { inclusion, leafInfo, logState, receipt, since } from "./log.ts"
-import { bytes, count, countText, id } from "./wire.ts"
+import { bytes, count, countText, id, token } from "./wire.ts"
 
 /** OPAQUE's messages are base64url text of the library's own making. */
 const opaqueMessage = z.string().min(1).max(4096)
 const username = z.string().regex(usernamePattern)
 const signed = z.object({ statement: bytes(65_536), signature: bytes(128) })
-const sealedKey = bytes(256)
+/** An account statement and its signature: docs/formats/account.md. */
+export const accountSigned = z.strictObject({ statement: bytes(65_536), signature: bytes(64) })
+const sealedKey = token("key", 256)
 
 /** One way to unlock: a sealed physician key. `generation` counts the replacements of that method. */
-const unlock = z.object({ method: z.string().max(600), generation: count, token: sealedKey })
+const unlock = z.object({ method: z.string().max(600), generation: count, token: bytes(256) })
+
+const registration = z.enum(["open", "invited", "closed"])
 
 export const practice = {
   reply: z.object({
     practice: id<"practice">(),
-    origin: z.string(),
+    /** One word: a server puts no sentence before whoever compares it with a sheet. */
+    origin: z.string().regex(/^[!-~]{1,200}$/),
     logKey: bytes(32),
     /** The server's OPAQUE public key, pinned with the practice. */
     opaqueKey: opaqueMessage,
     version: z.string(),
+    /** Who can sign up: anybody, whoever has an invitation code, or nobody. The server's word; a server of 0.2 says nothing. */
+    registration: registration.default("open"),
+    /** How many leaves of the log the newest verified backup holds: the server's word. */
+    backup: count.optional(),
   }),
 }
 
@@ -31,9 +41,21 @@ const session = z.object({
   id: id<"session">(),
   /** Present for a program alone; a browser gets a cookie. */
   bearer: z.string().optional(),
+  /** Present for a browser alone, once, where the session begins: the second secret, without which the cookie does nothing. The page
+   * keeps it in its own origin's storage. */
+  page: z.string().optional(),
   /** 32 B under which a browser seals the physician key; absent once the session is locked. */
   half: bytes(32).optional(),
   expires: moment,
+})
+
+/** `signed` is missing of what version 0.2 stored. */
+const storedProfile = z.object({ number: count, token: bytes(65_536), signed: accountSigned.optional() })
+const storedKeyring = z.object({
+  number: count,
+  token: bytes(1_048_576),
+  signed: accountSigned.optional(),
+  leaf: leafInfo,
 })
 
 /** Everything a client needs to stand where it stood. */
@@ -43,12 +65,13 @@ const account = z.object({
   username,
   identity: z.array(signed),
   unlocks: z.array(unlock),
-  profile: z.object({ number: count, token: bytes(65_536) }),
-  keyring: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
+  profile: storedProfile,
+  keyring: storedKeyring,
 })
 
 export const registerStart = {
-  body: z.strictObject({ username, registrationRequest: opaqueMessage }),
+  /** `code`: of the invitation, where the server takes nobody without one. */
+  body: z.strictObject({ username, registrationRequest: opaqueMessage, code: bytes(inviteCodeBytes).optional() }),
   /** `registration` names the attempt: one that is not finished counts as a guess. */
   reply: z.object({ registration: z.string(), registrationResponse: opaqueMessage }),
 }
@@ -61,11 +84,12 @@ export const registerFinish = {
     registrationRecord: opaqueMessage,
     identity: signed,
     /** Exactly password and recovery, each of generation 0. */
-    unlocks: z.array(unlock).length(2),
+    unlocks: z.array(unlock.extend({ token: sealedKey })).length(2),
     /** Ed25519 key that recovery signatures verify under. */
     recoveryKey: bytes(32),
-    profile: bytes(16_384),
-    keyring: bytes(16_384),
+    /** Each number 0, with the account statement that stands for it. */
+    profile: z.strictObject({ token: token("padded", 16_384), signed: accountSigned }),
+    keyring: z.strictObject({ token: token("padded", 16_384), signed: accountSigned }),
     carrier,
   }),
   reply: z.object({ account, identity: receipt, keyring: receipt }),
@@ -114,14 +138,27 @@ export const unlocks = {
   reply: receipt,
 }
 
-/** Compare-and-swap: `number` is one more than the stored one, or CONFLICT_KEYRING. */
+/** Compare-and-swap: the statement's number is one more than the stored one, and it names what it replaces, or CONFLICT_KEYRING. Segments
+ * that the statement does not list are dropped with it. */
 export const putKeyring = {
-  body: z.strictObject({ number: count, token: bytes(1_048_576), since }),
+  body: z.strictObject({ token: token("padded", 1_048_576), signed: accountSigned, since }),
   reply: receipt,
 }
 
-export const getKeyring = {
-  reply: z.object({ number: count, token: bytes(1_048_576), leaf: leafInfo }),
+export const getKeyring = { reply: storedKeyring }
+
+/** The physician's own names, sealed: the same, without a leaf. */
+export const putProfile = {
+  body: z.strictObject({ token: token("padded", 16_384), signed: accountSigned }),
+}
+
+/** Keyrings and profiles that were replaced, the newest first: the ten newest and one a day for a month. Needs a session that proved
+ * itself in the last five minutes. */
+export const formerAccount = {
+  reply: z.object({
+    keyrings: z.array(storedKeyring.extend({ replaced: moment })),
+    profiles: z.array(storedProfile.extend({ replaced: moment })),
+  }),
 }
 
 /** Another physician's identity chain, by exact username or by id, with the proof that its newest statement is in the log. */
@@ -129,7 +166,14 @@ export const readIdentity = {
   usernameParams: z.object({ username }),
   physicianParams: z.object({ physician: id<"physician">() }),
   query: z.object({ since: countText }),
-  reply: z.object({ identity: z.array(signed).min(1), leaf: leafInfo, inclusion, log: logState }),
+  reply: z.object({
+    identity: z.array(signed).min(1),
+    leaf: leafInfo,
+    inclusion,
+    log: logState,
+    /** The server's word, shown as such. */
+    suspended: z.boolean().optional(),
+  }),
 }
 
 /** The caller's sessions, newest first. */
@@ -150,6 +194,7 @@ export const readSessions = {
 
 export const otherSessionParams = z.object({ session: id<"session">() })
 
+export type Registration = z.output<typeof registration>
 export type PracticeReply = z.output<typeof practice.reply>
 export type AccountReply = z.output<typeof account>
 export type Carrier = z.output<typeof carrier>

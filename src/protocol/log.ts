@@ -1,20 +1,24 @@
 import { z } from "zod"
 import { concat } from "../encoding/bytes.ts"
 import { anyBytes, moment } from "../proof/statement.ts"
-import { bytes, count } from "./wire.ts"
+import { bytes, count, countText } from "./wire.ts"
 
 const longestProof = 64
 
-/** The hashes of a proof, 32 B each, travel as one byte string: reading sixteen texts costs more than verifying them. */
-const proof = z.codec(bytes(longestProof * 32), z.array(anyBytes), {
-  decode: (joined, context) => {
-    if (joined.length % 32 === 0)
-      return Array.from({ length: joined.length / 32 }, (_, i) => joined.subarray(i * 32, i * 32 + 32))
-    context.issues.push({ code: "custom", message: "not a list of hashes", input: joined })
-    return z.NEVER
-  },
-  encode: (hashes) => concat(...hashes) as Uint8Array,
-})
+/** Hashes, 32 B each, travel as one byte string: reading sixteen texts costs more than verifying them. */
+function hashList(most: number) {
+  return z.codec(bytes(most * 32), z.array(anyBytes), {
+    decode: (joined, context) => {
+      if (joined.length % 32 === 0)
+        return Array.from({ length: joined.length / 32 }, (_, i) => joined.subarray(i * 32, i * 32 + 32))
+      context.issues.push({ code: "custom", message: "not a list of hashes", input: joined })
+      return z.NEVER
+    },
+    encode: (hashes) => concat(...hashes) as Uint8Array,
+  })
+}
+
+const proof = hashList(longestProof)
 
 /** Where a leaf stands and what only its subject's physicians are told about it. The rest of the leaf the reader knows. */
 export const leafInfo = z.object({ index: count, time: moment, salt: bytes(16) })
@@ -25,6 +29,27 @@ export const logState = z.object({ checkpoint: z.string().max(16_384), consisten
 /** What a write is acknowledged with: the leaf is in the log whose checkpoint follows. */
 export const receipt = z.object({ leaf: leafInfo, inclusion: proof, log: logState })
 
+/** How the practice's log goes on from former ones, oldest first, each with the proofs that this log holds the leaves that were kept and,
+ * after them, the one that binds the statement. For everybody. */
+export const readSuccessions = {
+  query: z.object({ since: countText }),
+  reply: z.object({
+    successions: z
+      .array(
+        z.object({
+          statement: bytes(4096),
+          signature: bytes(64),
+          leaf: leafInfo,
+          inclusion: proof,
+          /** From the tree that was kept. */
+          consistency: proof,
+        }),
+      )
+      .max(1024),
+    log: logState,
+  }),
+}
+
 /** The size of the tree that the client has pinned; 0 where it has none. */
 export const since = count
 
@@ -34,3 +59,5 @@ export type Receipt = z.output<typeof receipt>
 export const inclusion = proof
 /** A list of hashes, such as a proof or the subtrees beside a stretch of leaves. */
 export const hashes = proof
+/** Proves up to so many leaves at once: see `setRanges`. */
+export const setProof = (leaves: number) => hashList(leaves * longestProof)

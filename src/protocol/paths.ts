@@ -15,17 +15,23 @@ export const paths = {
   unlocksStart: "/api/unlocks/start",
   unlocks: "/api/unlocks",
   keyring: "/api/keyring",
+  profile: "/api/profile",
+  formerAccount: "/api/account/former",
   segments: "/api/segments",
   segment: "/api/segments/:segment",
   changes: "/api/changes",
   entries: "/api/records/:record/entries",
+  body: "/api/records/:record/entries/:seq/body",
   acts: "/api/records/:record/acts",
   recordActivity: "/api/records/:record/activity",
   accepted: "/api/records/:record/accepted",
   selfGrants: "/api/self-grants",
+  recordSelfGrants: "/api/records/:record/self-grants",
   invitations: "/api/invitations",
   events: "/api/events",
   prefixes: "/api/log/prefixes",
+  leaves: "/api/log/leaves",
+  successions: "/api/log/successions",
   username: "/api/usernames/:username",
   physician: "/api/physicians/:physician",
   activity: "/api/activity",
@@ -38,6 +44,14 @@ export const paths = {
 
 export function entriesPath(record: RecordId): string {
   return paths.entries.replace(":record", record)
+}
+
+export function bodyPath(record: RecordId, seq: number): string {
+  return paths.body.replace(":record", record).replace(":seq", String(seq))
+}
+
+export function recordSelfGrantsPath(record: RecordId): string {
+  return paths.recordSelfGrants.replace(":record", record)
 }
 
 export function acceptedPath(record: RecordId): string {
@@ -69,8 +83,15 @@ export function segmentPath(segment: SegmentId): string {
   return paths.segment.replace(":segment", segment)
 }
 
+/** Says which protocol a client speaks; version 0.2 sends none. */
+export const protocolHeader = "x-healthcrypt-protocol"
+export const protocolVersion = "3"
 /** Set on requests that nobody's hand caused, such as polling: they do not keep a session alive. */
 export const backgroundHeader = "x-healthcrypt-background"
 /** Names the session that the client believes it is in: a cookie is shared by all tabs, and another tab may have signed in since. */
 export const sessionHeader = "x-healthcrypt-session"
-export const sessionCookie = "healthcrypt"
+/** Carries the page's secret. A cookie is sent to every port of a host; this is sent by our own page alone, and no page of another origin
+ * can set it without being asked for it first. */
+export const pageHeader = "x-healthcrypt-page"
+/** Set on every answer while the server can store nothing: the server's word, shown as such. */
+export const readOnlyHeader = "x-healthcrypt-read-only"

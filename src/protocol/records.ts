@@ -1,21 +1,33 @@
 import { z } from "zod"
+import { concat, u32be } from "../encoding/bytes.ts"
+import type { PhysicianId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
-import { moment } from "../proof/statement.ts"
-import { hashes, inclusion, leafInfo, logState, receipt, since } from "./log.ts"
-import { bytes, count, countText, id } from "./wire.ts"
+import { AppError } from "../errors.ts"
+import { accountItemsAtMost } from "../proof/account-statement.ts"
+import { moment, type Signed } from "../proof/statement.ts"
+import { accountSigned } from "./accounts.ts"
+import { hashes, inclusion, leafInfo, logState, receipt, setProof, since } from "./log.ts"
+import { bytes, count, countText, id, token } from "./wire.ts"
 
 /** A body of 16 MiB, framed, padded and sealed. */
-const bodyToken = bytes(19 * 1024 * 1024)
-const summaryToken = bytes(1024 * 1024)
+const bodyBytes = 19 * 1024 * 1024
+const summaryBytes = 1024 * 1024
+const bodyToken = bytes(bodyBytes)
+const summaryToken = bytes(summaryBytes)
 /** Leaves that one answer holds. */
 export const leavesAtMost = 16_384
+/** Entries of a record that one answer holds. */
+export const entriesAtMost = 2000
 
 const statement = bytes(65_536)
 const signature = bytes(64)
 
 /** enc ‖ ct of one grant: docs/formats/grant.md. A joiner's holds a key for every epoch. */
 const grantToken = bytes(65_536)
-const selfGrantToken = bytes(256)
+const selfGrantBytes = 256
+/** Of one epoch of a record: the newest, and ten former ones. */
+export const selfGrantsAtMost = 11
+const selfGrantToken = bytes(selfGrantBytes)
 
 /** One entry to append. CONFLICT_HEAD unless the statement's `prev` is the record's head. `selfGrant`, the author's own, goes with
  * whatever begins an epoch; `grants` are the very ones whose hashes the statement lists. */
@@ -24,9 +36,9 @@ export const appendEntry = {
   body: z.strictObject({
     statement,
     signature,
-    body: bodyToken.optional(),
-    summary: summaryToken.optional(),
-    selfGrant: selfGrantToken.optional(),
+    body: token("padded", bodyBytes).optional(),
+    summary: token("padded", summaryBytes).optional(),
+    selfGrant: token("key", selfGrantBytes).optional(),
     grants: z
       .array(z.strictObject({ recipient: id<"physician">(), grant: grantToken }))
       .max(limits.members)
@@ -35,6 +47,12 @@ export const appendEntry = {
   }),
   reply: receipt,
 }
+
+/** Ids of physicians in a query string. */
+const ids = z.codec(z.string().max(limits.members * 23), z.array(id<"physician">()).max(limits.members), {
+  decode: (text) => text.split(",").filter((part) => part !== "") as PhysicianId[],
+  encode: (list) => list.join(),
+})
 
 const storedEntry = z.object({
   statement,
@@ -46,21 +64,46 @@ const storedEntry = z.object({
   leaf: leafInfo,
 })
 
+/** A larger body comes by itself: see {@link readBody}. */
+export const bodyApartBytes = 256 * 1024
+
 /** A stretch of a record's chain, from `from` on, cut at about 8 MiB; `more` says that the head is not reached. Who is invited may
- * read it too. `bodies=0` leaves the bodies out: what is needed to verify the chain, and to open the newest summary. So much, up to
+ * read it too. With bodies comes the stretch's newest summary alone, and no large body, and none of those physicians who stand in `without`,
+ * ids with commas between them. `bodies=0` leaves all bodies out: what is needed to verify the chain, and to open the newest summary. So much, up to
  * the end of their membership, a former member may read again: it is how they verify that it has ended. */
 export const readEntries = {
   params: z.object({ record: id<"record">() }),
-  query: z.object({ from: countText, since: countText, bodies: z.enum(["0", "1"]).default("1") }),
+  query: z.object({
+    from: countText,
+    since: countText,
+    bodies: z.enum(["0", "1"]).default("1"),
+    without: ids.default([]),
+  }),
   reply: z.object({
-    entries: z.array(storedEntry),
+    entries: z.array(storedEntry).max(entriesAtMost),
     more: z.boolean(),
-    /** Inclusion proof of the head's leaf under `log.checkpoint`; empty while `more`. */
-    inclusion,
-    /** The caller's self-grants for this record. */
+    /** Proves the leaves of all these entries to be under `log.checkpoint`: the hashes of `setRanges`. */
+    inclusion: setProof(entriesAtMost),
+    /** The caller's self-grants of the epochs of these entries. */
     selfGrants: z.array(z.object({ epoch: count, token: selfGrantToken })),
     log: logState,
   }),
+}
+
+/** The body of one entry as bytes (application/octet-stream), for members. */
+export const readBody = {
+  params: z.object({ record: id<"record">(), seq: countText }),
+  maxBytes: bodyBytes,
+}
+
+/** Leaves [from, next) of the log, 64 B each, and the complete subtrees left and right of them: `subtrees({from: 0, to: from})` and
+ * `subtrees({from: next, to: size})` of the checkpoint's tree. Empty where from ≥ next. */
+const leaves = z.object({ data: bytes(leavesAtMost * 64), left: hashes, right: hashes })
+
+/** Leaves of the practice's log from `from` up to, not including, `to`, or as many as one answer holds. */
+export const readLeaves = {
+  query: z.object({ from: countText, to: countText, pinned: countText }),
+  reply: z.object({ leaves, next: count, log: logState }),
 }
 
 /** Everything appended to the caller's records at leaf index `since` or later, in the log's order, without bodies: the records that
@@ -82,11 +125,10 @@ export const readChanges = {
         grant: grantToken.optional(),
       }),
     ),
-    /** Records that the caller accepted in this stretch, with the index of the `accept` leaf. */
-    accepted: z.array(z.object({ record: id<"record">(), leaf: count })),
-    /** The leaves [since, next), 64 B each, and the complete subtrees left and right of them: `subtrees({from: 0, to: since})` and
-     * `subtrees({from: next, to: size})` of the checkpoint's tree. Empty where since ≥ next. */
-    leaves: z.object({ data: bytes(leavesAtMost * 64), left: hashes, right: hashes }),
+    /** Records that the caller accepted in this stretch, with the `accept` leaf: its place, and its number among the record's acts. */
+    accepted: z.array(z.object({ record: id<"record">(), number: count, leaf: leafInfo })),
+    /** The leaves [since, next). */
+    leaves,
     /** Ask from here next time: one past the last leaf that was looked at. */
     next: count,
     more: z.boolean(),
@@ -96,25 +138,24 @@ export const readChanges = {
   }),
 }
 
-/** Re-seals granted keys as the caller's own. A record that the caller was invited to is accepted once every epoch has its self-grant:
- * that writes an `accept` leaf. A record that the caller is no member of is left out. */
+/** Re-seals granted keys as the caller's own: one account statement over all of them, and their tokens in its order. One that is stored
+ * stays, unless its item names it as what it replaces. A record that the caller was invited to is accepted once every epoch has its
+ * self-grant: that writes an `accept` leaf. A record that the caller is no member of is left out. */
 export const putSelfGrants = {
   body: z.strictObject({
-    records: z
-      .array(
-        z.strictObject({
-          record: id<"record">(),
-          selfGrants: z
-            .array(z.strictObject({ epoch: count, token: selfGrantToken }))
-            .min(1)
-            .max(4096),
-        }),
-      )
-      .min(1)
-      .max(256),
+    signed: accountSigned,
+    tokens: z.array(token("key", selfGrantBytes)).min(1).max(accountItemsAtMost),
   }),
   /** Says no more than that it was done. */
   reply: z.object({}),
+}
+
+/** The caller's self-grants of one epoch of a record, the newest first, and those last replaced after it: asked for where one does not
+ * open. */
+export const readSelfGrants = {
+  params: z.object({ record: id<"record">() }),
+  query: z.object({ epoch: countText }),
+  reply: z.object({ tokens: z.array(selfGrantToken).max(selfGrantsAtMost) }),
 }
 
 /** Records that name the caller as a member and that they have neither accepted nor left: the entry that invited them last, in the
@@ -140,10 +181,10 @@ export const readInvitations = {
   }),
 }
 
-/** Which of a record's members have accepted it, or opened it. This is the server's word. */
+/** Which of a record's members have accepted it, or opened it, and whose accounts are suspended. This is the server's word. */
 export const readAccepted = {
   params: z.object({ record: id<"record">() }),
-  reply: z.object({ accepted: z.array(id<"physician">()) }),
+  reply: z.object({ accepted: z.array(id<"physician">()), suspended: z.array(id<"physician">()).default([]) }),
 }
 
 /** What the log says of a record, or of the caller's own account, newest first: leaves with an index below `before`. */
@@ -154,7 +195,7 @@ export const readActivity = {
     leaves: z.array(
       z.object({
         ...leafInfo.shape,
-        stream: z.enum(["entry", "identity", "keyring", "act"]),
+        stream: z.enum(["entry", "identity", "keyring", "act", "succession"]),
         type: z.string().max(32),
         number: count,
         actor: id<"physician">(),
@@ -184,8 +225,24 @@ export const act = {
 }
 
 export const segmentParams = z.object({ segment: id<"segment">() })
-/** A roster segment is sent and stored as raw token bytes (application/octet-stream). */
+/** A segment's token. */
 export const segmentMaxBytes = 4 * 1024 * 1024
+/** A segment is sent as bytes (application/octet-stream): u32be length of the account statement, the statement, its signature (64 B), the
+ * token. */
+export const segmentBody = {
+  maxBytes: segmentMaxBytes + 4 + limits.statementBytes + 64,
+  encode: ({ statement, signature }: Signed, sealed: Uint8Array) =>
+    concat(u32be(statement.length), statement, signature, sealed),
+  /** @throws BAD_INPUT_STATEMENT for what is too short: version 0.2 sent the token alone */
+  parse(body: Uint8Array): { signed: Signed; token: Uint8Array } {
+    const length = body.length < 4 ? 0 : new DataView(body.buffer, body.byteOffset).getUint32(0)
+    const at = 4 + length
+    if (length === 0 || length > limits.statementBytes || body.length < at + 64)
+      throw new AppError("BAD_INPUT_STATEMENT")
+    const signed = { statement: body.subarray(4, at), signature: body.subarray(at, at + 64) }
+    return { signed, token: body.subarray(at + 64) }
+  },
+}
 /** All of the caller's segments in one answer (application/octet-stream): 16 B id, u32be length, token; again and again. */
 export const segmentsType = "application/octet-stream"
 

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { type Id, isId } from "../encoding/ids.ts"
+import { isTokenForm, type TokenForm } from "../encoding/token-form.ts"
 import { anyBytes } from "../proof/statement.ts"
 
 /** Bytes travel as unpadded base64url text. @param maxBytes checked on the text, before anything is decoded. */
@@ -16,6 +17,11 @@ export function bytes(maxBytes: number) {
     },
     encode: (value) => encodeBase64url(value),
   })
+}
+
+/** A sealed token that is to be stored, in its form: see `isTokenForm`. Whoever stores what cannot be a token has nothing that opens. */
+export function token(form: TokenForm, maxBytes: number) {
+  return bytes(maxBytes).refine((sealed) => isTokenForm(sealed, form), "not a token")
 }
 
 /** An id travels as its 22 characters. */

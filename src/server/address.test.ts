@@ -1,6 +1,6 @@
 import { hostname } from "node:os"
 import { expect, test } from "vitest"
-import { certificateNames, isLoopback, urlOf } from "./address.ts"
+import { isLoopback, nameFor, parseServerName, serverNames, urlOf } from "./address.ts"
 
 test.each(["127.0.0.1", "127.9.9.9", "::1", "localhost", "::ffff:127.0.0.1"])(
   "%s stays on this machine",
@@ -16,16 +16,51 @@ test.each(["0.0.0.0", "::", "", "192.0.2.7", "10.0.0.1", "fe80::1", "::ffff:192.
   },
 )
 
-test("a certificate is for every name that a server may be asked for by", () => {
-  const names = certificateNames("clinic.example")
-  expect(names).toEqual(expect.arrayContaining(["clinic.example", "localhost", "127.0.0.1", "::1"]))
-  expect(names).toContain(hostname().toLowerCase())
-  expect(certificateNames("0.0.0.0")).not.toContain("0.0.0.0")
+test("a server may be asked for by what was asked for, and by what its machine goes by", () => {
+  const { asked, own } = serverNames("clinic.example", ["practice.local", "10.0.0.7", "clinic.example"])
+  expect(asked).toEqual(["clinic.example", "practice.local", "10.0.0.7"])
+  const machine = hostname().toLowerCase()
+  expect(own).toEqual(expect.arrayContaining(["localhost", "127.0.0.1", "::1", machine]))
+  if (!machine.includes(".")) expect(own).toContain(`${machine}.local`)
+  expect(serverNames("0.0.0.0").asked).toEqual([])
+  expect(serverNames("::").asked).toEqual([])
+  expect(serverNames("localhost").own).not.toContain("localhost")
+})
+
+test.each([
+  ["Practice.LOCAL.", "practice.local"],
+  ["bücher.example", "xn--bcher-kva.example"],
+  ["FD00:0::0007", "fd00::7"],
+  ["10.0.0.7", "10.0.0.7"],
+  ["my_pc", "my_pc"],
+])("%s is the name %s", (text, name) => {
+  expect(parseServerName(text)).toBe(name)
+})
+
+test.each([
+  "",
+  ".",
+  "*.example",
+  "a b",
+  "-a.example",
+  "a-.example",
+  "a..b",
+  "0.0.0.0",
+  "::",
+  "fe80::1%eth0",
+  "10.0.0",
+  "1",
+  "a/b",
+  "a:80",
+  `${"a".repeat(64)}.example`,
+  `${"a.".repeat(127)}example`,
+])("'%s' names no one server", (text) => {
+  expect(parseServerName(text)).toBeNull()
 })
 
 test("the URL can be typed into a browser", async () => {
-  expect(await urlOf("http", "127.0.0.1", 5000)).toMatch(/^http:\/\/(localhost|127\.0\.0\.1):5000$/)
-  expect(await urlOf("https", "::1", 5000)).toBe("https://[::1]:5000")
-  expect(await urlOf("https", "clinic.example", 443)).toBe("https://clinic.example:443")
-  expect(await urlOf("https", "0.0.0.0", 5000)).not.toContain("0.0.0.0")
+  expect(urlOf("http", await nameFor("127.0.0.1"), 5000)).toMatch(/^http:\/\/(localhost|127\.0\.0\.1):5000$/)
+  expect(urlOf("https", await nameFor("::1"), 5000)).toBe("https://[::1]:5000")
+  expect(urlOf("https", await nameFor("clinic.example"), 443)).toBe("https://clinic.example:443")
+  expect(urlOf("https", await nameFor("0.0.0.0"), 5000)).not.toContain("0.0.0.0")
 })

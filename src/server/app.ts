@@ -1,13 +1,19 @@
 import { readFile } from "node:fs/promises"
 import cookie from "@fastify/cookie"
-import Fastify, { type FastifyInstance, LogController } from "fastify"
+import Fastify, { type FastifyInstance, type FastifyRequest, LogController } from "fastify"
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod"
 import { AppError } from "../errors.ts"
-import { logOrigin } from "../proof/checkpoint.ts"
+import { protocolHeader, protocolVersion, readOnlyHeader } from "../protocol/paths.ts"
 import type { AppDeps } from "./deps.ts"
+import { GuessLimit } from "./guess-limit.ts"
+import { demandMeant } from "./hosts.ts"
+import { limitInFlight } from "./in-flight.ts"
 import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
-import { answerRefusals, refuseUnknown, traceOf } from "./refusals.ts"
+import { type Operator, operatorOf } from "./operator.ts"
+import { isApi, refuseOtherPages } from "./own-page.ts"
+import { addSecurityHeaders } from "./page.ts"
+import { answerRefusals, refuseUnknown, refuseUnreadable, traceOf } from "./refusals.ts"
 import { activityRoutes } from "./routes/activity.ts"
 import { entryRoutes } from "./routes/entries.ts"
 import { eventRoutes } from "./routes/events.ts"
@@ -23,13 +29,21 @@ import { sharingRoutes } from "./routes/sharing.ts"
 import { tileRoutes } from "./routes/tiles.ts"
 import { unlocksRoutes } from "./routes/unlocks.ts"
 import { Sessions } from "./sessions.ts"
+import { usualSignUps } from "./sign-up-limit.ts"
 import { Watchers } from "./watchers.ts"
 import { Witnesses } from "./witnesses.ts"
 
+declare module "fastify" {
+  interface FastifyInstance {
+    /** What whoever runs the server may ask of it. No route reaches it. */
+    operator: Operator
+  }
+}
+
 const smallBody = 64 * 1024
 const requestMs = 120_000
-/** As long as our client waits for a whole answer, and six comment lines of a stream of events. */
-const stillMs = 600_000
+/** Longer than from one comment line of a stream of events to the next. */
+const stillMs = 30_000
 const purgeMs = 60_000
 
 /** The API on a store, not listening yet. It does not close the store. */
@@ -42,31 +56,45 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) => done(null, body))
   app.register(cookie)
   app.decorateRequest("session", null)
-  answerRefusals(app)
+  answerRefusals(app, now)
   logRequests(app)
+  addSecurityHeaders(app, deps.secureCookies)
   app.addHook("onRequest", async (request, reply) => {
-    if (request.url.startsWith("/api")) reply.header("cache-control", "no-store")
+    if (isApi(request)) reply.header("cache-control", "no-store")
   })
+  demandMeant(app, deps.isMeant)
+  refuseOtherPages(app)
+  app.addHook("onRequest", async (request) => {
+    if (isApi(request)) demandProtocol(request)
+  })
+
+  app.addHook("onSend", async (request, reply) => {
+    if (store.readOnly() && request.url.startsWith("/api")) reply.header(readOnlyHeader, "1")
+  })
+
+  limitInFlight(app)
 
   const opaque = await opaqueServer(secrets.opaqueSetup, store.practice)
   const sessions = new Sessions(store, deps.secureCookies, now)
   const { publicKey: logKey } = logSigner(secrets.logSeed)
   const about = {
     practice: store.practice,
-    origin: logOrigin(store.practice),
+    origin: store.origin,
     logKey,
     opaqueKey: opaque.publicKey,
     version: await ownVersion(),
+    registration: deps.registration,
   }
-  const context = { store, sessions, opaque, watchers: new Watchers(deps.commentMs), now }
+  const context = { store, sessions, opaque, guesses: new GuessLimit(now), watchers: new Watchers(deps.commentMs), now }
   const witnesses = new Witnesses(store, deps.witnesses ?? [], (witness, trouble) =>
     trouble === null
       ? app.log.info({ witness }, "cosigning again")
       : app.log.warn({ witness, trouble }, "not cosigned"),
   )
+  app.decorate("operator", operatorOf(context, about))
   const api = app.withTypeProvider<ZodTypeProvider>()
-  practiceRoutes(api, about)
-  registerRoutes(api, context)
+  practiceRoutes(api, about, deps.newestBackup ?? (async () => 0))
+  registerRoutes(api, context, deps.registration, deps.signUps ?? usualSignUps)
   loginRoutes(api, context)
   recoverRoutes(api, context, logKey)
   sessionRoutes(api, context)
@@ -103,9 +131,10 @@ function create({ logLevel, logStream, trustProxy, https, ...deps }: AppDeps): F
     trustProxy: trustProxy ? (_: string, hop: number) => hop === 0 : false,
     bodyLimit: smallBody,
     requestTimeout: requestMs,
-    // Whoever asks and does not take the answer is let go of, and what waits for them with it.
+    // Whoever neither sends nor takes anything is let go of, and what waits for them with it.
     connectionTimeout: deps.stillMs ?? stillMs,
     routerOptions: { maxParamLength: 64 },
+    frameworkErrors: refuseUnreadable(deps.isMeant),
   }
   if (https === undefined) return Fastify(options)
   return Fastify({ ...options, https }) as unknown as FastifyInstance
@@ -122,6 +151,17 @@ function logRequests(app: FastifyInstance): void {
     }
     request.server.log.info(line, "request")
   })
+}
+
+/** Whoever writes, or comes to sign in, has to speak this protocol: version 0.2, which names none, would take the new leaves of keyrings for
+ * tampering. It knows this code, and tells its physician to update. @throws BAD_INPUT_STATEMENT */
+function demandProtocol({ method, headers }: FastifyRequest): void {
+  if (method !== "POST" && method !== "PUT") return
+  if (headers[protocolHeader] === protocolVersion) return
+  const older = headers[protocolHeader] === undefined
+  throw older
+    ? new AppError("BAD_INPUT_STATEMENT", "Update Healthcrypt on this device, then try again. Nothing was changed.")
+    : new AppError("UNAVAILABLE_UPDATE")
 }
 
 async function ownVersion(): Promise<string> {

@@ -5,6 +5,8 @@ import type { z } from "zod"
 import { sha256 } from "#sha256"
 import { compare } from "../encoding/bytes.ts"
 import { idBytes, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
+import { keyToken, paddedToken } from "../encoding/token-form.fixture.ts"
+import { type AccountItem, type AccountKind, encodeAccount } from "../proof/account-statement.ts"
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../proof/entry.ts"
 import { encodeIdentity, fingerprintOf, type IdentityStatement } from "../proof/identity.ts"
 import { emptyRoot } from "../proof/merkle.ts"
@@ -21,13 +23,13 @@ import {
   type UnlockSeal,
   unlocksStart,
 } from "../protocol/accounts.ts"
-import { entriesPath, paths } from "../protocol/paths.ts"
-import { appendEntry } from "../protocol/records.ts"
+import { entriesPath, pageHeader, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
+import { appendEntry, putSelfGrants } from "../protocol/records.ts"
 import { seedPrefix } from "./log.ts"
-import type { Grant } from "./store/store.ts"
+import type { Grant, SignedToken } from "./store/store.ts"
 
-/** A client for the server's own tests: real OPAQUE and real signatures; what it "seals" are random bytes, which is all the server
- * can tell of a token. */
+/** A client for the server's own tests: real OPAQUE and real signatures; what it "seals" are random bytes in
+ * a token's form, which is all the server can tell of one. */
 export interface Author {
   readonly physician: PhysicianId
   readonly username: string
@@ -91,8 +93,8 @@ export async function draftEntry(
   change: Partial<EntryStatement> = {},
   bytes = 300,
 ): Promise<Drafted> {
-  const body = randomToken(bytes)
-  const summary = randomToken(300)
+  const body = paddedToken(bytes)
+  const summary = paddedToken(300)
   const statement: EntryStatement = {
     v: 1,
     suite: "F1",
@@ -147,6 +149,44 @@ export async function draftMembers(
   return { ...drafted, grants }
 }
 
+/** A sealed token of an account, and the statement that stands for it. @param change what to spoil */
+export async function signToken(
+  author: Author,
+  what: "keyring" | "profile" | "segments",
+  token: Uint8Array,
+  change: Partial<AccountItem> & { readonly stays?: readonly AccountItem[]; readonly identity?: number } = {},
+): Promise<SignedToken> {
+  const { stays = [], identity = 0, ...item } = change
+  const first = { subject: author.physician, number: 0, hash: sha256(token), ...item }
+  return { token, signed: await signItems(author, what, [first, ...stays], identity) }
+}
+
+function signItems(author: Author, what: AccountKind, items: readonly AccountItem[], identity = 0) {
+  const { physician } = author
+  const time = 1_800_000_000_000
+  return author.sign(
+    "account",
+    new Uint8Array(encodeAccount({ v: 1, suite: "F1", physician, identity, what, items: [...items], time })),
+  )
+}
+
+/** What stores self-grants of a record. @param prev by epoch, the hashes of those that they replace */
+export async function selfGrantsBody(
+  author: Author,
+  record: RecordId,
+  epochs: readonly number[],
+  prev: ReadonlyMap<number, Uint8Array> = new Map(),
+) {
+  const tokens = epochs.map(() => keyToken())
+  const items = epochs.map((number, i) => ({
+    subject: record,
+    number,
+    prev: prev.get(number),
+    hash: sha256(tokens[i]!),
+  }))
+  return putSelfGrants.body.encode({ signed: await signItems(author, "self-grants", items), tokens })
+}
+
 /** The request that appends a drafted entry. */
 export function appendBody(entry: Drafted, since = 0): Record<string, unknown> {
   const { signed, body, summary, statement, grants } = entry
@@ -154,7 +194,7 @@ export function appendBody(entry: Drafted, since = 0): Record<string, unknown> {
     ...signed,
     ...(statement.kind !== "members" && { body }),
     ...((statement.kind !== "members" || statement.summary) && { summary }),
-    ...(statement.keyCommit && { selfGrant: randomToken(89) }),
+    ...(statement.keyCommit && { selfGrant: keyToken() }),
     ...(grants.length > 0 && { grants: [...grants] }),
     since,
   })
@@ -175,6 +215,8 @@ function identifiers(username: string, practice: PracticeId) {
 export class TestClient {
   readonly app: FastifyInstance
   readonly practice: PracticeId
+  /** Where it asks from. */
+  address = "127.0.0.1"
 
   constructor(app: FastifyInstance, practice: PracticeId) {
     this.app = app
@@ -185,7 +227,8 @@ export class TestClient {
     const options = {
       method,
       url,
-      headers,
+      remoteAddress: this.address,
+      headers: { [protocolHeader]: protocolVersion, ...headers },
       ...(payload !== undefined && { payload: payload as InjectOptions["payload"] }),
     }
     return this.app.inject(options as InjectOptions)
@@ -217,7 +260,9 @@ export class TestClient {
     await ready
     const { clientRegistrationState, registrationRequest } = client.startRegistration({ password })
     const { username, physician } = author
-    const started = await this.call(registerStart.reply, "POST", paths.registerStart, { username, registrationRequest })
+    const code = options.code && { code: Buffer.from(options.code).toString("base64url") }
+    const request = { username, registrationRequest, ...code }
+    const started = await this.call(registerStart.reply, "POST", paths.registerStart, request)
     const { registrationRecord } = client.finishRegistration({
       password,
       registrationResponse: started.registrationResponse,
@@ -228,7 +273,7 @@ export class TestClient {
     const unlocks: UnlockSeal[] = ["password", "recovery"].map((method) => ({
       method,
       generation: 0,
-      token: randomToken(137),
+      token: keyToken(),
     }))
     const recoverySeed = options.recoverySeed ?? randomToken(32)
     const identity: IdentityStatement = {
@@ -251,8 +296,8 @@ export class TestClient {
       identity: await author.sign("identity", encodeIdentity(identity)),
       unlocks,
       recoveryKey: (await newSigner(recoverySeed)).publicKey,
-      profile: randomToken(200),
-      keyring: randomToken(1000),
+      profile: await signToken(author, "profile", paddedToken(200)),
+      keyring: await signToken(author, "keyring", paddedToken(1000)),
       carrier: options.carrier ?? ("bearer" as Carrier),
     }
     return { body: registerFinish.body.encode(plain), plain, identity }
@@ -339,6 +384,8 @@ export interface PasswordChange {
 }
 
 export interface RegisterOptions {
+  /** Of an invitation. */
+  readonly code?: Uint8Array
   readonly carrier?: Carrier
   readonly recoverySeed?: Uint8Array
   readonly identity?: Partial<IdentityStatement>
@@ -348,5 +395,20 @@ export interface RegisterOptions {
 function carried(account: AccountReply, setCookie: string | string[] | undefined): Record<string, string> {
   if (account.session.bearer !== undefined) return { authorization: `Bearer ${account.session.bearer}` }
   const cookie = String(setCookie).split(";")[0] ?? ""
-  return { cookie, "sec-fetch-site": "same-origin" }
+  return { cookie, "sec-fetch-site": "same-origin", [pageHeader]: account.session.page ?? "" }
 }
+
+/** What needs no session. */
+export const withoutSession: ReadonlySet<string> = new Set([
+  paths.practice,
+  paths.registerStart,
+  paths.registerFinish,
+  paths.loginStart,
+  paths.loginFinish,
+  paths.loginAbandon,
+  paths.recoverStart,
+  paths.recoverFinish,
+  paths.checkpoint,
+  paths.tile,
+  paths.successions,
+])

@@ -59,7 +59,14 @@ test("an empty folder made by hand is taken over", async () => {
 test("a file in the folder's place is refused", async () => {
   const path = join(root, "file")
   await writeFile(path, "")
-  await expect(claimDataFolder(path)).rejects.toThrow("Choose another folder with --data")
+  await expect(claimDataFolder(path)).rejects.toThrow(`${path} is a file, not a folder. Choose another folder`)
+  await expect(findDataFolder(path)).rejects.toThrow(`${path} is a file, not a folder`)
+})
+
+test("a folder that holds a copy of the secrets alone is to be closed, not left", async () => {
+  await mkdir(join(root, "secrets"))
+  await chmod(root, 0o755)
+  await expect(claimDataFolder(root)).rejects.toThrow(`Run: chmod 700 '${root}'`)
 })
 
 test.skipIf(process.getuid?.() === 0)("a folder that cannot be written to is refused", async () => {

@@ -1,4 +1,4 @@
-import { constants } from "node:fs"
+import { constants, existsSync, readFileSync, statSync } from "node:fs"
 import { access, chmod, mkdir, open, readdir, rename, stat } from "node:fs/promises"
 import { homedir } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
@@ -20,6 +20,8 @@ export interface DataFolder {
 
 /** A data folder that this process alone may write to. */
 export interface ClaimedFolder extends DataFolder {
+  /** False on a file system that takes nothing: then nothing is locked, for nobody can write. */
+  readonly writable: boolean
   release(): void
 }
 
@@ -41,14 +43,18 @@ export async function claimDataFolder(path: string): Promise<ClaimedFolder> {
     if (made !== undefined) await syncFolder(dirname(made))
     await tightenIfEmpty(folder.path)
   } catch (cause) {
-    throw unwritable(folder.path, cause)
+    throw (await isFile(folder.path)) ? noFolder(folder.path, cause) : unwritable(folder.path, cause)
   }
   await demandOwn(folder)
   await demandPrivate(folder.path)
-  await access(folder.path, constants.R_OK | constants.W_OK | constants.X_OK).catch((cause) => {
+  try {
+    await access(folder.path, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    const readOnly = (cause as NodeJS.ErrnoException).code === "EROFS"
+    if (readOnly && existsSync(folder.database)) return { ...folder, writable: false, release: () => {} }
     throw unwritable(folder.path, cause)
-  })
-  return { ...folder, release: lock(folder.path) }
+  }
+  return { ...folder, writable: true, release: lock(folder.path) }
 }
 
 /** A folder that is there and that somebody else may be writing to: for commands that read.
@@ -59,6 +65,7 @@ export async function findDataFolder(path: string): Promise<DataFolder> {
     await access(folder.database, constants.R_OK)
     return folder
   } catch (cause) {
+    if (await isFile(folder.path)) throw noFolder(folder.path, cause)
     const advice =
       `There is no database to read at ${folder.database}. ` +
       "Name the server's folder with --data, as the user that runs the server."
@@ -68,13 +75,15 @@ export async function findDataFolder(path: string): Promise<DataFolder> {
 
 /** A folder of other things that others look into must not be closed to them: the data needs one of its own.
  * @throws NOT_ALLOWED where an open folder holds something, and no server has ever kept its data there */
-async function demandOwn({ path, database }: DataFolder): Promise<void> {
+async function demandOwn({ path, database, secrets }: DataFolder): Promise<void> {
   const uid = process.geteuid?.()
   const found = await stat(path)
   if (uid === undefined || (found.uid === uid && (found.mode & 0o077) === 0)) return
   // What cannot be listed is somebody else's, which the next check says.
   const names = await readdir(path).catch((): string[] => [])
   if (names.length === 0 || [basename(database), lockName].some((name) => names.includes(name))) return
+  // A copy of the secrets that waits for a restore.
+  if (names.every((name) => name === basename(secrets))) return
   const mayWrite = await access(path, constants.W_OK).then(
     () => true,
     () => false,
@@ -161,13 +170,39 @@ function lock(path: string): () => void {
     database?.close()
     const code = (cause as { errcode?: number }).errcode
     if (code !== undefined && (code & 0xff) === 5) {
-      const advice = `Another Healthcrypt server is running on ${path}. Stop that one first, or choose another folder with --data.`
+      const advice = `Another Healthcrypt server is running on ${path}${holderOf(file)}. Stop that one first, or choose another folder with --data.`
       throw new AppError("UNAVAILABLE", advice, { cause })
     }
     throw unwritable(path, cause)
   }
   const held = database
   return () => held.close()
+}
+
+/** Which process has the lock, where the system says so: on Linux. */
+function holderOf(file: string): string {
+  try {
+    const { ino } = statSync(file)
+    const pid = new RegExp(`^\\d+: \\S+ +\\S+ +WRITE +([1-9]\\d*) \\w+:\\w+:${ino} `, "m").exec(
+      readFileSync("/proc/locks", "utf8"),
+    )
+    return pid === null ? "" : ` (process ${pid[1]})`
+  } catch {
+    return ""
+  }
+}
+
+function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => !found.isDirectory(),
+    () => false,
+  )
+}
+
+function noFolder(path: string, cause: unknown): AppError {
+  return new AppError("UNAVAILABLE_STORAGE", `${path} is a file, not a folder. Choose another folder with --data.`, {
+    cause,
+  })
 }
 
 function unwritable(path: string, cause: unknown): AppError {

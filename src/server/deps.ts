@@ -1,4 +1,7 @@
 import type { Checkpoint } from "../proof/checkpoint.ts"
+import type { Registration } from "../protocol/accounts.ts"
+import type { IsMeant } from "./hosts.ts"
+import type { Quota } from "./store/quota.ts"
 import type { Store } from "./store/store.ts"
 import type { WitnessAddress } from "./witnesses.ts"
 
@@ -23,13 +26,21 @@ export interface AppDeps {
   readonly secureCookies: boolean
   /** Exactly one proxy stands before us, and its X-Forwarded-* headers are believed. */
   readonly trustProxy: boolean
+  /** Whether a request asks for this server by a name of its own. */
+  readonly isMeant: IsMeant
   readonly logLevel: LogLevel
+  /** How many leaves the newest verified backup holds. */
+  readonly newestBackup?: () => Promise<number>
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** How often a stream of events says that it is still there; 20 seconds where left out. */
   readonly commentMs?: number
-  /** How long a connection may neither send nor accept a byte; two minutes where left out. */
+  /** How long a connection may neither send nor accept a byte; 30 seconds where left out. */
   readonly stillMs?: number
+  /** Who can sign up. */
+  readonly registration: Registration
+  /** How many may sign up from one address within an hour without an invitation; the usual number where left out. */
+  readonly signUps?: number
   /** Who is asked to cosign the log's checkpoints. */
   readonly witnesses?: readonly WitnessAddress[]
   /** TLS of our own: handed to Fastify as they are. */
@@ -43,4 +54,8 @@ export interface StoreOptions {
   readonly file: string
   readonly signCheckpoint: SignCheckpoint
   readonly now: () => number
+  /** False: the file system takes nothing, so that only reading works. Left out, it is tried. */
+  readonly writable?: boolean
+  /** Of each physician; the usual one where left out. */
+  readonly quota?: Quota
 }

@@ -1,5 +1,6 @@
 /** How many guesses are let through. Successes use nothing up. An attempt that was begun and not finished counts: OPAQUE's answer
- * already tells a guesser whether the guess was right. */
+ * already tells a guesser whether the guess was right. So within any window no more attempts are begun without success than
+ * `failuresAndOpen`. */
 export const guessLimits = {
   windowMs: 15 * 60_000,
   /** After so long an attempt that is not finished has failed. */
@@ -29,16 +30,18 @@ export class GuessLimit {
   }
 
   /** Begins an attempt, or says how long to wait. The attempt is open until it succeeds, fails, or a minute has passed.
-   * @param address of the connection; of IPv6 the first 64 bits count. */
-  begin(username: string, address: string): Begun {
+   * @param address of the connection; of IPv6 the first 64 bits count.
+   * @param proved  whether the caller has just proved who they are, by password or words. Failures alone do not stop them then: who
+   * forgot the password has tried some, and sets a new one by the words. */
+  begin(username: string, address: string, proved = false): Begun {
     const now = this.#now()
     this.#sweep(now)
     const names = [`username ${username}`, `address ${network(address)}`] as const
     const counters = names.map((name) => this.#counters.get(name) ?? new Counter())
     const [byUsername, byAddress] = counters
     const retryAfterMs = Math.max(
-      byUsername!.wait(now, guessLimits.username),
-      byAddress!.wait(now, guessLimits.address),
+      byUsername!.wait(now, guessLimits.username, proved),
+      byAddress!.wait(now, guessLimits.address, proved),
     )
     if (retryAfterMs > 0) return { retryAfterMs }
     for (const [i, name] of names.entries()) this.#counters.set(name, counters[i]!)
@@ -68,10 +71,11 @@ class Counter {
   #failed: number[] = []
 
   /** How long until an attempt may begin; 0 for now. */
-  wait(now: number, limit: { readonly failures: number; readonly failuresAndOpen: number }): number {
+  wait(now: number, limit: { readonly failures: number; readonly failuresAndOpen: number }, proved: boolean): number {
     this.#settle(now)
     const failures = this.#failed.length
-    if (failures >= limit.failures) return this.#failed[failures - limit.failures]! + guessLimits.windowMs - now
+    const most = proved ? limit.failuresAndOpen : limit.failures
+    if (failures >= most) return this.#failed[failures - most]! + guessLimits.windowMs - now
     if (failures + this.open.size < limit.failuresAndOpen) return 0
     const [oldest] = this.open
     return oldest === undefined ? 0 : oldest.began + guessLimits.attemptMs - now
@@ -96,7 +100,7 @@ class Counter {
 }
 
 /** An IPv4 address, or the 64 bits of an IPv6 address that a provider gives to one customer. */
-function network(address: string): string {
+export function network(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")
   if (!plain.includes(":")) return plain
   const [head = "", tail] = plain.split("::")

@@ -1,12 +1,15 @@
 import { createPrivateKey, createPublicKey, sign } from "node:crypto"
 import { concat, utf8 } from "../encoding/bytes.ts"
 import { encodeCheckpoint, encodeNote } from "../proof/checkpoint.ts"
+import { signedBytes } from "../proof/signature.ts"
 import type { SignCheckpoint } from "./deps.ts"
 
 export interface LogSigner {
   /** Ed25519 public key that clients pin, 32 B. */
   readonly publicKey: Uint8Array
   readonly sign: SignCheckpoint
+  /** Signs a succession statement: Ed25519 over `signedBytes("succession", statement)`, 64 B. */
+  signSuccession(statement: Uint8Array): Uint8Array
 }
 
 /** The log's own key. @param seed Ed25519 seed from the secrets folder, 32 B. Format: docs/formats/log.md */
@@ -18,6 +21,7 @@ export function logSigner(seed: Uint8Array): LogSigner {
   return {
     publicKey,
     sign: (checkpoint) => encodeNote(checkpoint, publicKey, sign(null, utf8(encodeCheckpoint(checkpoint)), key)),
+    signSuccession: (statement) => new Uint8Array(sign(null, signedBytes("succession", statement), key)),
   }
 }
 

@@ -1,16 +1,26 @@
+import { X509Certificate } from "node:crypto"
+import { once } from "node:events"
+import { existsSync } from "node:fs"
+import { createServer } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import type { FastifyInstance } from "fastify"
 import { AppError } from "../errors.ts"
-import { urlOf } from "./address.ts"
+import type { Registration } from "../protocol/accounts.ts"
+import { isLoopback, nameFor, urlOf } from "./address.ts"
 import { buildApp } from "./app.ts"
 import type { Pair } from "./authority.ts"
-import { claimDataFolder } from "./data-folder.ts"
+import { newestBackupOf } from "./backup/backup.ts"
+import { demandFinished, rememberHead } from "./backup/remember.ts"
+import { claimDataFolder, dataFolder } from "./data-folder.ts"
 import type { LogLevel } from "./deps.ts"
+import { hostCheck } from "./hosts.ts"
 import { logSigner } from "./log.ts"
-import { addSecurityHeaders, demandPage, servePage } from "./page.ts"
+import { listenForOperator } from "./operator-socket.ts"
+import { demandPage, servePage } from "./page.ts"
 import { openSecrets } from "./secrets.ts"
+import { type Quota, usualQuota } from "./store/quota.ts"
 import { openStore } from "./store/sqlite.ts"
-import { type Certificates, demandSafeTransit, openCertificates, type Transit, trustAdvice } from "./tls.ts"
+import { type Certificates, demandSafeTransit, nameIn, openCertificates, type Transit } from "./tls.ts"
 import type { WitnessAddress } from "./witnesses.ts"
 
 export interface ServerConfig {
@@ -19,8 +29,16 @@ export interface ServerConfig {
   /** 0 takes any free one. */
   readonly port: number
   readonly transit: Transit
+  /** Names besides its own that it may be asked for by, as `parseServerName` returns them. */
+  readonly hostNames?: readonly string[]
   /** The built page, or `null` for the API alone. */
   readonly webRoot: string | null
+  /** Who can sign up; left out, anybody where nobody but this machine reaches the server, else whoever is invited. */
+  readonly registration?: Registration
+  /** What each physician may store and add to the log; the usual where left out. */
+  readonly quota?: Partial<Quota>
+  /** How many may sign up from one address within an hour without an invitation; the usual number where left out. */
+  readonly signUps?: number
   /** Who is asked to cosign the log's checkpoints. */
   readonly witnesses?: readonly WitnessAddress[]
   readonly logLevel: LogLevel
@@ -38,55 +56,91 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-const renewalCheckMs = 12 * 3_600_000
+const proxyAdvice =
+  "Behind a proxy, say by which name browsers ask for this server: --host-name practice.example. Until then it answers to this machine's " +
+  "own names alone."
+const renewalCheckMs = 10 * 60_000
 const closeMs = 10_000
 
 /** Starts a server on a data folder, which is made where there is none.
  * @throws AppError with what to do, when it must not or cannot start */
 export async function startServer(config: ServerConfig): Promise<RunningServer> {
-  await demandSafeTransit(config.host, config.transit)
+  await demandSafeTransit(config.host, config.transit, config.now())
   if (config.webRoot !== null) demandPage(config.webRoot)
+  // Where nothing is yet, nothing is made for a server that cannot listen. A folder that is there may be in use, which is said first.
+  if (!existsSync(dataFolder(config.dataDir).database)) await demandFreePort(config)
   const folder = await claimDataFolder(config.dataDir)
   const held: (() => Promise<void> | void)[] = [folder.release]
   const letGo = async (): Promise<void> => {
     for (let release = held.pop(); release; release = held.pop()) await release()
   }
   try {
+    demandFinished(folder)
     const secrets = await openSecrets(folder)
-    const certificates = openCertificates(folder, config.host, config.transit)
+    const certificates = openCertificates(folder, config.host, config.transit, config.notice)
     const pair = await certificates?.current(config.now())
     const store = await openStore({
       file: folder.database,
       signCheckpoint: logSigner(secrets.logSeed).sign,
       now: config.now,
+      writable: folder.writable,
+      quota: { ...usualQuota, ...config.quota },
     }).catch((cause) => {
       throw cause instanceof AppError ? cause : unopened(folder.database, cause)
     })
     held.push(() => store.close())
-    const secure = config.transit.kind !== "plain"
-    const app = await buildApp({
+    if (store.readOnly())
+      config.notice(
+        `Nothing can be written to ${folder.path}: physicians can read, and nothing else. Start again once it can.`,
+      )
+    let certificate = pair ? new X509Certificate(pair.cert) : null
+    const isMeant = await hostCheck({
+      host: config.host,
+      named: config.hostNames ?? [],
+      port: () => portOf(app),
+      certificate: () => certificate,
+    })
+    const registration = config.registration ?? (await usualRegistration(config))
+    const app: FastifyInstance = await buildApp({
       store,
       secrets,
-      secureCookies: secure,
+      isMeant,
+      secureCookies: config.transit.kind !== "plain",
       trustProxy: config.transit.kind === "proxy",
+      registration,
       logLevel: config.logLevel,
+      ...(config.signUps !== undefined && { signUps: config.signUps }),
       ...(config.witnesses && { witnesses: config.witnesses }),
+      newestBackup: () => newestBackupOf(folder),
       now: config.now,
       ...(config.logStream && { logStream: config.logStream }),
       ...(pair && { https: { ...pair, minVersion: "TLSv1.3" } }),
     })
     held.push(() => closeInTime(app))
-    addSecurityHeaders(app, secure)
     if (config.webRoot !== null) await servePage(app, config.webRoot)
     await secrets.settle()
+    held.push(rememberHead(folder, store))
     await listen(app, config)
-    if (certificates && pair) held.push(renewing(app, certificates, pair, config))
-    if (certificates?.authorityFile) config.notice(await trustAdvice(certificates.authorityFile))
-    return { url: await urlOf(pair ? "https" : "http", config.host, portOf(app)), close: letGo }
+    if (certificates && pair)
+      held.push(
+        renewing(app, certificates, pair, config, ({ cert }) => {
+          certificate = new X509Certificate(cert)
+        }),
+      )
+    if (config.transit.kind === "proxy" && !config.hostNames?.length) config.notice(proxyAdvice)
+    const url = await urlFor(app, config, pair)
+    held.push(
+      await listenForOperator(folder, app.operator, config.transit.kind === "proxy" ? null : url, config.notice),
+    )
+    return { url, close: letGo }
   } catch (error) {
     await letGo()
     throw error
   }
+}
+
+async function usualRegistration({ host, transit }: ServerConfig): Promise<Registration> {
+  return transit.kind !== "proxy" && (await isLoopback(host)) ? "open" : "invited"
 }
 
 function unopened(path: string, cause: unknown): AppError {
@@ -96,9 +150,22 @@ function unopened(path: string, cause: unknown): AppError {
   return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
 }
 
-async function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<void> {
+function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<void> {
+  return listening(host, port, () => app.listen({ host, port, listenTextResolver: () => "listening" }))
+}
+
+async function demandFreePort({ host, port }: ServerConfig): Promise<void> {
+  const server = createServer()
+  await listening(host, port, async () => {
+    server.listen(port, host)
+    await once(server, "listening")
+  })
+  await new Promise((done) => server.close(done))
+}
+
+async function listening(host: string, port: number, attempt: () => Promise<unknown>): Promise<void> {
   try {
-    await app.listen({ host, port, listenTextResolver: () => "listening" })
+    await attempt()
   } catch (cause) {
     const advice = {
       EADDRINUSE: `Port ${port} is taken. Stop the program that uses it, or choose another port with --port.`,
@@ -118,7 +185,13 @@ async function closeInTime(app: FastifyInstance): Promise<void> {
 }
 
 /** Puts a fresh certificate in place while the server runs. @returns what ends it */
-function renewing(app: FastifyInstance, certificates: Certificates, first: Pair, config: ServerConfig): () => void {
+function renewing(
+  app: FastifyInstance,
+  certificates: Certificates,
+  first: Pair,
+  config: ServerConfig,
+  renewed: (pair: Pair) => void,
+): () => void {
   let inUse = first.cert
   const timer = setInterval(() => {
     certificates.current(config.now()).then(
@@ -126,6 +199,7 @@ function renewing(app: FastifyInstance, certificates: Certificates, first: Pair,
         if (pair.cert === inUse || !(app.server instanceof TlsServer)) return
         app.server.setSecureContext({ ...pair, minVersion: "TLSv1.3" })
         inUse = pair.cert
+        renewed(pair)
       },
       (error) =>
         config.notice(`The certificate could not be renewed. ${error instanceof AppError ? error.message : ""}`),
@@ -133,6 +207,12 @@ function renewing(app: FastifyInstance, certificates: Certificates, first: Pair,
   }, renewalCheckMs)
   timer.unref()
   return () => clearInterval(timer)
+}
+
+/** The address to type into a browser, by a name that the certificate is for. */
+async function urlFor(app: FastifyInstance, { host }: ServerConfig, pair: Pair | undefined): Promise<string> {
+  const name = await nameFor(host)
+  return urlOf(pair ? "https" : "http", pair ? nameIn(pair, name) : name, portOf(app))
 }
 
 function portOf(app: FastifyInstance): number {

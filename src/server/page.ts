@@ -5,6 +5,7 @@ import { join } from "node:path"
 import fastifyStatic from "@fastify/static"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { AppError } from "../errors.ts"
+import { hostName } from "./hosts.ts"
 
 /** The folder that `npm run build` fills. */
 export const builtPage = join(import.meta.dirname, "../../dist/web")
@@ -62,7 +63,8 @@ export function addSecurityHeaders(app: FastifyInstance, secure: boolean): void 
     reply.headers(shared)
     reply.header("content-security-policy", closedPolicy)
     // Not for localhost: the promise would bind every other program that is ever served there.
-    if (secure && request.hostname !== "localhost") reply.header("strict-transport-security", strictTransport)
+    if (secure && hostName(request.headers.host) !== "localhost")
+      reply.header("strict-transport-security", strictTransport)
   })
 }
 

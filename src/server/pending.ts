@@ -17,11 +17,16 @@ export class Pending<Value> {
 
   /** @returns a random name of 32 bytes, as base64url. */
   put(value: Value): string {
+    const name = encodeBase64url(randomBytes(32))
+    this.putAs(name, value)
+    return name
+  }
+
+  /** Under a name of the caller's own. What was held under it before is forgotten. */
+  putAs(name: string, value: Value): void {
     const now = this.#now()
     this.#sweep(now)
-    const name = encodeBase64url(randomBytes(32))
     this.#held.set(name, { value, until: now + this.#ttlMs })
-    return name
   }
 
   /** A value that is not given out for good; null when it is unknown or too old. */

@@ -1,17 +1,29 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from "fastify"
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import { AppError } from "../errors.ts"
+import type { IsMeant } from "./hosts.ts"
+import { secondsToNextHour } from "./store/quota.ts"
 
 /** The one place where errors become answers: `{code, message, fields}` under the code's status. What nobody foresaw is
  * UNAVAILABLE, and goes to the log without its message, which might quote what came in. */
-export function answerRefusals(app: FastifyInstance): void {
+export function answerRefusals(app: FastifyInstance, now: () => number): void {
   app.setErrorHandler((error: FastifyError | AppError, request, reply) => {
     const refused = refusalOf(error)
     if (refused.is("UNAVAILABLE") && refused.status >= 500) {
       const cause = refused.cause ?? error
       request.server.log.error({ route: request.routeOptions.url ?? "-", ...traceOf(cause) }, "failed")
     }
+    if (refused.code === "UNAVAILABLE_QUOTA_HOUR") reply.header("retry-after", secondsToNextHour(now()))
     return answer(reply, refused, refused.status)
   })
+}
+
+/** Answers an address that cannot be read. No hook has run for it, and nothing of it is repeated.
+ * @param isMeant what the hooks would have asked of the request */
+export function refuseUnreadable(isMeant: IsMeant) {
+  return (_: FastifyError, { raw }: FastifyRequest, reply: FastifyReply): void => {
+    const refusal = new AppError(isMeant(raw) ? "BAD_INPUT_FORMAT" : "NOT_ALLOWED_HOST")
+    answer(reply.header("x-content-type-options", "nosniff"), refusal, refusal.status)
+  }
 }
 
 /** Addresses of the API that do not exist are nobody's to open. */

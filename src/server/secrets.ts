@@ -16,7 +16,9 @@ export interface OpenedSecrets extends Secrets {
   settle(): Promise<void>
 }
 
-const files = { opaqueSetup: "opaque-setup", logKey: "log-key", unsettled: "unsettled" } as const
+/** Their names. `log-key-before-<n>` is the key of the log before the practice's n-th restore. */
+export const secretFiles = { opaqueSetup: "opaque-setup", logKey: "log-key", unsettled: "unsettled" } as const
+const files = secretFiles
 const headers = { opaqueSetup: "healthcrypt opaque setup v1", logKey: "healthcrypt log key v1" } as const
 
 /** Reads the secrets of a data folder; at the very first start makes them. They appear all at once: a start that is interrupted
@@ -54,17 +56,30 @@ async function makeSecrets(folder: DataFolder): Promise<void> {
   await mkdir(making, { mode: 0o700 })
   await ready
   await writeDurably(join(making, files.opaqueSetup), `${headers.opaqueSetup}\n${server.createSetup()}\n`)
-  await writeDurably(join(making, files.logKey), `${headers.logKey}\n${encodeBase64url(randomBytes(32))}\n`)
+  await writeDurably(join(making, files.logKey), encodeLogKey(randomBytes(32)))
   await writeDurably(join(making, files.unsettled), "The first start has not come to its end yet.\n")
   await rename(making, folder.secrets)
   await syncFolder(folder.path)
 }
 
 async function readLogSeed(folder: DataFolder): Promise<Uint8Array> {
-  const text = await readSecret(folder, "logKey")
-  const seed = tryParse(text)
-  if (seed?.length !== 32) throw unreadable(join(folder.secrets, files.logKey))
+  const path = join(folder.secrets, files.logKey)
+  const seed = parseLogKey(`${headers.logKey}\n${await readSecret(folder, "logKey")}\n`)
+  if (seed === null) throw unreadable(path)
   return seed
+}
+
+/** A log key's file. @param seed 32 B */
+export function encodeLogKey(seed: Uint8Array): string {
+  return `${headers.logKey}\n${encodeBase64url(seed)}\n`
+}
+
+/** The seed in a log key's file, 32 B; null for anything else. */
+export function parseLogKey(content: string): Uint8Array | null {
+  const [header, text, rest, ...more] = content.split("\n")
+  if (header !== headers.logKey || !text || rest !== "" || more.length > 0) return null
+  const seed = tryParse(text)
+  return seed?.length === 32 ? seed : null
 }
 
 async function readSecret(folder: DataFolder, name: keyof typeof headers): Promise<string> {

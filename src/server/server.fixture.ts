@@ -7,6 +7,7 @@ import { buildApp } from "./app.ts"
 import { TestClient } from "./client.fixture.ts"
 import type { AppDeps, Secrets } from "./deps.ts"
 import { type LogSigner, logSigner } from "./log.ts"
+import type { Quota } from "./store/quota.ts"
 import { openStore } from "./store/sqlite.ts"
 import type { Store } from "./store/store.ts"
 
@@ -16,7 +17,7 @@ interface Clock {
 }
 
 /** The databases that the suites run on. */
-export const databases = [{ name: "SQLite", open: openTestStore }]
+export const databases = [{ name: "SQLite", open: () => openTestStore() }]
 
 export interface TestStore {
   readonly store: Store
@@ -28,12 +29,12 @@ export interface TestStore {
   close(): Promise<void>
 }
 
-async function openTestStore(): Promise<TestStore> {
+async function openTestStore(quota?: Quota): Promise<TestStore> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-test-"))
   const file = join(folder, "healthcrypt.db")
   const signer = logSigner(new Uint8Array(32).fill(7))
   const clock = { time: 1_800_000_000_000 }
-  const open = () => openStore({ file, signCheckpoint: signer.sign, now: () => clock.time })
+  const open = () => openStore({ file, signCheckpoint: signer.sign, now: () => clock.time, ...(quota && { quota }) })
   let store = await open()
   return {
     get store() {
@@ -61,9 +62,9 @@ export interface TestServer extends TestStore {
   readonly lines: string[]
 }
 
-export async function openTestServer(options: Partial<AppDeps> = {}): Promise<TestServer> {
+export async function openTestServer(options: Partial<AppDeps> = {}, quota?: Quota): Promise<TestServer> {
   await ready
-  const base = await openTestStore()
+  const base = await openTestStore(quota)
   const lines: string[] = []
   const secrets: Secrets = { opaqueSetup: server.createSetup(), logSeed: new Uint8Array(32).fill(7) }
   const app = await buildApp({
@@ -71,6 +72,8 @@ export async function openTestServer(options: Partial<AppDeps> = {}): Promise<Te
     secrets,
     secureCookies: false,
     trustProxy: false,
+    registration: "open",
+    isMeant: () => true,
     logLevel: "info",
     now: () => base.clock.time,
     logStream: { write: (line) => lines.push(line) },

@@ -5,20 +5,27 @@ import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { newId, type PhysicianId, type SessionId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { AccountReply, Carrier } from "../protocol/accounts.ts"
-import { backgroundHeader, sessionCookie, sessionHeader } from "../protocol/paths.ts"
+import { backgroundHeader, pageHeader, sessionHeader } from "../protocol/paths.ts"
 import type { NewSession, Store, StoredSession } from "./store/store.ts"
 
 export const idleMs = 15 * 60_000
 export const longestMs = 12 * 3_600_000
 const touchEveryMs = 60_000
 
-/** A session that has not been stored yet, with the secret that only the client keeps. */
+/** A session that has not been stored yet, with the secrets that only the client keeps. */
 export interface FreshSession {
   readonly row: NewSession
+  /** Of the cookie, or the bearer's. */
   readonly secret: string
+  /** The page's; null for a program. */
+  readonly page: string | null
 }
 
-/** Finds the physician behind a request. Secrets are 32 random bytes; the store knows their SHA-256 alone. */
+/** Finds the physician behind a request. Secrets are 32 random bytes; the store knows their SHA-256 alone.
+ *
+ * A program's session has one secret, its bearer. A browser's has two. Its cookie goes to every port of this host, and whoever listens
+ * there learns it; so it does nothing without the page's secret, which our own page keeps in its origin's storage and sends in a header.
+ * What is one session's cookie is nobody's bearer, and the other way round. */
 export class Sessions {
   readonly #store: Store
   readonly #now: () => number
@@ -32,38 +39,48 @@ export class Sessions {
     this.#store = store
     this.#now = now
     this.#secure = secure
-    this.#cookie = secure ? `__Host-${sessionCookie}` : sessionCookie
+    // Two practices may stand on one host, where cookies know no ports.
+    const name = `healthcrypt-${store.practice}`
+    this.#cookie = secure ? `__Host-${name}` : name
   }
 
   fresh(physician: PhysicianId, carrier: Carrier): FreshSession {
-    const secret = new Uint8Array(randomBytes(32))
+    const secret = newSecret()
     const created = this.#now()
-    const half = carrier === "cookie" ? new Uint8Array(randomBytes(32)) : null
-    const row = { id: newId<"session">(), physician, half, carrier, created, expires: created + longestMs }
-    return { row: { ...row, tokenHash: hashed(secret) }, secret: encodeBase64url(secret) }
+    const page = carrier === "cookie" ? newSecret() : null
+    const row = {
+      id: newId<"session">(),
+      physician,
+      tokenHash: hashed(secret),
+      pageHash: page && hashed(page),
+      half: carrier === "cookie" ? newSecret() : null,
+      carrier,
+      created,
+      expires: created + longestMs,
+    }
+    return { row, secret: encodeBase64url(secret), page: page && encodeBase64url(page) }
   }
 
-  /** Gives a stored session's secret to the client. @returns what an account's answer says of the session. */
-  hand({ row, secret }: FreshSession, reply: FastifyReply): AccountReply["session"] {
-    if (row.carrier === "bearer") return { ...describe(row), bearer: secret }
+  /** Gives a stored session's secrets to the client. @returns what an account's answer says of the session. */
+  hand({ row, secret, page }: FreshSession, reply: FastifyReply): AccountReply["session"] {
+    if (page === null) return { ...describe(row), bearer: secret }
     reply.setCookie(this.#cookie, secret, this.#attributes())
-    return describe(row)
+    return { ...describe(row), page }
   }
 
   /** Ends the session whose cookie a browser loses to a new one: nobody could use it any more, and its physician would take it for
    * somebody else's. Run once the new one is stored. */
   async endReplaced(request: FastifyRequest, { row }: FreshSession): Promise<void> {
-    const before = row.carrier === "cookie" ? hashOf(request.cookies[this.#cookie]) : null
-    const session = before === null ? null : await this.#store.findSession(before)
+    const session = row.carrier === "cookie" ? await this.#ofCookies(request) : null
     // Who proves their password once more, as for a new one, still uses it for a moment.
     if (session !== null && request.headers[sessionHeader] !== session.id) await this.end(session.id)
   }
 
   /** The session of a request that is not too old. A request counts as activity, unless it says that nobody's hand caused it.
-   * @throws NOT_ALLOWED_SESSION; NOT_ALLOWED when another site's page may have sent it */
+   * @throws NOT_ALLOWED_SESSION, NOT_ALLOWED_SUSPENDED */
   async authenticate(request: FastifyRequest, cause: "hand" | "background" = "hand"): Promise<StoredSession> {
-    const secret = this.#secretOf(request)
-    const session = secret === null ? null : await this.#store.findSession(secret)
+    const { authorization } = request.headers
+    const session = authorization === undefined ? await this.#ofCookies(request) : await this.#ofBearer(authorization)
     if (session === null) throw new AppError("NOT_ALLOWED_SESSION")
     // Another tab of the browser may have signed in since: the cookie is then another session's than the client means.
     const meant = request.headers[sessionHeader]
@@ -73,6 +90,7 @@ export class Sessions {
       await this.end(session.id)
       throw new AppError("NOT_ALLOWED_SESSION")
     }
+    if (session.suspended) throw new AppError("NOT_ALLOWED_SUSPENDED")
     if (cause === "hand" && request.headers[backgroundHeader] === undefined) {
       this.#active.set(session.id, now)
       // The answer does not wait: should it fail, the next request tells again.
@@ -81,10 +99,22 @@ export class Sessions {
     return session
   }
 
-  /** Whether a session that was found earlier still goes on. */
-  async goesOn({ tokenHash }: StoredSession): Promise<boolean> {
+  /** Demands that a session that was found earlier still goes on. @throws NOT_ALLOWED_SESSION, NOT_ALLOWED_SUSPENDED */
+  async demandGoesOn({ tokenHash }: StoredSession): Promise<void> {
     const session = await this.#store.findSession(tokenHash)
-    return session !== null && this.#isAlive(session, this.#now())
+    if (session === null || !this.#isAlive(session, this.#now())) throw new AppError("NOT_ALLOWED_SESSION")
+    if (session.suspended) throw new AppError("NOT_ALLOWED_SUSPENDED")
+  }
+
+  /** Whether a session that was found earlier still goes on. */
+  async goesOn(found: StoredSession): Promise<boolean> {
+    try {
+      await this.demandGoesOn(found)
+      return true
+    } catch (error) {
+      if (error instanceof AppError && error.is("NOT_ALLOWED")) return false
+      throw error
+    }
   }
 
   async end(id: SessionId): Promise<void> {
@@ -124,14 +154,20 @@ export class Sessions {
     return Math.max(touched, this.#active.get(id) ?? 0)
   }
 
-  /** The hash of the secret that a request carries. */
-  #secretOf(request: FastifyRequest): string | null {
-    const { authorization } = request.headers
-    if (authorization !== undefined) return hashOf(/^Bearer ([A-Za-z0-9_-]{43})$/.exec(authorization)?.[1])
-    const cookie = request.cookies[this.#cookie]
-    if (cookie === undefined) return null
-    if (request.method !== "GET" && request.method !== "HEAD") demandSameOrigin(request)
-    return hashOf(cookie)
+  async #ofBearer(authorization: string): Promise<StoredSession | null> {
+    const hash = hashOf(/^Bearer ([A-Za-z0-9_-]{43})$/.exec(authorization)?.[1])
+    const session = hash === null ? null : await this.#store.findSession(hash)
+    return session?.carrier === "bearer" ? session : null
+  }
+
+  /** The session of a browser's own page: that of the cookie which was handed out together with the page's secret. A neighbour at another
+   * port may have set further cookies of the same name, for `/api` alone for one, and browsers send those first. */
+  async #ofCookies(request: FastifyRequest): Promise<StoredSession | null> {
+    const page = hashOf(request.headers[pageHeader])
+    if (page === null) return null
+    const session = await this.#store.findPageSession(page)
+    if (session?.carrier !== "cookie") return null
+    return cookiesOf(request, this.#cookie).some((secret) => hashOf(secret) === session.tokenHash) ? session : null
   }
 
   #attributes() {
@@ -145,25 +181,20 @@ export function describe(session: NewSession): AccountReply["session"] {
   return { id, expires, ...(half === null ? {} : { half }) }
 }
 
-/** A cookie is sent by whatever page asks: what changes something has to come from our own.
- * Source: Fetch Metadata (w3.org/TR/fetch-metadata), else the Origin header that browsers put on every such request. */
-function demandSameOrigin(request: FastifyRequest): void {
-  const site = request.headers["sec-fetch-site"]
-  if (site === "same-origin") return
-  if (site === undefined && isOwnOrigin(request.headers.origin, request.host)) return
-  throw new AppError("NOT_ALLOWED", "This request came from another site's page. Open Healthcrypt by its own address.")
+/** The values of all cookies of one name, in the order in which they came. */
+function cookiesOf(request: FastifyRequest, name: string): string[] {
+  return (request.headers.cookie ?? "").split(";").flatMap((pair) => {
+    const text = pair.trim()
+    return text.startsWith(`${name}=`) ? [text.slice(name.length + 1)] : []
+  })
 }
 
-/** A browser leaves out the port that goes without saying, on either side. */
-function isOwnOrigin(origin: string | undefined, host: string): boolean {
-  if (origin === undefined || !URL.canParse(origin)) return false
-  const from = new URL(origin)
-  const own = `${from.protocol}//${host}`
-  return URL.canParse(own) && new URL(own).host === from.host
+function newSecret(): Uint8Array {
+  return new Uint8Array(randomBytes(32))
 }
 
-function hashOf(secret: string | undefined): string | null {
-  if (secret === undefined || !/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/.test(secret)) return null
+function hashOf(secret: string | string[] | undefined): string | null {
+  if (typeof secret !== "string" || !/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/.test(secret)) return null
   return hashed(parseBase64url(secret))
 }
 

@@ -1,83 +1,66 @@
 import { createPrivateKey, X509Certificate } from "node:crypto"
-import { mkdir, readFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { isIP } from "node:net"
-import { join } from "node:path"
 import { createSecureContext } from "node:tls"
 import { AppError } from "../errors.ts"
-import { certificateNames, isLoopback } from "./address.ts"
-import { makeAuthority, makeCertificate, type Pair, renewMs } from "./authority.ts"
-import { type DataFolder, writeDurably } from "./data-folder.ts"
+import { isLoopback, serverNames } from "./address.ts"
+import type { Pair } from "./authority.ts"
+import type { DataFolder } from "./data-folder.ts"
+import { demandOneServers, ownCertificates } from "./own-certificates.ts"
 
 /** How what is sent stays secret on its way: not at all beyond this machine, by TLS of ours, or by a proxy in front of us. */
 export type Transit =
   | { readonly kind: "plain" }
   | { readonly kind: "proxy" }
-  | { readonly kind: "auto" }
+  | { readonly kind: "auto"; readonly names: readonly string[] }
   | { readonly kind: "files"; readonly cert: string; readonly key: string }
 
 /** Where a server's key and certificate come from. */
 export interface Certificates {
-  /** The authority that a client has to trust, where it is one of our own making. */
-  readonly authorityFile: string | null
-  /** The pair to serve with now; replaced in time before it expires, or when the files changed. */
+  /** The pair to serve with now; replaced in time before it expires, or when the files changed.
+   * @throws NOT_ALLOWED when a name was asked for that the authority may not certify; BAD_INPUT_FORMAT for a given pair that is none */
   current(now: number): Promise<Pair>
 }
 
-/** @throws NOT_ALLOWED when the address can be reached from elsewhere and nothing protects what is sent there */
-export async function demandSafeTransit(host: string, transit: Transit): Promise<void> {
+/** Looks at what can be looked at before anything is made.
+ * @throws NOT_ALLOWED when the address can be reached from elsewhere and nothing protects what is sent there, or for a name that
+ * no authority of ours may certify; BAD_INPUT_FORMAT for a given pair that is none */
+export async function demandSafeTransit(host: string, transit: Transit, now: number): Promise<void> {
+  if (transit.kind === "auto") demandOneServers(serverNames(host, transit.names).asked)
+  if (transit.kind === "files") await givenCertificates(transit.cert, transit.key).current(now)
   if (transit.kind !== "plain" || (await isLoopback(host))) return
   throw new AppError(
     "NOT_ALLOWED",
     `Refusing to listen on ${host} without encryption: whoever is on the network could read passwords' exchanges and change ` +
-      "the page. Use one of:\n" +
-      "  --tls auto                        makes a local authority and a certificate, and says how to trust it\n" +
-      "  --tls-cert FILE --tls-key FILE    uses a certificate of yours\n" +
-      "  --behind-proxy                    when a proxy in front of Healthcrypt speaks TLS to the world\n" +
-      "or listen on this machine alone with --host 127.0.0.1.",
+      "the page. Say --tls auto (makes a local authority and a certificate, and says how to trust it), --tls-cert FILE " +
+      "--tls-key FILE (a certificate of yours) or --behind-proxy (a proxy in front of Healthcrypt speaks TLS to the world), or " +
+      "listen on this machine alone with --host 127.0.0.1.",
   )
 }
 
-/** @returns `null` where this server does not speak TLS itself */
-export function openCertificates(folder: DataFolder, host: string, transit: Transit): Certificates | null {
-  if (transit.kind === "auto") return ownCertificates(folder, host)
+/** @param notice takes what devices' owners have to know, such as a new authority
+ * @returns `null` where this server does not speak TLS itself */
+export function openCertificates(
+  folder: DataFolder,
+  host: string,
+  transit: Transit,
+  notice: (text: string) => void,
+): Certificates | null {
+  if (transit.kind === "auto") return ownCertificates(folder, () => serverNames(host, transit.names), notice)
   if (transit.kind === "files") return givenCertificates(transit.cert, transit.key)
   return null
 }
 
-/** What to tell whoever starts a server with a certificate of its own making. */
-export async function trustAdvice(file: string): Promise<string> {
-  const authority = new X509Certificate(await readFile(file))
-  return `This server's certificate comes from an authority that it made for itself. Every device has to trust it once:
-  file          ${file} (no secret; bring it over by a way that you trust)
-  SHA-256       ${authority.fingerprint256}
-  command line  HEALTHCRYPT_CA=${file}
-  Debian        cp ${file} /usr/local/share/ca-certificates/healthcrypt.crt && update-ca-certificates
-  macOS         security add-trusted-cert -d -k /Library/Keychains/System.keychain ${file}
-  Windows       certutil -addstore -f Root ca.pem
-  Chrome        Settings, Privacy and security, Security, Manage certificates, Import
-  Firefox       Settings, Privacy & Security, View Certificates, Authorities, Import`
-}
-
-function ownCertificates(folder: DataFolder, host: string): Certificates {
-  const authorityFile = join(folder.path, "ca.pem")
-  const secrets = join(folder.secrets, "tls")
-  return {
-    authorityFile,
-    async current(now) {
-      await mkdir(secrets, { recursive: true, mode: 0o700 })
-      const authority = await keep(join(secrets, "authority.pem"), isFresh(now), () => makeAuthority(now))
-      const shown = await readFile(authorityFile, "utf8").catch(() => "")
-      if (shown !== authority.cert) await writeDurably(authorityFile, authority.cert)
-      const names = certificateNames(host)
-      const isGood = (pair: Pair): boolean => isFresh(now)(pair) && isFor(names, pair) && isIssuedBy(authority, pair)
-      return keep(join(secrets, "server.pem"), isGood, () => makeCertificate(authority, names, now))
-    },
-  }
+/** A name that a certificate is for: the preferred one, or else its first host name that is no pattern. */
+export function nameIn({ cert }: Pair, preferred: string): string {
+  const certificate = new X509Certificate(cert)
+  const covered = isIP(preferred) === 0 ? certificate.checkHost(preferred) : certificate.checkIP(preferred)
+  if (covered !== undefined) return preferred
+  return /DNS:([a-z0-9_.-]+)(?:,|$)/i.exec(certificate.subjectAltName ?? "")?.[1] ?? preferred
 }
 
 function givenCertificates(certFile: string, keyFile: string): Certificates {
   return {
-    authorityFile: null,
     async current(now) {
       const pair = { cert: await readPem(certFile), key: await readPem(keyFile) }
       try {
@@ -92,44 +75,6 @@ function givenCertificates(certFile: string, keyFile: string): Certificates {
       return pair
     },
   }
-}
-
-/** The pair that lies in a file, or a fresh one where there is none that is good. */
-async function keep(path: string, isGood: (pair: Pair) => boolean, make: () => Promise<Pair>): Promise<Pair> {
-  const kept = parsePair(await readFile(path, "utf8").catch(() => ""))
-  if (kept !== null && isGood(kept)) return kept
-  const made = await make()
-  await writeDurably(path, made.key + made.cert)
-  return made
-}
-
-function parsePair(pem: string): Pair | null {
-  const cut = pem.indexOf("-----BEGIN CERTIFICATE-----")
-  if (cut <= 0) return null
-  const pair = { key: pem.slice(0, cut), cert: pem.slice(cut) }
-  try {
-    return new X509Certificate(pair.cert).checkPrivateKey(createPrivateKey(pair.key)) ? pair : null
-  } catch {
-    return null
-  }
-}
-
-function isFresh(now: number): (pair: Pair) => boolean {
-  return (pair) => {
-    const { validFromDate, validToDate } = new X509Certificate(pair.cert)
-    return validFromDate.getTime() <= now && validToDate.getTime() - now > renewMs
-  }
-}
-
-function isFor(names: readonly string[], pair: Pair): boolean {
-  const cert = new X509Certificate(pair.cert)
-  return names.every((name) => (isIP(name) === 0 ? cert.checkHost(name) : cert.checkIP(name)) !== undefined)
-}
-
-function isIssuedBy(authority: Pair, pair: Pair): boolean {
-  const issuer = new X509Certificate(authority.cert)
-  const cert = new X509Certificate(pair.cert)
-  return cert.checkIssued(issuer) && cert.verify(issuer.publicKey)
 }
 
 async function readPem(path: string): Promise<string> {

@@ -2,7 +2,7 @@ import { sha256 } from "#sha256"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import { type ChainHead, checkToken, extendChain, type Link, sameMembers } from "../proof/chain.ts"
+import { awaitsOwner, type ChainHead, checkToken, extendChain, type Link, sameMembers } from "../proof/chain.ts"
 import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
 import type { Signed } from "../proof/statement.ts"
 import { roleOf } from "./access.ts"
@@ -37,6 +37,8 @@ export async function verifyEntry(
     throw refusalOf(cause, before, author, given.signed)
   })
   const { entry } = link
+  if (before !== null && awaitsOwner(before, store.restoredAt) && !decides(entry, link.head, store.restoredAt))
+    throw new AppError("NOT_ALLOWED_RESTORED")
   if (entry.author !== author) throw new AppError("NOT_ALLOWED")
   // Attachments come with files; until then none is stored.
   if (entry.attachments !== undefined) throw new AppError("BAD_INPUT_STATEMENT")
@@ -55,6 +57,12 @@ export async function verifyEntry(
     await demandOwner(store, record, before?.members ?? [], entry.members ?? [])
   }
   return link
+}
+
+/** Whether an entry may stand on a record that an owner has to decide about first: that decision, or somebody leaving. */
+function decides(entry: EntryStatement, after: ChainHead, restoredAt: number): boolean {
+  const leaves = entry.members?.every(({ physician }) => physician !== entry.author) === true
+  return leaves || (entry.keyCommit !== undefined && (after.settled ?? -1) > restoredAt)
 }
 
 /** Demands the very grants that the statement lists. @throws BAD_INPUT_STATEMENT */

@@ -58,6 +58,14 @@ export class Watchers {
     }
   }
 
+  /** Tells a physician whose sessions are over to ask once more, and ends their streams. */
+  dismiss(physician: PhysicianId): void {
+    for (const { stream } of [...(this.#watching.get(physician) ?? [])]) {
+      say(stream, event)
+      stream.end()
+    }
+  }
+
   /** Ends every stream. */
   close(): void {
     for (const timer of this.#due.values()) clearTimeout(timer)

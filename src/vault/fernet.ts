@@ -1,5 +1,6 @@
 import { decryptCbc, encryptCbc, importCipherKey, importMacKey, mac, verifyMac } from "#engine"
 import { encodePaddedBase64url, parsePaddedBase64url } from "../encoding/base64.ts"
+import { demandMemory } from "../encoding/memory.ts"
 import { AppError } from "../errors.ts"
 import type { CipherKey, MacKey } from "./engine.ts"
 
@@ -79,7 +80,8 @@ export async function decrypt(
   if (options.ttlSeconds !== undefined) checkTime(own, options.ttlSeconds, options.now ?? Date.now())
   try {
     return await decryptCbc(key.encryption, own.subarray(9, headerBytes), own.subarray(headerBytes, end))
-  } catch {
+  } catch (cause) {
+    demandMemory(cause)
     throw new AppError("CANNOT_OPEN")
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { encodeCbor } from "../encoding/cbor.ts"
-import { idFromBytes, type PhysicianId, type PracticeId, type SegmentId } from "../encoding/ids.ts"
+import { idFromBytes, type PhysicianId, type PracticeId, type RecordId, type SegmentId } from "../encoding/ids.ts"
 import { type Keyring, openKeyring, sealKeyring } from "./keyring.ts"
 import { newSecretKey } from "./keys.ts"
 import { keyringPlace } from "./places.ts"
@@ -10,7 +10,7 @@ const ada = idFromBytes<"physician">(new Uint8Array(16).fill(1)) as PhysicianId
 const ben = idFromBytes<"physician">(new Uint8Array(16).fill(2)) as PhysicianId
 const key = newSecretKey<"physician">()
 const keyring: Keyring = {
-  v: 1,
+  v: 2,
   signSeed: new Uint8Array(32).fill(1),
   sealSeed: new Uint8Array(32).fill(2),
   sealKey: new Uint8Array(1216).fill(3),
@@ -26,7 +26,13 @@ const keyring: Keyring = {
       { id: idFromBytes<"segment">(new Uint8Array(16)) as SegmentId, hash: new Uint8Array(32).fill(6), records: 500 },
     ],
     complete: 7,
+  },
+  bound: {
+    leaf: 8,
+    count: 1,
     digest: new Uint8Array(32).fill(7),
+    loose: [{ id: idFromBytes<"record">(new Uint8Array(16)) as RecordId, seq: 2, hash: new Uint8Array(32).fill(8) }],
+    ending: [{ until: 1_800_000_000_000, count: 2, digest: new Uint8Array(32).fill(9) }],
   },
   colleagues: [],
   devices: [],
@@ -43,16 +49,31 @@ describe("a keyring", () => {
     await expect(openKeyring(newSecretKey<"physician">(), ada, 3, token)).rejects.toMatchObject(cannotOpen)
   })
 
+  it("of version 1 is bound as far as its roster reaches", async () => {
+    const { bound, roster, ...rest } = keyring
+    const before = { ...rest, v: 1, roster: { ...roster, digest: bound.digest } }
+    const token = await seal(key, keyringPlace(ada, 0), encodeCbor(before))
+    const expected = { leaf: roster.complete, digest: bound.digest, loose: [], ending: [] }
+    expect(await openKeyring(key, ada, 0, token)).toEqual({ ...keyring, bound: expected })
+  })
+
   const other: readonly [string, object][] = [
-    ["another version", { v: 2 }],
+    ["another version", { v: 0 }],
     ["an unknown field", { more: 1 }],
     ["a short seed", { signSeed: new Uint8Array(31) }],
     ["idle minutes above 15", { settings: { idleMinutes: 60, wordsConfirmed: true } }],
     ["no roster", { roster: "none" }],
+    ["no bound", { bound: "none" }],
+    ["the version before, and a bound", { v: 1 }],
   ]
   it.each(other)("is refused with %s, though it was sealed", async (_, change) => {
     const token = await seal(key, keyringPlace(ada, 0), encodeCbor({ ...keyring, ...change }))
     await expect(openKeyring(key, ada, 0, token)).rejects.toMatchObject(cannotOpen)
+  })
+
+  it("of a newer version says so, and is not called damaged", async () => {
+    const token = await seal(key, keyringPlace(ada, 0), encodeCbor({ v: 99, other: "fields" }))
+    await expect(openKeyring(key, ada, 0, token)).rejects.toMatchObject({ code: "UNAVAILABLE_UPDATE" })
   })
 
   it("is refused when what was sealed is no CBOR", async () => {

@@ -1,5 +1,7 @@
-import { type Coding, deflate, encodeFrame, inflate, parseFrame } from "../encoding/frame.ts"
+import { inflate } from "#inflate"
+import { type Coding, deflate, encodeFrame, parseFrame } from "../encoding/frame.ts"
 import { limits } from "../encoding/limits.ts"
+import { demandMemory } from "../encoding/memory.ts"
 import { AppError } from "../errors.ts"
 import { decrypt, encrypt } from "./fernet.ts"
 import { deriveKey, type SecretKey } from "./keys.ts"
@@ -35,7 +37,7 @@ export async function seal(
 
 /** Opens what {@link seal} sealed under the same key and place.
  * @param allow `exact` for a 32-byte key; `inflateTo`, at most so many bytes, where coding 1 may stand (entries alone).
- * @throws CANNOT_OPEN, one error whatever is wrong. */
+ * @throws CANNOT_OPEN, one error whatever is wrong with it; UNAVAILABLE_MEMORY. */
 export async function open(
   key: SecretKey,
   place: Uint8Array,
@@ -47,7 +49,8 @@ export async function open(
     if (coding === 0) return body
     if (allow.inflateTo === undefined) throw new AppError("CANNOT_OPEN")
     return await inflate(body, allow.inflateTo)
-  } catch {
+  } catch (cause) {
+    demandMemory(cause)
     throw new AppError("CANNOT_OPEN")
   }
 }

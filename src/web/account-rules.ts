@@ -14,6 +14,14 @@ export function usernameProblem(value: string): string | null {
     : "Use 3 to 64 characters: a to z, 0 to 9, dot, underscore, hyphen."
 }
 
+/** @param needed whether nobody signs up without one */
+export function inviteProblem(value: string, needed: boolean): string | null {
+  if (value.trim() === "") return needed ? "Paste the code, or the link, that was sent to you." : null
+  return /^(\S*#)?[\w-]{22}\.[\w-]{43}\.healthcrypt\/\S+$/.test(value.trim())
+    ? null
+    : "This is not a whole invitation code. Copy the whole line, or the link, as it was sent to you."
+}
+
 export function nameProblem(value: string, which: "first" | "last"): string | null {
   return value.trim() === "" ? `Enter your ${which} name.` : null
 }

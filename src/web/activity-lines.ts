@@ -3,6 +3,7 @@
 import type { ActivityItem } from "../client/views.ts"
 import { dayOf } from "../clinical/days.ts"
 import { toCsv } from "./csv.ts"
+import { unmarked } from "./shown.ts"
 
 /** A line as it is shown. */
 export interface ActivityLine extends Omit<ActivityItem, "kind"> {
@@ -47,6 +48,7 @@ export const kindWords: Record<ActivityKind, string> = {
   "sign-in": "Signed in",
   recover: "Recovered the account",
   "end-session": "Ended a session",
+  admin: "Suspended or resumed",
   unlocks: "Changed a way to sign in",
   keyring: "Saved by the program",
   other: "Other",
@@ -110,7 +112,7 @@ export function activityCsv(items: readonly ActivityLine[], me: string): string 
     detail,
     String(index),
   ])
-  return toCsv([["Time", "Who", "What", "Detail", "Place in the log"], ...rows])
+  return unmarked(toCsv([["Time", "Who", "What", "Detail", "Place in the log"], ...rows]))
 }
 
 function dayNumber(day: string): number {

@@ -30,6 +30,10 @@ export interface App {
   /** Whether somebody was signed in here whose session has ended since, other than by signing out here. */
   readonly ended: Store<boolean>
   readonly online: Store<boolean>
+  /** Whether the server says that it can store nothing. */
+  readonly readOnly: Store<boolean>
+  /** False where part of what is new could not be checked, because the server did not answer. */
+  readonly looked: Store<boolean>
   /** Set when the practice as a whole did not check: nothing else is shown then. */
   readonly tampered: Store<TamperedView | null>
   readonly work: Store<Work>
@@ -95,6 +99,8 @@ export function createApp({ api, replace }: Backend): App {
     session,
     ended,
     online,
+    readOnly: createStore(false),
+    looked: createStore(true),
     tampered: createStore<TamperedView | null>(null),
     work: createStore<Work>(""),
     home,

@@ -1,7 +1,9 @@
-/** The page's end of the worker. Nothing is loaded until the first call, or until `start` is told to. */
+/** The page's end of the worker. Every view that comes through it has its texts made fit to be shown, so that no part of the page has to
+ * think of it. Nothing is loaded until the first call, or until `start` is told to. */
 import { proxy, type Remote, wrap } from "comlink"
 import type { PageApi } from "../client/views.ts"
 import { AppError } from "../errors.ts"
+import { shownView } from "./shown.ts"
 import { carryAppErrors } from "./transport.ts"
 import workerUrl from "./worker.ts?worker&url"
 
@@ -28,6 +30,10 @@ interface Running {
   readonly failed: Promise<never>
 }
 
+/** These answer with a text that goes into a file, or back into a form. */
+const asItIs: ReadonlySet<string> = new Set<keyof PageApi>(["draft", "exportRecord", "resource"])
+
+type Listener = (...values: unknown[]) => void
 type Call = (...args: unknown[]) => Promise<unknown>
 
 /** @returns every method of PageApi; each fails with UNAVAILABLE when the worker cannot be loaded. */
@@ -48,10 +54,11 @@ export function createBackend(): Backend {
     const { remote, failed } = start()
     const method = (remote as unknown as Record<string, Call>)[name]
     if (!method) throw new AppError("UNAVAILABLE")
-    const sent = args.map((arg) => (typeof arg === "function" ? proxy(arg as () => void) : arg))
+    const sent = args.map((arg) => (typeof arg === "function" ? proxy(hearing(arg as Listener)) : arg))
     waiting++
     try {
-      return await Promise.race([method(...sent), failed])
+      const answer = await Promise.race([method(...sent), failed])
+      return asItIs.has(name) ? answer : shownView(answer)
     } finally {
       waiting--
     }
@@ -71,6 +78,10 @@ export function createBackend(): Backend {
     return true
   }
   return { api, start: () => void start(), replace }
+}
+
+function hearing(listener: Listener): Listener {
+  return (...values) => listener(...values.map(shownView))
 }
 
 function run(url: string): Running {

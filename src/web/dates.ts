@@ -72,9 +72,3 @@ export function dayBefore(day: string, days: number): string {
 export function count(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString()} ${number === 1 ? one : many}`
 }
-
-/** How this browser's locale writes a date of numbers: month first or day first. */
-export function dateOrder(): "dmy" | "mdy" {
-  const order = new Intl.DateTimeFormat(undefined, { month: "numeric", day: "numeric" }).formatToParts(0)
-  return order.find(({ type }) => type === "month" || type === "day")?.type === "month" ? "mdy" : "dmy"
-}

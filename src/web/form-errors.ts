@@ -11,6 +11,8 @@ const fieldOf: Partial<Record<ErrorCode, string>> = {
   BAD_INPUT_USERNAME: "username",
   BAD_INPUT_PASSWORD: "password",
   BAD_INPUT_WORDS: "words",
+  BAD_INPUT_RESTORE_CODE: "code",
+  NOT_ALLOWED_INVITATION: "invite",
 }
 
 export function messageOf(error: unknown): string {

@@ -14,6 +14,7 @@ import { createRoot } from "react-dom/client"
 import { AppProvider, createApp } from "./app.ts"
 import { createBackend } from "./backend.ts"
 import { createAppRouter } from "./routes.tsx"
+import { copyUnmarked } from "./shown.ts"
 import { theme } from "./theme.ts"
 import { watch } from "./watch.ts"
 
@@ -39,6 +40,8 @@ if (root) {
     </MantineProvider>,
   )
 }
+
+addEventListener("copy", copyUnmarked)
 
 // The worker is large: its turn comes once the first fields are painted and can be typed in.
 requestAnimationFrame(() => setTimeout(() => watch(app)))

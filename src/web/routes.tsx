@@ -44,6 +44,15 @@ const recover = createRoute({
   ),
 })
 
+const reopen = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/reopen",
+  component: lazyRouteComponent(
+    parts(() => import("./screens/reopen.tsx")),
+    "ReopenScreen",
+  ),
+})
+
 /** Everything below needs somebody signed in; the gate shows the way there. */
 const inside = createRoute({
   getParentRoute: () => rootRoute,
@@ -187,6 +196,7 @@ const routeTree = rootRoute.addChildren([
   login,
   register,
   recover,
+  reopen,
   inside.addChildren([
     home,
     newRecord,

@@ -1,6 +1,7 @@
 /** How an AppError crosses between page and worker, in either direction: code, message and fields, never a stack. */
 import { transferHandlers } from "comlink"
 import { AppError, type ErrorCode } from "../errors.ts"
+import { shown } from "./shown.ts"
 
 interface Thrown {
   readonly value: unknown
@@ -25,7 +26,7 @@ export function carryAppErrors(): void {
       return [{ app: false, original: wire }, transfer]
     },
     deserialize(wire: Wire): never {
-      if (wire.app) throw new AppError(wire.code, wire.message, wire.fields ? { fields: wire.fields } : {})
+      if (wire.app) throw new AppError(wire.code, shown(wire.message), wire.fields ? { fields: wire.fields } : {})
       original.deserialize(wire.original)
       throw new AppError("UNAVAILABLE")
     },

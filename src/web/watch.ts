@@ -21,6 +21,8 @@ export function watch(app: App): void {
       app.home.rosterMoved(null)
       for (const listener of app.recordChanged) listener(event.id)
     } else if (event.type === "connection") app.online.set(event.online && navigator.onLine)
+    else if (event.type === "storage") app.readOnly.set(event.readOnly)
+    else if (event.type === "looked") app.looked.set(event.looked)
     else if (event.type === "invitations") app.invitations.set({ count: event.count })
     else if (event.type === "wiped") replaceWorker()
     else
@@ -55,11 +57,11 @@ export function watch(app: App): void {
     const word = message.data
     const { state } = app.session.get()
     if (word === "active" && state === "signed-in") void app.api.active().catch(() => {})
-    if (word === "locked" && state === "signed-in") {
+    if (word === "locked" && (state === "signed-in" || state === "restored")) {
       heard = "locked"
       void app.lock().catch(() => {})
     }
-    if (word === "signed-out" && (state === "signed-in" || state === "locked")) {
+    if (word === "signed-out" && (state === "signed-in" || state === "restored" || state === "locked")) {
       heard = "signed-out"
       void app.signOut().catch(() => {})
     }
@@ -69,7 +71,8 @@ export function watch(app: App): void {
 
   let last = 0
   const onActivity = (): void => {
-    if (app.session.get().state !== "signed-in" || Date.now() - last < activityEveryMs) return
+    const { state } = app.session.get()
+    if ((state !== "signed-in" && state !== "restored") || Date.now() - last < activityEveryMs) return
     last = Date.now()
     tell("active")
     void app.api.active().catch(() => {})

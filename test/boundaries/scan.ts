@@ -73,6 +73,17 @@ export function scan(path: string, text: string): Scan {
   return { specifiers, unclear, globals: [...used].filter((name) => io.has(name) && !declared.has(name)) }
 }
 
+/** What is taken of a global: names of its members, `[…]` for one that is computed, `this` where it is used whole. */
+export function membersOf(path: string, text: string, global: string): string[] {
+  const members = new Set<string>()
+  walk(parseSync(path, text).program as unknown as Node, null, (node, parent, field) => {
+    if (nameOf(node) !== global || isBinding(parent, field) || !isReference(parent, field)) return
+    if (parent?.type !== "MemberExpression" || field !== "object") members.add("this")
+    else members.add(parent.computed === true ? "[…]" : (nameOf(parent.property) ?? "[…]"))
+  })
+  return [...members]
+}
+
 function walk(
   node: Node,
   parent: Node | null,

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Browser, BrowserContext, Page } from "playwright-core"
-import { type RunningServer, startServer } from "../../src/server/main.ts"
+import { type RunningServer, type ServerConfig, startServer } from "../../src/server/main.ts"
 import { builtPage } from "../../src/server/page.ts"
 import { launchChromium } from "../chromium.ts"
 
@@ -11,6 +11,7 @@ export const password = "correct horse battery staple"
 /** A real server with its built page, and a real browser before it. */
 export interface Clinic {
   readonly url: string
+  readonly dataDir: string
   readonly server: RunningServer
   readonly browser: Browser
   /** What any page of this clinic said that it should not have: console errors, uncaught exceptions. */
@@ -22,11 +23,15 @@ export interface Clinic {
   close(): Promise<void>
 }
 
-/** @param browserArgs further switches of Chromium */
-export async function openClinic(browserArgs: readonly string[] = []): Promise<Clinic> {
+/** @param browserArgs further switches of Chromium @param config of the server, where it is not the usual one */
+export async function openClinic(
+  browserArgs: readonly string[] = [],
+  config: Partial<ServerConfig> = {},
+): Promise<Clinic> {
   const folder = await mkdtemp(join(tmpdir(), "healthcrypt-clinic-"))
+  const dataDir = config.dataDir ?? join(folder, "data")
   const server = await startServer({
-    dataDir: join(folder, "data"),
+    dataDir,
     host: "127.0.0.1",
     port: 0,
     transit: { kind: "plain" },
@@ -34,11 +39,13 @@ export async function openClinic(browserArgs: readonly string[] = []): Promise<C
     logLevel: "error",
     notice: () => {},
     now: () => Date.now(),
+    ...config,
   })
   const browser = await launchChromium({ args: [...browserArgs] })
   let complaints: string[] = []
   return {
     url: server.url,
+    dataDir,
     server,
     browser,
     get complaints() {

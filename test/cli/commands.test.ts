@@ -11,6 +11,7 @@ const commands = [
   "register",
   "password",
   "recover",
+  "reopen",
   "records",
   "records list",
   "records show",
@@ -134,6 +135,15 @@ describe("exit code 2, with a word about what is missing, nothing on standard ou
     expect(outcome.stderr.trim()).not.toBe("")
     expect(outcome.stderr).not.toMatch(/^\s+at /m)
     await removeFolder(folder)
+  })
+})
+
+test("register without a password says what goes where", async () => {
+  const input = { firstName: "Ada", lastName: "Byron" }
+  const { code, stderr } = await runCli(["register"], { env: { ...nowhere, HEALTHCRYPT_USERNAME: "ada" }, input })
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: "Set HEALTHCRYPT_PASSWORD; standard input is for first and last name.\n",
   })
 })
 

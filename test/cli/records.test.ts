@@ -71,6 +71,7 @@ describe("add refuses, names every field, and makes nothing:", () => {
     ["the future", { ...beer, birthDate: "2999-01-01" }, ["birthDate"]],
     ["1874", { ...beer, birthDate: "1874-12-31" }, ["birthDate"]],
     ["what is no date", { ...beer, birthDate: "yesterday" }, ["birthDate"]],
+    ["a date that is one of two", { ...beer, birthDate: "7/9/1980" }, ["birthDate"]],
     ["a number for a date", { ...beer, birthDate: 19610709 }, ["birthDate"]],
     ["nothing at all", {}, ["firstName", "lastName", "birthDate"]],
     ["null", { ...beer, firstName: null }, ["firstName"]],
@@ -96,11 +97,11 @@ test("show says everything, for people and as JSON", async () => {
 })
 
 describe("edit", () => {
-  test("takes any part, prints nothing, and leaves the rest", async () => {
+  test("takes any part, says so on standard error alone, and leaves the rest", async () => {
     expect(await ada.run(["records", "edit", id], { input: { diagnosis: "Essential hypertension" } })).toMatchObject({
       code: 0,
       stdout: "",
-      stderr: "",
+      stderr: "Changed.\n",
     })
     expect(await ada.show(id)).toMatchObject({ ...beer, diagnosis: "Essential hypertension", seq: 1 })
     await ada.must(["records", "edit", id], { lastName: "Bier", birthDate: "9.7.1962" })
@@ -114,7 +115,8 @@ describe("edit", () => {
   })
 
   test("that changes nothing adds no entry", async () => {
-    await ada.must(["records", "edit", id], { lastName: "Bier" })
+    const same = await ada.run(["records", "edit", id], { input: { lastName: "Bier" } })
+    expect(same).toMatchObject({ code: 0, stdout: "", stderr: "Nothing differs: nothing was stored.\n" })
     expect(await ada.show(id)).toMatchObject({ seq: 2 })
   })
 
@@ -173,14 +175,21 @@ test("history says who, when and what, newest first, and every version can be re
 })
 
 test("archive takes a record from the list, --undo brings it back; both are entries", async () => {
-  expect(await ada.run(["records", "archive", id])).toMatchObject({ code: 0, stdout: "", stderr: "" })
+  expect(await ada.run(["records", "archive", id])).toMatchObject({ code: 0, stdout: "", stderr: "Archived.\n" })
   expect((await ada.list()).map((row) => row.id)).not.toContain(id)
   const archived = JSON.parse(await ada.must(["records", "list", "--json", "--archived"]))
   expect(archived.map((row: { id: string }) => row.id)).toEqual([id])
   expect(await ada.show(id)).toMatchObject({ archived: true, diagnosis: "Gout", seq: 5 })
-  await ada.must(["records", "archive", id])
+  expect(await ada.run(["records", "archive", id])).toMatchObject({
+    code: 0,
+    stderr: "It is archived: nothing was stored.\n",
+  })
   expect(await ada.show(id)).toMatchObject({ seq: 5 })
-  expect(await ada.run(["records", "archive", id, "--undo"])).toMatchObject({ code: 0, stdout: "", stderr: "" })
+  expect(await ada.run(["records", "archive", id, "--undo"])).toMatchObject({
+    code: 0,
+    stdout: "",
+    stderr: "Brought back.\n",
+  })
   expect((await ada.list()).map((row) => row.id)).toContain(id)
   expect(await ada.show(id)).toMatchObject({ archived: false, seq: 6 })
 })
@@ -246,7 +255,7 @@ describe("export", () => {
     expect(await readFile(file, "utf8")).toBe(text)
     expect((await stat(file)).mode & 0o777).toBe(0o600)
     const nowhere = await ada.run(["export", id, "-o", join(folder, "no/such/folder/x.json")])
-    expect(nowhere).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("cannot be written") })
+    expect(nowhere).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("There is no folder") })
   })
 })
 

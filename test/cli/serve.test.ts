@@ -49,18 +49,25 @@ describe("a running server", () => {
   test("refuses a second one on its folder, plainly", async () => {
     const outcome = await runCli(["serve", "--data", server.dataDir, "--port", "0"])
     expectPlain(outcome, /Another Healthcrypt server is running on .*--data/)
+    if (process.platform === "linux") expect(outcome.stderr).toMatch(/ \(process \d+\)\./)
     expect((await fetch(`${server.url}/api/practice`)).status).toBe(200)
   })
 
-  test("refuses a taken port, plainly, and lets go of the folder", async () => {
+  test("refuses a taken port, plainly, and leaves nothing behind", async () => {
     const dataDir = freshData()
     const outcome = await runCli(["serve", "--data", dataDir, "--port", String(server.port)])
     expectPlain(outcome, /^Port \d+ is taken\..*--port/)
+    await expect(stat(dataDir)).rejects.toThrow("ENOENT")
     const foreign = createServer()
     await new Promise<void>((resolve) => foreign.listen(0, "127.0.0.1", resolve))
     const address = foreign.address() as { port: number }
     expectPlain(await runCli(["serve", "--data", dataDir, "--port", String(address.port)]), /is taken/)
     foreign.close()
+    const name = ["--tls", "auto", "--tls-name", "clinic"]
+    expectPlain(await runCli(["serve", "--data", dataDir, "--port", "0", ...name]), /clinic\.local/)
+    const pair = ["--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]
+    expectPlain(await runCli(["serve", "--data", dataDir, "--port", "0", ...pair]), /cert\.pem cannot be read/)
+    await expect(stat(dataDir)).rejects.toThrow("ENOENT")
     const started = await serve({ dataDir })
     expect(await started.stop()).toBe(0)
   })
@@ -90,7 +97,7 @@ describe("a running server", () => {
 describe("without encryption, any address but loopback", () => {
   test.each(["0.0.0.0", "::", "192.0.2.1"])("%s is refused, with what to do", async (host) => {
     const outcome = await runCli(["serve", "--data", freshData(), "--port", "0", "--host", host])
-    expectPlain(outcome, /\n {2}--tls auto .*\n {2}--tls-cert .*\n {2}--behind-proxy .*\nor .*--host 127\.0\.0\.1\.\n$/)
+    expectPlain(outcome, /Say --tls auto .*--tls-cert FILE --tls-key FILE .*--behind-proxy .*--host 127\.0\.0\.1\.\n$/)
   })
 
   test.each(["127.0.0.1", "localhost"])("%s is accepted", async (host) => {
@@ -107,7 +114,10 @@ describe("without encryption, any address but loopback", () => {
 describe("--tls auto", () => {
   let secure: LiveServer
   beforeAll(async () => {
-    secure = await serve({ dataDir: freshData(), args: ["--tls", "auto", "--host", "0.0.0.0"] })
+    secure = await serve({
+      dataDir: freshData(),
+      args: ["--tls", "auto", "--host", "0.0.0.0", "--registration", "open"],
+    })
   })
   afterAll(() => secure.stop())
   const url = () => `https://localhost:${secure.port}`

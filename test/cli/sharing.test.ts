@@ -44,6 +44,7 @@ test("a colleague is found by their exact username, with the number that both se
   const { stdout } = await ada.run(["physicians", "show", "beta"])
   expect(stdout).toContain("Not verified")
   expect(stdout.replace(/\D/g, "")).toContain(mine.safetyNumber)
+  expect(stdout).toMatch(/\n {2}healthcrypt physicians verify beta\n$/)
   const nobody = await ada.run(["physicians", "show", "bet"])
   expect(nobody).toMatchObject({ code: 1, stdout: "" })
   expect(nobody.stderr).toContain("username")
@@ -53,6 +54,7 @@ test("nothing is shared before the number was compared", async () => {
   const { code, stderr } = await ada.run(["share", id, "beta", "--role", "writer"])
   expect(code).toBe(1)
   expect(stderr).toContain("verified")
+  expect(stderr).toContain("`healthcrypt physicians verify beta`")
 })
 
 test("verify takes the 60 digits on standard input, in groups or not, and refuses others", async () => {
@@ -87,7 +89,13 @@ test("shared, listed, accepted, and then edited by the other", async () => {
     { id, from: "ada", name: "Ada Byron", role: "writer", until: null, verified: false },
   ])
   expect(JSON.parse((await beta.run(["records", "list", "--json"])).stdout)).toEqual([])
-  expect(await beta.run(["shares", "accept", id])).toMatchObject({ code: 1 })
+  const first = "not yet: first `healthcrypt physicians verify ada`"
+  const refused = await beta.run(["shares", "accept", id])
+  expect(refused).toMatchObject({ code: 1, stdout: "", stderr: `${id}: ${first}\n` })
+  const listed = (await beta.run(["shares", "list"])).stdout
+  expect(listed).toContain(first)
+  expect(listed.split("\n")[0]).toMatch(/^Record {2,}From {2,}Verified {2}Role/)
+  expect(JSON.parse(waiting.stdout)[0].problem).toMatchObject({ code: "NOT_ALLOWED_UNVERIFIED" })
   expect(await beta.run(["records", "show", id])).toMatchObject({ code: 1, stdout: "" })
   const { safetyNumber } = await shown(ada, "beta")
   await beta.run(["physicians", "verify", "ada"], { input: safetyNumber })

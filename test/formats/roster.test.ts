@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest"
 import { sha256 } from "#sha256"
-import { digestHeads } from "../../src/client/changes.ts"
+import { boundOf, missingFrom } from "../../src/client/bound.ts"
 import { Pins } from "../../src/client/pins.ts"
 import { encodeRows, keysOf, parseRows, type RosterRow } from "../../src/client/roster-row.ts"
 import type { ClientStorage } from "../../src/client/storage.ts"
@@ -79,7 +79,7 @@ describe("docs/formats/roster.md, a keyring", () => {
   const keyring = (): Keyring => {
     const id = example("practice") as PracticeId
     return {
-      v: 1,
+      v: 2,
       signSeed: bytes("sign seed"),
       sealSeed: bytes("seal seed"),
       sealKey: sealKey(),
@@ -88,8 +88,8 @@ describe("docs/formats/roster.md, a keyring", () => {
       roster: {
         segments: [{ id: example("segment") as SegmentId, hash: bytes("segment hash"), records: 1 }],
         complete: Number(example("seen size")),
-        digest: bytes("digest"),
       },
+      bound: { leaf: Number(example("seen size")), count: 1, digest: bytes("digest"), loose: [], ending: [] },
       colleagues: [
         {
           physician: example("colleague") as PhysicianId,
@@ -107,9 +107,22 @@ describe("docs/formats/roster.md, a keyring", () => {
     }
   }
 
-  it("is these bytes, and its digest that of the one head", async () => {
-    const head = { seq: 0, hash: bytes("head") }
-    expectOnPage(example, { digest: hex(digestHeads([[example("record") as RecordId, head]])) })
+  it("is bound to the one head, and holds a device that begins anew to it", () => {
+    const record = example("record") as RecordId
+    const heads = new Map([[record, { seq: 0, hash: bytes("head"), until: null }]])
+    const bound = boundOf(Number(example("seen size")), heads, [])
+    expectOnPage(example, { digest: hex(bound.digest) })
+    expect(bound).toEqual(keyring().bound)
+    expect(missingFrom(bound, heads, 0)).toBeNull()
+    expect(missingFrom(bound, new Map(), 0)).toEqual({ records: [], more: true })
+    const named = boundOf(5, heads, [record])
+    const missing = { records: [{ id: record, seq: 0 }], more: false }
+    expect(missingFrom(named, new Map(), 0)).toEqual(missing)
+    const other = ["AAAAAAAAAAAAAAAAAAAAAA" as RecordId, { seq: 0, hash: bytes("head"), until: null }] as const
+    expect(missingFrom(named, new Map([other]), 0)).toEqual({ ...missing, more: true })
+  })
+
+  it("is these bytes", async () => {
     const content = encodeCbor(keyring())
     const at = Buffer.from(content).indexOf(sealKey())
     expectOnPage(example, {
@@ -125,6 +138,15 @@ describe("docs/formats/roster.md, a keyring", () => {
     const token = await sealed(place(), content)
     expect(hex(sha256(token))).toBe(example("keyring token hash"))
     expect(await openKeyring(key, physician, Number(example("keyring number")), token)).toEqual(keyring())
+  })
+
+  it("of version 1, with the digest in the roster, opens to one that is bound as far as that", async () => {
+    const { bound, roster, ...rest } = keyring()
+    const before = { ...rest, v: 1, roster: { ...roster, digest: bound.digest } }
+    const opened = await openKeyring(key, physician, 1, await sealed(place(), encodeCbor(before)))
+    const { count, ...withoutCount } = bound
+    expect(count).toBe(1)
+    expect(opened).toEqual({ ...keyring(), bound: withoutCount })
   })
 
   it("without colleagues, as version 0.1 wrote it, opens to one that has none", async () => {

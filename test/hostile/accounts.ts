@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { client as opaqueClient, server as opaqueServer } from "@serenity-kit/opaque"
 import { changePassword } from "../../src/client/account.ts"
+import { keyringItems, signAccount } from "../../src/client/account-statements.ts"
 import { encodeBase64url } from "../../src/encoding/base64.ts"
 import { parseUtf8, utf8 } from "../../src/encoding/bytes.ts"
 import { newId, type PracticeId } from "../../src/encoding/ids.ts"
@@ -37,13 +38,22 @@ export const accounts: readonly Attack[] = [
     step: home("own", { device: "fresh" }),
     plant: async ({ world, cast, accomplice }) => {
       const { ben } = cast.ids
-      const [kept] = world.sql<{ keyring_number: number; keyring: Uint8Array }>(
-        "select keyring_number, keyring from physician where id = ?",
+      const [kept] = world.sql<Record<"number" | "token" | "statement" | "signature", Uint8Array>>(
+        `select keyring_number as number, keyring as token, keyring_statement as statement,
+          keyring_signature as signature from physician where id = ?`,
         ben,
       )
       await (await accomplice("ben")).session.updateKeyring((keyring) => keyring)
-      const { keyring_number: number, keyring } = kept!
-      world.sql("update physician set keyring_number = ?, keyring = ? where id = ?", number, keyring, ben)
+      const { number, token, statement, signature } = kept!
+      world.sql(
+        `update physician set keyring_number = ?, keyring = ?, keyring_statement = ?, keyring_signature = ?
+          where id = ?`,
+        number,
+        token,
+        statement,
+        signature,
+        ben,
+      )
     },
   },
   {
@@ -58,8 +68,42 @@ export const accounts: readonly Attack[] = [
       ),
   },
   {
+    name: "the newest keyring is damaged, and a genuine older one is there",
+    code: "CANNOT_OPEN",
+    step: fresh,
+    plant: ({ world, cast }) => {
+      world.sql("update physician set keyring = zeroblob(length(keyring)) where id = ?", cast.ids.ben)
+    },
+  },
+  {
+    name: "the keyring's statement is signed by a stranger",
+    code: "TAMPERED_SIGNATURE",
+    step: fresh,
+    plant: async ({ world, cast }) => {
+      const [row] = world.sql<{ statement: Uint8Array }>(
+        "select keyring_statement as statement from physician where id = ?",
+        cast.ids.ben,
+      )
+      const { sign } = await strangersKey()
+      const signature = await sign("account", new Uint8Array(row!.statement))
+      world.sql("update physician set keyring_signature = ? where id = ?", signature, cast.ids.ben)
+    },
+  },
+  {
+    name: "the keyring's statement is left out",
+    code: "TAMPERED_LOG",
+    step: home("own", { device: "fresh" }),
+    plant: ({ world, cast }) => {
+      world.sql(
+        "update physician set keyring_statement = null, keyring_statement_sha256 = null, keyring_signature = null where id = ?",
+        cast.ids.ben,
+      )
+    },
+  },
+  {
     name: "the roster is lost, and what is new lacks one of its records",
     code: "TAMPERED_ROLLBACK",
+    says: /The server keeps back records/,
     step: home("own", { device: "fresh" }),
     plant: packed,
     between: ({ cast }) => {
@@ -157,7 +201,7 @@ export const accounts: readonly Attack[] = [
   },
 ]
 
-/** Puts a keyring in the place of the newest, as only the physician can seal it. @param which number it gets */
+/** Puts a keyring in the place of the newest, as only the physician can seal and sign it. @param which number it gets */
 async function putKeyring(
   { world, cast, accomplice }: Scene,
   which: (newest: number) => number,
@@ -165,8 +209,19 @@ async function putKeyring(
 ): Promise<void> {
   const { session } = await accomplice("ben")
   const number = which(session.keyringNumber)
-  const token = await sealKeyring(session.key, session.physician, number, change(session.keyring))
-  world.sql("update physician set keyring_number = ?, keyring = ? where id = ?", number, token, cast.ids.ben)
+  const changed = change(session.keyring)
+  const token = await sealKeyring(session.key, session.physician, number, changed)
+  const prev = number === 0 ? undefined : new Uint8Array(32)
+  const items = keyringItems(session.physician, number, prev, token, changed)
+  const { statement, signature } = await signAccount(session, "keyring", items)
+  world.sql(
+    "update physician set keyring_number = ?, keyring = ?, keyring_statement = ?, keyring_signature = ? where id = ?",
+    number,
+    token,
+    statement,
+    signature,
+    cast.ids.ben,
+  )
 }
 
 /** Design 10: 64 MiB, three passes, four lanes. */

@@ -36,6 +36,8 @@ export interface Deed {
   readonly plant?: (scene: Scene) => Promise<void> | void
   /** Stands between a client and its server while the step goes on. Made anew for each way to do the step. */
   readonly between?: (scene: Scene) => Between
+  /** What has to hold of the practice when the step is over. */
+  readonly after?: (scene: Scene) => Promise<void> | void
 }
 
 export interface Attack extends Deed {
@@ -116,6 +118,7 @@ async function play(stage: Stage, step: Step, deed: Deed, refusalIsAwaited: bool
           if (deed.between !== undefined) expect(struck, `what the ${door} was told`).toBeGreaterThan(0)
         }
         for (const one of done) if (one.status === "rejected") throw one.reason
+        await deed.after?.(scene)
       }),
     )
 }

@@ -5,7 +5,7 @@ import { client as opaqueClient } from "@serenity-kit/opaque"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { encodeBase64url } from "../../src/encoding/base64.ts"
 import { newId } from "../../src/encoding/ids.ts"
-import { paths } from "../../src/protocol/paths.ts"
+import { pageHeader, paths, protocolHeader, protocolVersion } from "../../src/protocol/paths.ts"
 import { bytesNeedle, type Needle, Search } from "../leaks.ts"
 import { assemble, type Cast, resume } from "./cast.ts"
 import { openWorld, type World } from "./world.ts"
@@ -64,6 +64,7 @@ function addresses(): string[] {
   const fill: Record<string, string> = {
     ":record": cast.records.shared,
     ":segment": segment!.id,
+    ":seq": "0",
     ":username": "ben",
     ":physician": cast.ids.ben,
     ":session": newId(),
@@ -84,20 +85,28 @@ const bodies = (username: string): readonly unknown[] => [
   { username, nonce: zeros(32), signature: zeros(64), carrier: "bearer" },
   { to: 5, sizes: [1, 2, 3] },
   { act: "read" },
-  { records: [{ record: cast.records.shared, selfGrants: [{ epoch: 0, token: zeros(105) }] }] },
+  { signed: { statement: zeros(100), signature: zeros(64) }, tokens: [zeros(105)] },
 ]
 const zeros = (count: number) => encodeBase64url(new Uint8Array(count))
 const query = "?since=0&pinned=0&limit=1000&before=9007199254740991&from=0"
-const strangers: readonly Record<string, string>[] = [
+const strangers = (): readonly Record<string, string>[] => [
   {},
   { authorization: `Bearer ${zeros(32)}` },
-  { cookie: `healthcrypt=${zeros(32)}`, "sec-fetch-site": "same-origin" },
+  {
+    cookie: `healthcrypt-${world.store.practice}=${zeros(32)}`,
+    [pageHeader]: zeros(32),
+    "sec-fetch-site": "same-origin",
+  },
 ]
 
 async function ask(method: string, path: string, headers: Record<string, string>, body?: unknown) {
   const response = await fetch(world.url + path, {
     method,
-    headers: { ...headers, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    headers: {
+      [protocolHeader]: protocolVersion,
+      ...headers,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = Buffer.from(await response.arrayBuffer())
@@ -110,7 +119,7 @@ describe("before anybody has signed in", () => {
     let answers = 0
     for (const path of addresses())
       for (const method of ["GET", "POST", "PUT", "DELETE"])
-        for (const headers of strangers) {
+        for (const headers of strangers()) {
           const given = method === "POST" || method === "PUT" ? bodies("ben") : [undefined]
           for (const body of given) {
             const { said } = await ask(method, method === "GET" ? path + query : path, headers, body)
@@ -157,7 +166,7 @@ describe("before anybody has signed in", () => {
           const body = path === paths.loginStart ? { username, startLoginRequest } : { username }
           const response = await fetch(world.url + path, {
             method: "POST",
-            headers: { "content-type": "application/json" },
+            headers: { [protocolHeader]: protocolVersion, "content-type": "application/json" },
             body: JSON.stringify(body),
           })
           const told = Object.entries((await response.json()) as Record<string, string>)
@@ -173,7 +182,7 @@ describe("before anybody has signed in", () => {
     for (const username of ["ben", "nobody-here"]) {
       const nonce = await fetch(world.url + paths.recoverStart, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { [protocolHeader]: protocolVersion, "content-type": "application/json" },
         body: JSON.stringify({ username }),
       }).then(async (response) => ((await response.json()) as { nonce: string }).nonce)
       const body = { username, nonce, signature: zeros(64), carrier: "bearer" }

@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { connect } from "../../src/cli/http.ts"
 import { fileStorage } from "../../src/cli/storage.ts"
-import { register, renewWords } from "../../src/client/account.ts"
+import { demandConfirmed, register, renewWords } from "../../src/client/account.ts"
 import { createPatient, savePatient } from "../../src/client/edits.ts"
 import { acceptInvitations } from "../../src/client/invitations.ts"
 import { Session, type Surroundings } from "../../src/client/session.ts"
@@ -14,6 +14,7 @@ import type { ErrorCode } from "../../src/errors.ts"
 import { currentSession, practice as practiceSchema } from "../../src/protocol/accounts.ts"
 import { paths } from "../../src/protocol/paths.ts"
 import { asSecretKey, type PhysicianKey } from "../../src/vault/keys.ts"
+import type { Between } from "../practice.ts"
 
 /** ada, ben and cyd have verified each other; ada and gus too. Nobody has verified dee. ben has renewed his recovery words last of all:
  * his devices know of it, his keyring does not yet. */
@@ -113,6 +114,7 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
     const { roster, session } = works[username]
     await roster.sync()
     await roster.looked()
+    await roster.bind()
     await session.pins.save()
     ids[username] = session.physician
     signedIn[username] = { bearer: session.around.transport.bearer!, key: session.key }
@@ -122,22 +124,29 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
 }
 
 /** A client of one of the cast on their session that goes on, with the roster open, up to date and looked through.
- * @param home a folder of this client's own, which may hold what it remembers */
-export async function resume(server: string, { bearer, key }: SignedIn, home: string) {
+ * @param home a folder of this client's own, which may hold what it remembers. @param between stands between it and the server */
+export async function resume(server: string, { bearer, key }: SignedIn, home: string, between?: Between) {
   const connection = connect(server, undefined)
-  const transport = new Transport(connection.send)
+  const { send } = connection
+  const transport = new Transport(between === undefined ? send : (request) => between(request, send))
   transport.bearer = bearer
   const around: Surroundings = { transport, storage: fileStorage(home), carrier: "bearer", now: Date.now }
   const open = async (): Promise<Workspace> => {
     const practice = await transport.call("GET", paths.practice, { reply: practiceSchema.reply })
     const account = await transport.call("GET", paths.session, { reply: currentSession.reply })
-    const work = workspaceOf(await Session.stand(around, practice, account, asSecretKey<"physician">(key.slice())))
+    const session = await Session.stand(around, practice, account, asSecretKey<"physician">(key.slice()))
+    const work = workspaceOf(demandConfirmed(session))
     await work.roster.load()
     await work.roster.sync()
     await work.roster.looked()
     return work
   }
-  return { around, open, close: connection.close }
+  // What a client would still do in the background, it would do to another copy of the practice.
+  const close = () => {
+    transport.close()
+    connection.close()
+  }
+  return { around, open, close }
 }
 
 export const many = { progress: () => {}, signal: { aborted: false } }
@@ -158,7 +167,7 @@ async function newPatient(work: Workspace, name: RecordName): Promise<RecordId> 
   return (await createPatient(work, fieldsOf(name, "Hypertension"))).id
 }
 
-async function diagnose(work: Workspace, name: RecordName, id: RecordId, diagnosis: string): Promise<void> {
+export async function diagnose(work: Workspace, name: RecordName, id: RecordId, diagnosis: string): Promise<void> {
   const { head } = await work.records.open(id)
   const saved = await savePatient(work, id, head.seq, fieldsOf(name, diagnosis))
   if (!saved.saved) throw new Error("not saved")

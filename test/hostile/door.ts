@@ -9,8 +9,9 @@ export interface Door extends HttpProxy {
   readonly struck: number
   /** What went wrong in an attack itself. */
   readonly faults: readonly unknown[]
-  /** @param server where everything goes. @param between may change what is asked of the API and of the log, and what is answered */
-  open(server: string, between: Between | null): void
+  /** @param server where everything goes. @param between may change what is asked of the API and of the log, and what is answered
+   * @param byItsName whether the server is asked by its own address, where it answers to no other, or by the one that the client meant */
+  open(server: string, between: Between | null, byItsName?: boolean): void
 }
 
 /** An empty page of the proxy's own: a browser is on the practice's address there, and nothing of Healthcrypt runs. */
@@ -19,7 +20,7 @@ export const blank = "/blank"
 type Headers = IncomingMessage["headers"]
 
 export async function openDoor(): Promise<Door> {
-  let behind: { readonly server: string; readonly between: Between | null } | null = null
+  let behind: { readonly server: string; readonly between: Between | null; readonly byItsName: boolean } | null = null
   let struck = 0
   let faults: unknown[] = []
 
@@ -30,7 +31,8 @@ export async function openDoor(): Promise<Door> {
       return
     }
     if (behind === null) throw new Error("nothing behind this door")
-    const { server, between } = behind
+    const { server, between, byItsName } = behind
+    if (byItsName) delete incoming.headers.host
     if (between === null || !/^\/(api|log)\//.test(path) || path === "/api/events")
       return pass(server, incoming, outgoing)
     const { "accept-encoding": _, ...headers } = incoming.headers
@@ -72,8 +74,8 @@ export async function openDoor(): Promise<Door> {
     get faults() {
       return faults
     },
-    open(where, between) {
-      behind = { server: where, between }
+    open(where, between, byItsName = false) {
+      behind = { server: where, between, byItsName }
       struck = 0
       faults = []
     },

@@ -7,13 +7,14 @@ import { compare } from "../../src/encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../../src/encoding/cbor.ts"
 import { idBytes, type PhysicianId } from "../../src/encoding/ids.ts"
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../../src/proof/entry.ts"
-import { foldSubtrees, inclusionRanges, leafHash, subtrees } from "../../src/proof/merkle.ts"
+import { inclusionRanges, type LeafRange, leafHash, setRanges, subtrees } from "../../src/proof/merkle.ts"
 import type { Grant } from "../../src/server/store/store.ts"
 import { type GrantPlace, importRecipient, sealGrant } from "../../src/vault/grants.ts"
 import { commitTo, newSecretKey, type RecordKey } from "../../src/vault/keys.ts"
 import { entryPlace, selfGrantPlace, summaryPlace } from "../../src/vault/places.ts"
 import { seal } from "../../src/vault/seal.ts"
 import { importSigner, type Signer } from "../../src/vault/signer.ts"
+import { rangeHash } from "../tree-hash.ts"
 import type { Scene } from "./attack.ts"
 import { patients, type RecordName, type Username } from "./cast.ts"
 import type { World } from "./world.ts"
@@ -222,16 +223,31 @@ export function sorted(members: readonly Member[]): Member[] {
 
 /** That a leaf is in an answer's tree: what a server can prove of any of its leaves. @param checkpoint of the answer */
 export function inclusionOf(world: World, index: number, checkpoint: string): string {
-  const size = Number(checkpoint.split("\n")[1])
+  return proved(world, checkpoint, (size) => inclusionRanges(index, size))
+}
+
+/** That leaves, in rising order, are all in an answer's tree. @param checkpoint of the answer */
+export function setProofOf(world: World, indexes: readonly number[], checkpoint: string): string {
+  return proved(world, checkpoint, (size) => setRanges(indexes, size))
+}
+
+/** The hashes of what stands after leaf `at` in a tree of `size` leaves, as the change feed has them beside a stretch. */
+export function rangesAfter(world: World, at: number, size: number): string {
+  return provedIn(world, size, () =>
+    subtrees({ from: at, to: size }).map(({ level, index }) => ({
+      from: index * 2 ** level,
+      to: (index + 1) * 2 ** level,
+    })),
+  )
+}
+
+function proved(world: World, checkpoint: string, ranges: (size: number) => LeafRange[]): string {
+  return provedIn(world, Number(checkpoint.split("\n")[1]), ranges)
+}
+
+function provedIn(world: World, size: number, ranges: (size: number) => LeafRange[]): string {
   const hashes = world
     .sql<{ data: Uint8Array }>("select data from leaf where idx < ? order by idx", size)
     .map(({ data }) => leafHash(new Uint8Array(data)))
-  const fold = (from: number, to: number) =>
-    foldSubtrees(subtrees({ from, to }).map(({ level, index: place }) => complete(hashes, level, place)))
-  return Buffer.concat(inclusionRanges(index, size).map(({ from, to }) => fold(from, to))).toString("base64url")
-}
-
-function complete(hashes: readonly Uint8Array[], level: number, index: number): Uint8Array {
-  if (level === 0) return hashes[index]!
-  return foldSubtrees([complete(hashes, level - 1, 2 * index), complete(hashes, level - 1, 2 * index + 1)])
+  return Buffer.concat(ranges(size).map((range) => rangeHash(hashes, range))).toString("base64url")
 }

@@ -124,7 +124,7 @@ export const grants: readonly Attack[] = [
       const { cast, world } = scene
       passForAccepted(scene, "invited")
       world.sql(
-        `insert into self_grant select physician, ? as record, epoch, token, token_sha256 from self_grant
+        `insert into self_grant select physician, ? as record, epoch, token, token_sha256, signed from self_grant
          where physician = ? and record = ?`,
         cast.records.invited,
         cast.ids.ben,
@@ -163,7 +163,7 @@ export const grants: readonly Attack[] = [
     name: "an invitation comes from somebody whom nobody has verified",
     code: "NOT_ALLOWED_UNVERIFIED",
     step: accept("strange", "dee"),
-    says: /You have not verified dee yet/,
+    says: /You have not verified dee yet|not yet: first `healthcrypt physicians verify dee`/,
     honest: deeVerified,
     plant: () => {},
   },

@@ -32,6 +32,7 @@ export const identities: readonly Attack[] = [
       world.sql("update physician set username = 'gus-before' where id = ?", cast.ids.gus)
       const physician = newId<"physician">() as PhysicianId
       const token = new Uint8Array(105)
+      const unsigned = { token, signed: { statement: token, signature: new Uint8Array(64) } }
       await world.store.register(
         {
           physician,
@@ -40,8 +41,8 @@ export const identities: readonly Attack[] = [
           identity: await selfSigned(physician, "gus"),
           unlocks: [{ method: "password", generation: 0, token }],
           recoveryKey: new Uint8Array(32),
-          profile: token,
-          keyring: token,
+          profile: unsigned,
+          keyring: unsigned,
         },
         { ...session, physician },
       )
@@ -193,6 +194,7 @@ export const identities: readonly Attack[] = [
 const session = {
   id: newId<"session">() as SessionId,
   tokenHash: "none",
+  pageHash: null,
   half: null,
   carrier: "bearer",
   created: 0,

@@ -8,6 +8,7 @@ import { identities } from "./identities.ts"
 import { log } from "./log.ts"
 import { members } from "./members.ts"
 import { order } from "./order.ts"
+import { restored } from "./restored.ts"
 import { statements } from "./statements.ts"
 import { tokens } from "./tokens.ts"
 
@@ -19,6 +20,7 @@ const played: Readonly<Record<string, readonly Attack[]>> = {
   identities,
   accounts,
   log,
+  restored,
 }
 
 describe("docs/threat-model.md", () => {

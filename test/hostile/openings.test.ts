@@ -129,6 +129,8 @@ describe("a client", () => {
       if (request.path !== "/api/login/finish") return response
       const answer = JSON.parse(parseUtf8(response.body))
       answer[what].token = encodeBase64url(wrong)
+      // As of version 0.2, which nobody signed for: the token is all there is to go by.
+      delete answer[what].signed
       return { status: response.status, body: utf8(JSON.stringify(answer)) }
     })
     const error: unknown = await signIn(around, "ada", password).then(

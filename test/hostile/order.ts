@@ -1,8 +1,10 @@
-import { leafHash } from "../../src/proof/merkle.ts"
+import { expect } from "vitest"
+import { acceptInvitations } from "../../src/client/invitations.ts"
+import { leafDataBytes } from "../../src/proof/leaf.ts"
 import type { Between } from "../practice.ts"
 import type { Attack, Scene } from "./attack.ts"
-import type { RecordName } from "./cast.ts"
-import { inclusionOf } from "./forge.ts"
+import { diagnose, many, type RecordName } from "./cast.ts"
+import { rangesAfter, setProofOf } from "./forge.ts"
 import { entriesOf, rewriting, type WireAnswer } from "./rewriting.ts"
 import { home, record } from "./steps.ts"
 import type { World } from "./world.ts"
@@ -24,6 +26,14 @@ export const order: readonly Attack[] = [
     step: record("shared"),
     between: rewriting(reading, (answer) => {
       entriesOf(answer).pop()
+    }),
+  },
+  {
+    name: "an older entry of a record says another time than was logged",
+    code: "TAMPERED_LOG",
+    step: record("own"),
+    between: rewriting(reading, (answer) => {
+      entriesOf(answer)[0]!.leaf.time = Date.UTC(2019, 0, 1)
     }),
   },
   {
@@ -96,24 +106,58 @@ export const order: readonly Attack[] = [
     between: (scene) => withhold(scene, "shared", 7),
   },
   {
-    name: "a record's newest entry is withheld, and the record passes for accepted after it",
+    name: "a record's newest entry is withheld, and the record was accepted after it",
+    code: "TAMPERED_ROLLBACK",
+    step: home("invited", { device: "fresh" }),
+    honest: { plant: acceptLate },
+    plant: acceptLate,
+    between: frozenBeforeAccepting,
+  },
+  {
+    name: "a record's newest entry is withheld from a device that had seen more of the log than of the record",
+    code: "TAMPERED_ROLLBACK",
+    step: home("invited"),
+    honest: { plant: acceptLate },
+    plant: acceptLate,
+    between: frozenBeforeAccepting,
+  },
+  {
+    name: "a record was accepted by no leaf that the log has",
+    code: "TAMPERED_LOG",
+    step: home("shared", { device: "fresh" }),
+    between: rewriting(feed, (answer) => {
+      for (const { leaf } of answer.accepted ?? []) leaf.time += 1
+    }),
+  },
+  {
+    name: "a record of one's own is hidden whole, before anything is packed",
+    code: "TAMPERED_ROLLBACK",
+    step: home("own", { device: "fresh" }),
+    between: hiddenWhole("own"),
+  },
+  {
+    name: "a record that was accepted is hidden whole, before anything is packed",
+    code: "TAMPERED_ROLLBACK",
+    step: home("shared", { device: "fresh" }),
+    between: hiddenWhole("shared"),
+  },
+  {
+    name: "an entry passes for the leaf of another record's newest, which is withheld",
     code: "TAMPERED_ROLLBACK",
     step: home("shared", { device: "fresh" }),
     between: (scene) => {
+      const { cast, world } = scene
       const withholding = withhold(scene, "shared", 7)
-      // In two answers, of which the second says of everything before that it was not owed.
-      const inTwo = rewriting<FeedAnswer>(feed, (answer) => {
-        const last = answer.next - 1
-        if (answer.leaves.data.length < 128) answer.accepted = [{ record: scene.cast.records.shared, leaf: last }]
-        else {
-          const leaves = Buffer.from(answer.leaves.data, "base64url")
-          answer.entries = entriesOf(answer).filter(({ leaf }) => leaf.index < last)
-          const right = Buffer.from(leafHash(leaves.subarray(-64))).toString("base64url")
-          answer.leaves = { ...answer.leaves, data: leaves.subarray(0, -64).toString("base64url"), right }
-          Object.assign(answer, { next: last, more: true })
-        }
+      const [hidden] = world.sql<{ leaf: number }>(
+        "select leaf from entry where record = ? and seq = 7",
+        cast.records.shared,
+      )
+      const posing = rewriting(feed, (answer) => {
+        const last = entriesOf(answer).findLast(({ record: id }) => id === cast.records.own)
+        if (last) last.leaf.index = hidden!.leaf
+        entriesOf(answer).sort((x, y) => x.leaf.index - y.leaf.index)
       })()
-      return (request, send) => inTwo(request, (passed) => withholding(passed, send))
+      return (request, send) => posing(request, (passed) => withholding(passed, send))
     },
   },
   {
@@ -167,6 +211,58 @@ export const order: readonly Attack[] = [
   },
 ]
 
+/** ada writes in the record that ben is invited to; then ben accepts it, on another device. */
+async function acceptLate({ accomplice, cast }: Scene): Promise<void> {
+  const ada = await accomplice("ada")
+  await diagnose(ada, "invited", cast.records.invited, "Penicillin allergy")
+  const ben = await accomplice("ben")
+  expect(await acceptInvitations(ben, [cast.records.invited], many)).toMatchObject({ done: 1 })
+}
+
+/** Shows the record as it was when ben was invited, and tells of his accepting it in an answer of its own, as if nothing before that had
+ * been owed to him. */
+function frozenBeforeAccepting({ cast, world }: Scene): Between {
+  const id = cast.records.invited
+  const [accepted] = world.sql<{ idx: number }>(
+    "select max(idx) as idx from leaf where subject = ? and type = 'accept'",
+    id,
+  )
+  const ofFeed = inTwo(world, accepted!.idx, (answer) => {
+    answer.entries = entriesOf(answer).filter(({ record: of }) => of !== id)
+  })
+  const ofRecord = rewriting(new RegExp(`${id}/entries`), (answer) => cutOff(world, answer, 2))()
+  return (request, send) => ofFeed(request, (passed) => ofRecord(passed, send))
+}
+
+/** A server to which a record is none of the physician's. */
+function hiddenWhole(name: RecordName): (scene: Scene) => Between {
+  return ({ cast }) =>
+    rewriting(feed, (answer) => {
+      answer.entries = entriesOf(answer).filter(({ record: id }) => id !== cast.records[name])
+      answer.accepted = (answer.accepted ?? []).filter(({ record: id }) => id !== cast.records[name])
+    })()
+}
+
+/** Gives what is new in two answers, of which the second begins with leaf `at`. @param change alters the first */
+function inTwo(world: World, at: number, change: (answer: WireAnswer) => void): Between {
+  return rewriting<FeedAnswer>(feed, (answer) => {
+    const data = Buffer.from(answer.leaves.data, "base64url")
+    const from = answer.next - data.length / leafDataBytes
+    if (from >= at || answer.next <= at) return
+    answer.entries = entriesOf(answer).filter(({ leaf }) => leaf.index < at)
+    answer.accepted = (answer.accepted ?? []).filter(({ leaf }) => (typeof leaf === "number" ? leaf : leaf.index) < at)
+    const size = Number(answer.log!.checkpoint.split("\n")[1])
+    const right = rangesAfter(world, at, size)
+    answer.leaves = {
+      ...answer.leaves,
+      data: data.subarray(0, (at - from) * leafDataBytes).toString("base64url"),
+      right,
+    }
+    Object.assign(answer, { next: at, more: true })
+    change(answer)
+  })()
+}
+
 type FeedAnswer = WireAnswer & Required<Pick<WireAnswer, "leaves" | "next">>
 
 /** Shows a record as it was before entry `seq`, in what is new and when it is read, with a true proof of the leaf before. */
@@ -179,8 +275,8 @@ export function withhold({ cast, world }: Scene, name: RecordName, seq: number):
 
 function cutOff(world: World, answer: WireAnswer, seq: number): void {
   answer.entries = entriesOf(answer).slice(0, seq)
-  const last = answer.entries.at(-1)
-  if (last) answer.inclusion = inclusionOf(world, last.leaf.index, answer.log!.checkpoint)
+  const indexes = answer.entries.map(({ leaf }) => leaf.index)
+  answer.inclusion = setProofOf(world, indexes, answer.log!.checkpoint)
 }
 
 /** Leaves out entry `seq` of a record that is read from its first entry on. */

@@ -16,7 +16,7 @@ export interface WireEntry {
 /** An answer's JSON, whichever it is. */
 export interface WireAnswer {
   entries?: WireEntry[]
-  accepted?: { record: string; leaf: number }[]
+  accepted?: { record: string; number: number; leaf: WireEntry["leaf"] }[]
   selfGrants?: { epoch: number; token: string }[]
   invitations?: WireEntry[]
   leaves?: { data: string; left: string; right: string }

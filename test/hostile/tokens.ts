@@ -68,13 +68,13 @@ export const tokens: readonly Attack[] = [
   },
   {
     name: "the keyring is another physician's",
-    code: "CANNOT_OPEN",
+    code: "TAMPERED_IDENTITY",
     step: home("shared"),
     plant: exchangeOf("keyring"),
   },
   {
     name: "the profile is another physician's",
-    code: "CANNOT_OPEN",
+    code: "TAMPERED_IDENTITY",
     step: home("shared"),
     plant: exchangeOf("profile"),
   },
@@ -120,13 +120,14 @@ function giveSelfGrant(name: RecordName, epoch: number, whose: Username, from: R
   }
 }
 
-/** Ben gets ada's, as of the very number that is his own. */
-function exchangeOf(column: "keyring" | "profile") {
+/** Ben gets ada's, with her statement, as of the very number that is his own. */
+function exchangeOf(part: "keyring" | "profile") {
   return ({ cast: { ids }, world }: Scene): void => {
-    world.sql(
-      `update physician set ${column} = (select ${column} from physician where id = ?) where id = ?`,
-      ids.ada,
-      ids.ben,
-    )
+    for (const column of [part, `${part}_statement`, `${part}_signature`])
+      world.sql(
+        `update physician set ${column} = (select ${column} from physician where id = ?) where id = ?`,
+        ids.ada,
+        ids.ben,
+      )
   }
 }

@@ -3,9 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
 import { buildApp } from "../../src/server/app.ts"
+import { backUp } from "../../src/server/backup/backup.ts"
+import { restore } from "../../src/server/backup/restore.ts"
 import { claimDataFolder } from "../../src/server/data-folder.ts"
 import { logSigner } from "../../src/server/log.ts"
-import { addSecurityHeaders, builtPage, demandPage, servePage } from "../../src/server/page.ts"
+import { builtPage, demandPage, servePage } from "../../src/server/page.ts"
 import { openSecrets } from "../../src/server/secrets.ts"
 import { openStore } from "../../src/server/store/sqlite.ts"
 import type { Store } from "../../src/server/store/store.ts"
@@ -27,6 +29,9 @@ export interface World {
   rewrite(change: (database: DatabaseSync) => void): Promise<void>
   /** The same with the leaves alone, 64 B each. @param sign false: leaves are changed, and what is made of them is not */
   rewriteLog(change: (leaves: Uint8Array[]) => readonly Uint8Array[], sign?: boolean): Promise<void>
+  /** Puts the practice back to a backup that is made of it now: a log of another name and key. Sessions go on, which a restore would end.
+   * The server is at another address afterwards. */
+  putBack(): Promise<void>
   /** Lets go of the folder, which stays. */
   close(): Promise<void>
 }
@@ -70,6 +75,24 @@ export async function openWorld(folder: string): Promise<World> {
       await rewriteLog(folder, change, sign)
       running = await run(folder)
     },
+    async putBack() {
+      await running.close()
+      const file = join(folder, "backup")
+      await backUp({ dataDir: folder, file, force: true, passphrase: null, signal: new AbortController().signal })
+      const before = open()
+      const sessions = before.prepare("select * from session").all()
+      before.close()
+      const passphrase = () => Promise.reject(new Error("asked for a passphrase"))
+      await restore({ file, dataDir: folder, force: true, passphrase, witnesses: [], now: Date.now })
+      const database = open()
+      for (const row of sessions) {
+        const names = Object.keys(row)
+        const insert = `insert into session (${names.join(", ")}) values (${names.map(() => "?").join(", ")})`
+        database.prepare(insert).run(...Object.values(row))
+      }
+      database.close()
+      running = await run(folder)
+    },
     close: () => running.close(),
   }
 }
@@ -88,8 +111,9 @@ async function run(folder: string) {
   const now = () => Date.now()
   const signCheckpoint = logSigner(secrets.logSeed).sign
   const store = await openStore({ file: claimed.database, signCheckpoint, now })
-  const app = await buildApp({ store, secrets, secureCookies: false, trustProxy: false, logLevel: "error", now })
-  addSecurityHeaders(app, false)
+  const isMeant = () => true
+  const deps = { store, secrets, isMeant, secureCookies: false, trustProxy: false, registration: "open", now } as const
+  const app = await buildApp({ ...deps, logLevel: "error" })
   await servePage(app, builtPage)
   await secrets.settle()
   const url = await app.listen({ host: "127.0.0.1", port: 0, listenTextResolver: () => "listening" })

@@ -1,10 +1,13 @@
 import type { PracticeId } from "../../encoding/ids.ts"
 import { openSqlite } from "../store/connection.ts"
+import { auditAccountStatements } from "./account-statements.ts"
 import { auditAccounts } from "./accounts.ts"
 import { type Count, type Finding, newFindings } from "./findings.ts"
 import { auditHashes } from "./hashes.ts"
 import { auditCheckpoint, auditTree } from "./log.ts"
 import { auditRecords } from "./records.ts"
+import { auditSchema } from "./schema.ts"
+import { auditSessions } from "./sessions.ts"
 
 export interface Audit {
   readonly practice: PracticeId | null
@@ -22,14 +25,18 @@ export async function auditDatabase(file: string, logKey: Uint8Array | null): Pr
   try {
     return await db.transaction().execute(async (snapshot) => {
       const findings = newFindings()
+      await auditSchema(snapshot, findings)
       const hashes = await auditHashes(snapshot, findings)
       const tree = await auditTree(snapshot, findings)
       const practice = await auditCheckpoint(snapshot, findings, tree, logKey)
       const accounts = await auditAccounts(snapshot, findings)
+      const statements = await auditAccountStatements(snapshot, findings, accounts)
+      await auditSessions(snapshot, findings)
       const { records, entries } = await auditRecords(snapshot, findings, accounts, tree)
       const counts = [
         { name: "physicians", count: accounts.physicians },
         { name: "identities", count: accounts.identities },
+        { name: "account statements", count: statements },
         { name: "records", count: records },
         { name: "entries", count: entries },
         { name: "stored hashes", count: hashes },

@@ -58,7 +58,11 @@ export function newFindings(): Findings {
 
 /** A row by its keys, such as "entry record=… seq=3". */
 export function rowName(table: string, keys: Readonly<Record<string, unknown>>): string {
-  return [table, ...Object.entries(keys).map(([name, value]) => `${name}=${String(value)}`)].join(" ")
+  return [table, ...Object.entries(keys).map(([name, value]) => `${name}=${textOf(value)}`)].join(" ")
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : String(value)
 }
 
 /** SQLite lets any column hold any type. */

@@ -12,6 +12,8 @@ type Table = keyof Schema
 const keys = {
   meta: ["name"],
   physician: ["id"],
+  invite: ["code_hash"],
+  usage: ["physician"],
   identity: ["physician", "seq"],
   unlock: ["physician", "method"],
   session: ["id"],
@@ -21,15 +23,29 @@ const keys = {
   entry: ["record", "seq"],
   self_grant: ["physician", "record", "epoch"],
   sealed_grant: ["record", "seq", "recipient"],
+  replaced_self_grant: ["physician", "record", "epoch", "token_sha256"],
+  account_statement: ["physician", "statement_sha256"],
+  replaced_keyring: ["physician", "number"],
+  replaced_profile: ["physician", "number"],
   segment: ["id"],
   leaf: ["idx"],
   node: ["level", "idx"],
+  succession: ["number"],
 } as const satisfies Record<Table, readonly string[]>
 
 /** Binary columns without a SHA-256 beside them: chains, signatures and the tree hold these, and the rest of the audit recomputes them. */
 const held: ReadonlySet<string> = new Set([
   "identity.signature",
   "entry.signature",
+  "physician.keyring_signature",
+  "physician.profile_signature",
+  "replaced_keyring.signature",
+  "replaced_profile.signature",
+  "segment.signature",
+  "account_statement.signature",
+  "self_grant.signed",
+  "replaced_self_grant.signed",
+  "succession.signature",
   "record.head_hash",
   "leaf.data",
   "leaf.salt",

@@ -1,12 +1,14 @@
 import type { Selectable } from "kysely"
 import { equal } from "../../encoding/bytes.ts"
 import { isId, type PracticeId } from "../../encoding/ids.ts"
-import { logOrigin, openNote, type TreeHead } from "../../proof/checkpoint.ts"
+import { openNote, type TreeHead } from "../../proof/checkpoint.ts"
 import { type Leaf, leafData } from "../../proof/leaf.ts"
 import { foldSubtrees, leafHash, nodeHash, subtrees } from "../../proof/merkle.ts"
+import { followsKeyring } from "../../proof/succession.ts"
 import type { Db } from "../store/connection.ts"
 import type { LeafRow } from "../store/schema.ts"
 import { type Findings, rowName } from "./findings.ts"
+import { auditSuccessions } from "./successions.ts"
 
 const hashBytes = 32
 
@@ -27,13 +29,17 @@ export async function auditTree(db: Db, findings: Findings): Promise<Tree> {
   const size = Number(count)
   const leaves = new Uint8Array(size * hashBytes)
   const numbers = new Map<string, number>()
+  let successions = 0
   let index = 0
   for await (const row of db.selectFrom("leaf").selectAll().orderBy("idx").stream()) {
     const name = rowName("leaf", { idx: row.idx })
     findings.demand(row.idx === index, name, "a leaf before it is missing")
     const stream = `${row.subject} ${row.stream}`
     const number = numbers.get(stream) ?? 0
-    findings.demand(row.number === number, name, "a number of its stream was skipped")
+    const follows =
+      row.number === number || (row.stream === "keyring" && followsKeyring(number - 1, row.number, successions))
+    findings.demand(follows, name, "a number of its stream was skipped")
+    if (row.stream === "succession") successions++
     numbers.set(stream, row.number + 1)
     findings.demand(isMadeOf(row), name, "its data is not what its fields make")
     if (row.data instanceof Uint8Array) leaves.set(leafHash(row.data), index * hashBytes)
@@ -65,7 +71,7 @@ export async function auditCheckpoint(
     return null
   }
   const row = rowName("meta", { name: "checkpoint" })
-  const origin = logOrigin(practice as PracticeId)
+  const origin = await auditSuccessions(db, findings, practice as PracticeId, tree, logKey)
   const signed = logKey && (await findings.attempt(row, () => openNote(note ?? "", origin, logKey)))
   const head = signed ?? readUnsigned(note ?? "", origin)
   if (head === null) findings.tampered(row, "it is not a checkpoint of this log")

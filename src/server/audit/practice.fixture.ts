@@ -2,14 +2,23 @@ import { createPrivateKey, createPublicKey, randomBytes, sign } from "node:crypt
 import { sha256 } from "#sha256"
 import { encodeBase64url } from "../../encoding/base64.ts"
 import { compare } from "../../encoding/bytes.ts"
-import { idBytes, newId, type PhysicianId, type RecordId, type SegmentId, type SessionId } from "../../encoding/ids.ts"
+import {
+  type Id,
+  idBytes,
+  newId,
+  type PhysicianId,
+  type RecordId,
+  type SegmentId,
+  type SessionId,
+} from "../../encoding/ids.ts"
+import { type AccountItem, type AccountKind, encodeAccount, parseAccount } from "../../proof/account-statement.ts"
 import { type ChainHead, extendChain } from "../../proof/chain.ts"
 import { type EntryStatement, encodeEntry, type Member, type Role } from "../../proof/entry.ts"
 import { encodeIdentity, fingerprintOf } from "../../proof/identity.ts"
 import { asSealKey } from "../../proof/seal-key.fixture.ts"
 import { type SignatureLabel, signedBytes } from "../../proof/signature.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
-import type { NewSession, Store } from "../store/store.ts"
+import type { NewSession, SignedToken, Store } from "../store/store.ts"
 
 /** A physician whose tokens are random bytes: the server cannot tell. For tests. */
 export class TestPhysician {
@@ -21,7 +30,7 @@ export class TestPhysician {
   readonly #session: NewSession
   readonly #unlocks = ["password", "recovery"].map((method) => ({ method, generation: 0, token: randomBytes(100) }))
   #identity: Uint8Array | null = null
-  #keyring = 0
+  #keyring = { number: 0, token: randomBytes(345) as Uint8Array }
 
   constructor(store: Store, username: string) {
     this.#store = store
@@ -38,8 +47,8 @@ export class TestPhysician {
         identity: this.#signIdentity(0),
         unlocks: this.#unlocks,
         recoveryKey: randomBytes(32),
-        profile: randomBytes(345),
-        keyring: randomBytes(345),
+        profile: this.#signToken("profile", this.id, 0, randomBytes(345)),
+        keyring: this.#signToken("keyring", this.id, 0, this.#keyring.token),
       },
       this.#session,
     )
@@ -59,11 +68,23 @@ export class TestPhysician {
   }
 
   async putKeyring(): Promise<void> {
-    await this.#store.putKeyring(this.id, ++this.#keyring, randomBytes(345), 0)
+    const number = this.#keyring.number + 1
+    const prev = sha256(this.#keyring.token)
+    this.#keyring = { number, token: randomBytes(345) }
+    const signed = this.#signToken("keyring", this.id, number, this.#keyring.token, prev)
+    await this.#store.putKeyring({ ...signed, physician: this.id, number, prev, stays: new Set(), since: 0 })
+  }
+
+  async putProfile(): Promise<void> {
+    const { number, token } = (await this.#store.account(this.id)).profile
+    const prev = sha256(token)
+    const signed = this.#signToken("profile", this.id, number + 1, randomBytes(345), prev)
+    await this.#store.putProfile({ ...signed, physician: this.id, number: number + 1, prev })
   }
 
   async putSegment(): Promise<void> {
-    await this.#store.putSegment(this.id, { id: newId() as SegmentId, token: randomBytes(500) })
+    const id = newId() as SegmentId
+    await this.#store.putSegment(this.id, { id, ...this.#signToken("segments", id, 0, randomBytes(500)) })
   }
 
   async signInAgain(): Promise<void> {
@@ -104,9 +125,32 @@ export class TestPhysician {
 
   async accept(record: RecordId): Promise<void> {
     const { epoch } = await this.#headOf(record)
-    const selfGrants = Array.from({ length: epoch + 1 }, (_, i) => ({ epoch: i, token: randomBytes(100) }))
-    await this.#store.putSelfGrants(this.id, [{ record, selfGrants }])
+    await this.#putSelfGrants(
+      Array.from({ length: epoch + 1 }, (_, number) => ({ subject: record, number, token: randomBytes(100) })),
+    )
     await this.#store.recordAct(this.id, this.#session.id, record, "read")
+  }
+
+  /** Seals a record key to themself again, in the place of the one that is there. */
+  async replaceSelfGrant(record: RecordId): Promise<void> {
+    const [token = new Uint8Array(0)] = await this.#store.selfGrants(this.id, record, 0)
+    await this.#putSelfGrants([{ subject: record, number: 0, prev: sha256(token), token: randomBytes(100) }])
+  }
+
+  async #putSelfGrants(grants: readonly (Omit<AccountItem, "hash"> & { readonly token: Uint8Array })[]): Promise<void> {
+    const items = grants.map(({ token, ...item }) => ({ ...item, hash: sha256(token) }))
+    const signed = this.#signItems("self-grants", items)
+    const account = { ...parseAccount(signed.statement), statementHash: statementHash(signed.statement) }
+    await this.#store.putSelfGrants(this.id, { account, signed, tokens: grants.map(({ token }) => token) })
+  }
+
+  #signToken(what: AccountKind, subject: Id, number: number, token: Uint8Array, prev?: Uint8Array): SignedToken {
+    return { token, signed: this.#signItems(what, [{ subject, number, prev, hash: sha256(token) }]) }
+  }
+
+  #signItems(what: AccountKind, items: AccountItem[]): Signed {
+    const about = { v: 1, suite: "F1", physician: this.id, identity: 0 } as const
+    return this.#sign("account", encodeAccount({ ...about, what, items, time: Date.now() }))
   }
 
   async endSession(): Promise<void> {
@@ -213,11 +257,12 @@ export class TestPhysician {
 
   #newSession(): NewSession {
     const now = Date.now()
-    const tokenHash = encodeBase64url(sha256(randomBytes(32)))
+    const hash = () => encodeBase64url(sha256(randomBytes(32)))
     return {
       id: newId() as SessionId,
       physician: this.id,
-      tokenHash,
+      tokenHash: hash(),
+      pageHash: hash(),
       half: randomBytes(32),
       carrier: "cookie",
       created: now,

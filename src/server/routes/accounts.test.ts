@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
+import { keyToken, paddedToken } from "../../encoding/token-form.fixture.ts"
 import { encodeIdentity, type IdentityStatement, verifyIdentityChain } from "../../proof/identity.ts"
 import { encodeRecovery } from "../../proof/recovery.ts"
 import { asSealKey } from "../../proof/seal-key.fixture.ts"
@@ -46,8 +47,8 @@ describe("registration", () => {
     expect(reply.identity.leaf.index).toBe(2)
     expect(reply.keyring.leaf.index).toBe(3)
     expect(reply.account).toMatchObject({ physician: eve.physician, username: "eve" })
-    expect(reply.account.keyring).toEqual({ number: 0, token: plain.keyring, leaf: reply.keyring.leaf })
-    expect(reply.account.profile.token).toEqual(plain.profile)
+    expect(reply.account.keyring).toEqual({ number: 0, ...plain.keyring, leaf: reply.keyring.leaf })
+    expect(reply.account.profile).toEqual({ number: 0, ...plain.profile })
     expect(reply.account.unlocks.map((unlock) => unlock.method)).toEqual(["password", "recovery"])
     expect((await verifyIdentityChain(reply.account.identity)).unlocks).toEqual(identity.unlocks)
     expect(reply.account.session.bearer).toHaveLength(43)
@@ -102,13 +103,16 @@ describe("registration", () => {
   })
 
   test.each<[string, (plain: Registration) => Partial<Registration>]>([
-    [
-      "a seal that the identity does not list",
-      ({ unlocks }) => ({ unlocks: swap(unlocks, { token: randomToken(137) }) }),
-    ],
+    ["a seal that the identity does not list", ({ unlocks }) => ({ unlocks: swap(unlocks, { token: keyToken() }) })],
     ["a generation that is not the first", ({ unlocks }) => ({ unlocks: swap(unlocks, { generation: 1 }) })],
     ["the same method twice", ({ unlocks }) => ({ unlocks: [unlocks[0]!, unlocks[0]!] })],
     ["a recovery key of small order", () => ({ recoveryKey: new Uint8Array(32) })],
+    ["a keyring that nobody signed for", ({ keyring }) => ({ keyring: { ...keyring, token: paddedToken(1000) } })],
+    ["a profile under a keyring's statement", ({ profile, keyring }) => ({ profile: { ...profile, ...keyring } })],
+    [
+      "a signature of nobody's",
+      ({ keyring: { token, signed } }) => ({ keyring: { token, signed: { ...signed, signature: randomToken(64) } } }),
+    ],
   ])("%s is refused", async (_, change) => {
     const { plain } = await server.client.registration(await newAuthor("eve"), password)
     const body = registerFinish.body.encode({ ...plain, ...change(plain) })
@@ -265,7 +269,7 @@ describe("replacing ways to unlock", () => {
   test("new words replace the recovery key, and leave other sessions alone", async () => {
     const other = await server.client.login("ada", password)
     const session = await server.client.login("ada", password)
-    const token = randomToken(137)
+    const token = keyToken()
     const { publicKey } = await newSigner()
     const identity = await nextIdentity(session, [{ method: "recovery", generation: 1, token }])
     const body = unlocks.body.encode({ identity, recovery: { recoveryKey: publicKey, generation: 1, token }, since: 0 })
@@ -297,7 +301,7 @@ describe("replacing ways to unlock", () => {
 
   test.each<[string, PasswordChange]>([
     ["a generation that is not the next", { generation: 2 }],
-    ["a seal that is not listed", { token: randomToken(137) }],
+    ["a seal that is not listed", { token: keyToken() }],
     ["another signature", { spoil: true }],
   ])("%s is refused", async (_, change) => {
     const session = await server.client.login("ada", password)
@@ -360,7 +364,7 @@ async function changePassword(session: SignedIn, next: string, change: PasswordC
   const { client } = server
   const registrationRecord = change.registrationRecord ?? (await client.registerAgain(session, "ada", next))
   const generation = change.generation ?? 1
-  const token = randomToken(137)
+  const token = keyToken()
   const identity = await nextIdentity(session, [{ method: "password", generation, token }])
   if (change.spoil) identity.signature.reverse()
   const body = unlocks.body.encode({

@@ -24,7 +24,7 @@ export function activityRoutes(app: Api, { store, sessions, now }: RouteContext)
     async (request) => {
       const { record } = request.params
       demandMember(await store.chainHead(record), sessionOf(request).physician, now())
-      return { accepted: [...(await store.whoAccepted(record))] }
+      return { accepted: [...(await store.whoAccepted(record))], suspended: await store.whoIsSuspended(record) }
     },
   )
 

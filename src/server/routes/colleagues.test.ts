@@ -3,9 +3,10 @@ import { sha256 } from "#sha256"
 import { newId } from "../../encoding/ids.ts"
 import { leafData } from "../../proof/leaf.ts"
 import { leafHash, verifyConsistency, verifyInclusion } from "../../proof/merkle.ts"
+import { verifyStretch } from "../../proof/stretch.ts"
 import { readIdentity } from "../../protocol/accounts.ts"
 import { entriesPath, paths, physicianPath, usernamePath } from "../../protocol/paths.ts"
-import { readPrefixes } from "../../protocol/records.ts"
+import { readLeaves, readPrefixes } from "../../protocol/records.ts"
 import { type Author, appendBody, draftEntry, signUp } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 
@@ -93,4 +94,29 @@ test("earlier trees are proved prefixes of a later one", async () => {
   ])
     expect((await ask(body)).json().code).toBe("BAD_INPUT_FORMAT")
   expect((await server.client.send("POST", paths.prefixes, { to: 1, sizes: [1] })).statusCode).toBe(401)
+})
+
+test("a stretch of leaves is given with what makes up the rest of the tree", async () => {
+  const { size, root } = seen()
+  const ask = (query: string) =>
+    server.client.send("GET", `${paths.leaves}?${query}&pinned=0`, undefined, headersOf(ada))
+  for (const [from, to] of [
+    [0, size],
+    [1, 3],
+    [2, size + 100],
+  ] as const) {
+    const { leaves, next } = readLeaves.reply.decode((await ask(`from=${from}&to=${to}`)).json())
+    expect(next).toBe(Math.min(to, size))
+    expect(() => verifyStretch({ from, to: next, ...leaves }, { size, root })).not.toThrow()
+  }
+  for (const [from, to] of [
+    [size, size + 1],
+    [size + 9, size + 10],
+    [3, 2],
+  ] as const) {
+    const { leaves, next } = readLeaves.reply.decode((await ask(`from=${from}&to=${to}`)).json())
+    expect([leaves.data.length, leaves.left, leaves.right, next]).toEqual([0, [], [], from])
+  }
+  expect((await ask("from=-1&to=2")).json().code).toBe("BAD_INPUT_FORMAT")
+  expect((await server.client.send("GET", `${paths.leaves}?from=0&to=1&pinned=0`)).statusCode).toBe(401)
 })

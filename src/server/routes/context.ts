@@ -4,13 +4,14 @@ import type {
   FastifyReply,
   FastifyRequest,
   onRequestAsyncHookHandler,
+  preValidationAsyncHookHandler,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
 } from "fastify"
 import type { ZodTypeProvider } from "fastify-type-provider-zod"
 import { AppError } from "../../errors.ts"
-import type { Attempt, Begun } from "../guess-limit.ts"
+import type { Attempt, Begun, GuessLimit } from "../guess-limit.ts"
 import type { OpaqueServer } from "../opaque.ts"
 import type { Sessions } from "../sessions.ts"
 import type { Store, StoredSession } from "../store/store.ts"
@@ -37,6 +38,8 @@ export interface RouteContext {
   readonly store: Store
   readonly sessions: Sessions
   readonly opaque: OpaqueServer
+  /** Every evaluation of the OPRF, by whatever route, is an attempt of this one count: each tells what one password becomes. */
+  readonly guesses: GuessLimit
   readonly watchers: Watchers
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -47,20 +50,28 @@ export function jsonLimit(bytes: number): number {
   return Math.ceil((bytes * 4) / 3) + 16_384
 }
 
-/** Before the body is read: only a session gets further. */
-export function signedIn(sessions: Sessions): { onRequest: onRequestAsyncHookHandler } {
-  return {
-    onRequest: async (request: FastifyRequest) => {
-      request.session = await sessions.authenticate(request)
-    },
-  }
+interface SignedInHooks {
+  readonly onRequest: onRequestAsyncHookHandler
+  readonly preValidation: preValidationAsyncHookHandler
+}
+
+/** Before the body is read: only a session gets further. A body may take minutes to come: once it is there, the session is looked at again. */
+export function signedIn(sessions: Sessions): SignedInHooks {
+  return hooksOf(sessions, "hand")
 }
 
 /** The same for a request that nobody's hand caused, whatever its headers say. */
-export function signedInBehind(sessions: Sessions): { onRequest: onRequestAsyncHookHandler } {
+export function signedInBehind(sessions: Sessions): SignedInHooks {
+  return hooksOf(sessions, "background")
+}
+
+function hooksOf(sessions: Sessions, cause: "hand" | "background"): SignedInHooks {
   return {
     onRequest: async (request: FastifyRequest) => {
-      request.session = await sessions.authenticate(request, "background")
+      request.session = await sessions.authenticate(request, cause)
+    },
+    preValidation: async (request: FastifyRequest) => {
+      if (request.body !== undefined) await sessions.demandGoesOn(sessionOf(request))
     },
   }
 }

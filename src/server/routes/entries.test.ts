@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { newId, type RecordId } from "../../encoding/ids.ts"
+import { keyToken } from "../../encoding/token-form.fixture.ts"
 import type { EntryStatement } from "../../proof/entry.ts"
 import { emptyRoot } from "../../proof/merkle.ts"
-import { actsPath, entriesPath, paths } from "../../protocol/paths.ts"
+import { actsPath, bodyPath, entriesPath, paths } from "../../protocol/paths.ts"
 import { appendEntry, readChanges, readEntries } from "../../protocol/records.ts"
 import {
   type Author,
@@ -120,7 +121,7 @@ describe("append", () => {
 
   test("a spoilt signature, missing tokens, a self-grant out of place are refused", async () => {
     const next = await draftEntry(ada, record, opened, seen())
-    const grant = Buffer.from(randomToken(89)).toString("base64url")
+    const grant = Buffer.from(keyToken()).toString("base64url")
     const signature = Buffer.from(randomToken(64)).toString("base64url")
     for (const change of [{ signature }, { body: undefined }, { summary: undefined }, { selfGrant: grant }])
       expect(await codeOf(next, session, change)).toBe("BAD_INPUT_STATEMENT")
@@ -134,7 +135,11 @@ describe("append", () => {
     const large = await draftEntry(ada, record, opened, seen(), {}, 18 * 1024 * 1024)
     expect(await codeOf(large)).toBe("ok")
     const read = await server.client.send("GET", `${entriesPath(record)}?from=1&since=0`, undefined, session.headers)
-    expect(readEntries.reply.decode(read.json()).entries[0]?.body).toEqual(large.body)
+    expect(readEntries.reply.decode(read.json()).entries[0]?.body).toBeUndefined()
+    const body = await server.client.send("GET", bodyPath(record, 1), undefined, session.headers)
+    expect(new Uint8Array(body.rawPayload)).toEqual(large.body)
+    const missing = await server.client.send("GET", bodyPath(record, 2), undefined, session.headers)
+    expect([missing.statusCode, missing.json().code]).toEqual([403, "NOT_ALLOWED"])
     const tooLarge = { ...(appendBody(opened) as object), body: "A".repeat(28 * 1024 * 1024) }
     const refused = await server.client.send("POST", entriesPath(record), tooLarge, session.headers)
     expect([refused.statusCode, refused.json().code]).toEqual([413, "BAD_INPUT_SIZE"])
@@ -157,7 +162,7 @@ test("changes show my entries to me and none of them to others", async () => {
   const url = `${paths.changes}?since=${since}&limit=10&pinned=${since}`
   const mine = await server.client.call(readChanges.reply, "GET", url, undefined, session.headers)
   expect(mine.entries.map((entry) => entry.record)).toEqual([record])
-  expect(mine.entries[0]?.selfGrant).toHaveLength(89)
+  expect(mine.entries[0]?.selfGrant).toHaveLength(105)
   const theirs = await server.client.call(readChanges.reply, "GET", url, undefined, stranger.headers)
   expect([theirs.entries, theirs.next, theirs.more]).toEqual([[], seen().size, false])
 })

@@ -1,11 +1,14 @@
 import { equal } from "../../encoding/bytes.ts"
 import type { PhysicianId } from "../../encoding/ids.ts"
+import { AppError } from "../../errors.ts"
 import type { ChainHead } from "../../proof/chain.ts"
 import { parseEntry } from "../../proof/entry.ts"
 import { statementHash } from "../../proof/statement.ts"
 import { paths } from "../../protocol/paths.ts"
-import { act, appendEntry, readChanges, readEntries } from "../../protocol/records.ts"
+import { act, appendEntry, readBody, readChanges, readEntries } from "../../protocol/records.ts"
 import { demandMember } from "../access.ts"
+import { isLarge, Turns } from "../in-flight.ts"
+import { isFull } from "../store/spare-sessions.ts"
 import { verifyEntry } from "../verify-entry.ts"
 import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
@@ -14,10 +17,17 @@ const largest = jsonLimit(19 * 1024 * 1024 + 1024 * 1024 + 65_536)
 
 /** Records: append one entry, read a chain, follow what changes, and say that one was read. */
 export function entryRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
+  const turns = new Turns()
+
   app.post(
     paths.entries,
     {
       ...signedIn(sessions),
+      // Whoever left may send again what they left with, which is small.
+      preParsing: async (request) => {
+        const head = isLarge(request) ? await store.chainHead(request.params.record) : null
+        if (head !== null) demandMember(head, sessionOf(request).physician, now())
+      },
       schema: { params: appendEntry.params, body: appendEntry.body, response: { 200: appendEntry.reply } },
       bodyLimit: largest,
     },
@@ -46,17 +56,27 @@ export function entryRoutes(app: Api, { store, sessions, watchers, now }: RouteC
     async (request) => {
       const { record } = request.params
       const { physician } = sessionOf(request)
-      const { from, since, bodies } = request.query
-      return store.readEntries(physician, { record, from, since, bodies: bodies === "1", now: now() })
+      const { from, since, bodies, without } = request.query
+      const stretch = { record, from, since, bodies: bodies === "1", without, now: now() }
+      return turns.take(physician, () => store.readEntries(physician, stretch))
     },
   )
+
+  app.get(paths.body, { ...signedIn(sessions), schema: { params: readBody.params } }, async (request, reply) => {
+    const { record, seq } = request.params
+    const { physician } = sessionOf(request)
+    const body = await turns.take(physician, () => store.readBody(physician, record, seq, now()))
+    if (body === null) throw new AppError("NOT_ALLOWED")
+    return reply.type("application/octet-stream").send(Buffer.from(body.buffer, body.byteOffset, body.length))
+  })
 
   app.get(
     paths.changes,
     { ...signedIn(sessions), schema: { querystring: readChanges.query, response: { 200: readChanges.reply } } },
     async (request) => {
       const { since, limit, pinned } = request.query
-      return store.readChanges(sessionOf(request).physician, since, limit, pinned)
+      const { physician } = sessionOf(request)
+      return turns.take(physician, () => store.readChanges(physician, since, limit, pinned))
     },
   )
 
@@ -67,7 +87,11 @@ export function entryRoutes(app: Api, { store, sessions, watchers, now }: RouteC
       const { record } = request.params
       const { physician, id } = sessionOf(request)
       demandMember(await store.chainHead(record), physician, now())
-      await store.recordAct(physician, id, record, request.body.act)
+      // Such a leaf is the server's word: where it cannot be stored, nobody is kept from reading.
+      await store.recordAct(physician, id, record, request.body.act).catch((error: unknown) => {
+        if (!isFull(error)) throw error
+        request.server.log.warn({ act: request.body.act }, "not logged: nothing can be stored")
+      })
       return reply.code(204).send()
     },
   )

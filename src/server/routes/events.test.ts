@@ -1,15 +1,14 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { newId } from "../../encoding/ids.ts"
 import { paths } from "../../protocol/paths.ts"
-import { putSelfGrants } from "../../protocol/records.ts"
 import {
   type Author,
   type Drafted,
   draftEntry,
   draftMembers,
   memberOf,
-  randomToken,
   type SignedIn,
+  selfGrantsBody,
   signUp,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
@@ -81,8 +80,8 @@ test("members are told that something changed, and nothing of what", async () =>
   const list = [memberOf(ada, "owner"), memberOf(bob, "reader")]
   const shared = await append(ada, await draftMembers(ada, opened, list, seen()))
   await expect.poll(() => [mine.events(), theirs.events()], soon).toEqual([told + 2, 1])
-  const records = [{ record: opened.statement.record, selfGrants: [{ epoch: 0, token: randomToken(89) }] }]
-  await server.client.send("POST", paths.selfGrants, putSelfGrants.body.encode({ records }), headersOf(bob))
+  const body = await selfGrantsBody(bob, opened.statement.record, [0])
+  await server.client.send("POST", paths.selfGrants, body, headersOf(bob))
   await expect.poll(() => [mine.events(), theirs.events()], soon).toEqual([told + 3, 2])
   const alone = [memberOf(ada, "owner")]
   await append(ada, await draftMembers(ada, shared, alone, seen(), { raise: true }))

@@ -2,7 +2,7 @@ import type { PhysicianId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { loginAbandon, loginFinish, loginStart } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
-import { type Attempt, GuessLimit, guessLimits } from "../guess-limit.ts"
+import { type Attempt, guessLimits } from "../guess-limit.ts"
 import { Pending } from "../pending.ts"
 import { type Api, demandAttempt, type RouteContext } from "./context.ts"
 
@@ -14,8 +14,7 @@ interface Login {
 }
 
 /** Log-in by OPAQUE. An unknown username answers like a known one, and fails at the end like a wrong password. */
-export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteContext): void {
-  const limit = new GuessLimit(now)
+export function loginRoutes(app: Api, { store, sessions, opaque, guesses, now }: RouteContext): void {
   const pending = new Pending<Login>(guessLimits.attemptMs, now)
 
   app.post(
@@ -23,7 +22,7 @@ export function loginRoutes(app: Api, { store, sessions, opaque, now }: RouteCon
     { schema: { body: loginStart.body, response: { 200: loginStart.reply } } },
     async ({ body, ip }, reply) => {
       const { username } = body
-      const attempt = demandAttempt(limit.begin(username, ip), reply)
+      const attempt = demandAttempt(guesses.begin(username, ip), reply)
       const known = await store.findCredential(username)
       const { state, response } = opaque.startLogin(username, known?.opaqueRecord ?? null, body.startLoginRequest)
       const login = pending.put({ username, physician: known?.physician ?? null, state, attempt })

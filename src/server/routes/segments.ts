@@ -1,13 +1,16 @@
 import { Readable } from "node:stream"
 import { concat, u32be } from "../../encoding/bytes.ts"
 import { idBytes } from "../../encoding/ids.ts"
+import { demandTokenForm } from "../../encoding/token-form.ts"
 import { AppError } from "../../errors.ts"
+import { standsFor } from "../../proof/account-statement.ts"
 import { paths } from "../../protocol/paths.ts"
-import { segmentMaxBytes, segmentParams, segmentsType } from "../../protocol/records.ts"
+import { segmentBody, segmentMaxBytes, segmentParams, segmentsType } from "../../protocol/records.ts"
+import { demandAccount } from "../statements.ts"
 import type { Segment } from "../store/store.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
-/** The roster's sealed segments, as raw bytes: never rewritten, only replaced by others. */
+/** The roster's sealed segments, as bytes: only inserted. Those that a keyring does not list go with it, and nothing else deletes. */
 export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void {
   app.get(paths.segments, signedIn(sessions), async (request, reply) =>
     reply.type(segmentsType).send(Readable.from(pack(store.segments(sessionOf(request).physician)))),
@@ -15,19 +18,21 @@ export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void
 
   app.put(
     paths.segment,
-    { ...signedIn(sessions), schema: { params: segmentParams }, bodyLimit: segmentMaxBytes },
+    { ...signedIn(sessions), schema: { params: segmentParams }, bodyLimit: segmentBody.maxBytes },
     async (request, reply) => {
       const { body } = request
-      if (!(body instanceof Uint8Array) || body.length === 0) throw new AppError("BAD_INPUT_FORMAT")
-      await store.putSegment(sessionOf(request).physician, { id: request.params.segment, token: body })
+      if (!(body instanceof Uint8Array)) throw new AppError("BAD_INPUT_FORMAT")
+      const { signed, token } = segmentBody.parse(body)
+      if (token.length > segmentMaxBytes) throw new AppError("BAD_INPUT_SIZE")
+      demandTokenForm(token, "padded")
+      const { physician } = sessionOf(request)
+      const id = request.params.segment
+      const { items } = await demandAccount(store, physician, "segments", signed)
+      if (items.length !== 1 || !standsFor(items[0], id, 0, token)) throw new AppError("BAD_INPUT_STATEMENT")
+      await store.putSegment(physician, { id, token, signed })
       return reply.code(204).send()
     },
   )
-
-  app.delete(paths.segment, { ...signedIn(sessions), schema: { params: segmentParams } }, async (request, reply) => {
-    await store.deleteSegment(sessionOf(request).physician, request.params.segment)
-    return reply.code(204).send()
-  })
 }
 
 /** 16 B id, u32be length, token; again and again, as fast as the client takes them. */

@@ -2,10 +2,11 @@ import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
 import { newId, type RecordId } from "../../encoding/ids.ts"
+import { keyToken } from "../../encoding/token-form.fixture.ts"
 import type { Member } from "../../proof/entry.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
-import { actsPath, entriesPath, paths } from "../../protocol/paths.ts"
-import { putSelfGrants, readChanges, readEntries, readInvitations } from "../../protocol/records.ts"
+import { actsPath, entriesPath, paths, recordSelfGrantsPath } from "../../protocol/paths.ts"
+import { putSelfGrants, readChanges, readEntries, readInvitations, readSelfGrants } from "../../protocol/records.ts"
 import {
   type Author,
   appendBody,
@@ -15,6 +16,7 @@ import {
   memberOf,
   newAuthor,
   randomToken,
+  selfGrantsBody,
   signUp,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
@@ -65,12 +67,11 @@ const withMember = (member: Member) => [...head.members.filter((one) => one.phys
 
 /** @returns whether the self-grants were stored */
 async function accept(as: Author, epochs: number[], of = record): Promise<boolean> {
-  const selfGrants = epochs.map((epoch) => ({ epoch, token: randomToken(89) }))
-  const body = putSelfGrants.body.encode({ records: [{ record: of, selfGrants }] })
+  const body = await selfGrantsBody(as, of, epochs)
   await server.client.call(putSelfGrants.reply, "POST", paths.selfGrants, body, headersOf(as))
   const file = new DatabaseSync(server.file, { readOnly: true })
   const row = file.prepare("select 1 from self_grant where record = ? and token = ?")
-  return selfGrants.every(({ token }) => row.get(of, token) !== undefined)
+  return putSelfGrants.body.decode(body).tokens.every((token) => row.get(of, token) !== undefined)
 }
 
 async function changes(as: Author, since = 0) {
@@ -93,6 +94,49 @@ async function entries(as: Author, query = "") {
   const response = await server.client.send("GET", url, undefined, headersOf(as))
   return response.statusCode === 200 ? readEntries.reply.decode(response.json()) : response.json().code
 }
+
+describe("self-grants", () => {
+  const tokensOf = async (epoch: number) => {
+    const path = `${recordSelfGrantsPath(record)}?epoch=${epoch}`
+    return (await server.client.call(readSelfGrants.reply, "GET", path, undefined, headersOf(ada))).tokens
+  }
+  const leavesOf = () => {
+    const file = new DatabaseSync(server.file, { readOnly: true })
+    return Number(file.prepare("select leaves from usage where physician = ?").get(ada.physician)!.leaves)
+  }
+
+  test("that were replaced are kept as far as the newest ten of each epoch, and each replacement counts as a leaf", async () => {
+    await change(ada, [...head.members], { raise: true })
+    const before = leavesOf()
+    const all = await tokensOf(1)
+    expect(all).toHaveLength(1)
+    for (let i = 0; i < 14; i++) {
+      server.clock.time += 1
+      const body = await selfGrantsBody(ada, record, [1], new Map([[1, sha256(all[0]!)]]))
+      await server.client.call(putSelfGrants.reply, "POST", paths.selfGrants, body, headersOf(ada))
+      all.unshift(...putSelfGrants.body.decode(body).tokens)
+      // The very same again replaces nothing.
+      await server.client.call(putSelfGrants.reply, "POST", paths.selfGrants, body, headersOf(ada))
+    }
+    expect(await tokensOf(1)).toEqual(all.slice(0, 11))
+    expect(await tokensOf(0)).toHaveLength(1)
+    expect(leavesOf()).toBe(before + 14)
+    const file = new DatabaseSync(server.file, { readOnly: true })
+    const rows = file.prepare("select count(*) as rows from replaced_self_grant where record = ?").get(record)
+    expect(rows).toEqual({ rows: 10 })
+  })
+
+  test("come with the entries of their own epochs", async () => {
+    for (let i = 0; i < 3; i++) await change(ada, [...head.members], { raise: true })
+    await write(ada)
+    const epochsFrom = async (from: number) => {
+      const url = `${entriesPath(record)}?from=${from}&since=0`
+      const answer = await server.client.call(readEntries.reply, "GET", url, undefined, headersOf(ada))
+      return answer.selfGrants.map(({ epoch }) => epoch)
+    }
+    expect(await Promise.all([0, 2, 3, 4, 5].map(epochsFrom))).toEqual([[0, 1, 2, 3], [2, 3], [3], [3], []])
+  })
+})
 
 describe("an invitation", () => {
   test("is shown to whom it names, with the grant, and is no part of their feed", async () => {
@@ -151,15 +195,15 @@ describe("an invitation", () => {
     expect(await accept(bob, [1])).toBe(true)
     expect([await invited(bob), seen().size]).toEqual([false, before + 1])
     const feed = await changes(bob)
-    expect(feed.accepted).toEqual([{ record, leaf: before }])
+    expect(feed.accepted).toMatchObject([{ record, number: 0, leaf: { index: before } }])
     expect(feed.entries.map(({ selfGrant, grant }) => [selfGrant?.length, grant])).toEqual([
-      [89, undefined],
+      [105, undefined],
       [undefined, undefined],
-      [89, undefined],
+      [105, undefined],
     ])
     expect((await entries(bob)).selfGrants.map((one: { epoch: number }) => one.epoch)).toEqual([0, 1])
-    // Sealing to myself again is no second acceptance.
-    expect(await accept(bob, [0, 1])).toBe(true)
+    // Sealing to myself again is no second acceptance, and takes nothing's place.
+    expect(await accept(bob, [0, 1])).toBe(false)
     expect(seen().size).toBe(before + 1)
     expect((await changes(ada)).accepted).toEqual([])
   })
@@ -169,8 +213,7 @@ describe("an invitation", () => {
     const { size } = seen()
     expect(await accept(cyd, [0])).toBe(false)
     expect(await accept(bob, [0], newId<"record">())).toBe(false)
-    const records = [{ record, selfGrants: [{ epoch: 1, token: randomToken(89) }] }]
-    const body = putSelfGrants.body.encode({ records })
+    const body = await selfGrantsBody(bob, record, [1])
     const response = await server.client.send("POST", paths.selfGrants, body, headersOf(bob))
     expect([response.statusCode, response.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
     expect([seen().size, await invited(bob)]).toEqual([size, true])
@@ -228,7 +271,8 @@ describe("whoever was removed", () => {
     const leaf = seen().size
     expect(await accept(bob, [1, 2])).toBe(true)
     const feed = await changes(bob)
-    expect([feed.accepted.length, feed.accepted[1], feed.entries.length]).toEqual([2, { record, leaf }, 9])
+    expect([feed.accepted.length, feed.entries.length]).toEqual([2, 9])
+    expect(feed.accepted[1]).toMatchObject({ record, number: 1, leaf: { index: leaf } })
   })
 })
 
@@ -241,9 +285,9 @@ test("a new epoch's grant comes with the feed until it is sealed as one's own", 
   expect([raised.grant?.length, raised.selfGrant]).toEqual([1180, undefined])
   await accept(bob, [1])
   const mine = (await changes(bob)).entries.at(-1)!
-  expect([mine.grant, mine.selfGrant?.length]).toEqual([undefined, 89])
+  expect([mine.grant, mine.selfGrant?.length]).toEqual([undefined, 105])
   const own = (await changes(ada)).entries.at(-1)!
-  expect([own.grant, own.selfGrant?.length]).toEqual([undefined, 89])
+  expect([own.grant, own.selfGrant?.length]).toEqual([undefined, 105])
 })
 
 describe("what a role does not allow is refused", () => {
@@ -339,7 +383,7 @@ describe("a list of members is refused", () => {
 
   test("unless the author's own key comes with a new epoch, and with nothing else", async () => {
     const entry = await draftMembers(ada, head, withMember(memberOf(bob, "reader")), seen())
-    expect(await codeOf(ada, entry, { selfGrant: text(randomToken(89)) })).toBe("BAD_INPUT_STATEMENT")
+    expect(await codeOf(ada, entry, { selfGrant: text(keyToken()) })).toBe("BAD_INPUT_STATEMENT")
     await must(ada, entry)
     const raised = await draftMembers(ada, head, without(bob), seen(), { raise: true })
     expect(await codeOf(ada, raised, { selfGrant: undefined })).toBe("BAD_INPUT_STATEMENT")

@@ -1,11 +1,14 @@
+import { sha256 } from "#sha256"
+import { equal } from "../../encoding/bytes.ts"
 import { AppError } from "../../errors.ts"
 import { readIdentity } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
-import { putSelfGrants, readInvitations } from "../../protocol/records.ts"
+import { putSelfGrants, readInvitations, readSelfGrants } from "../../protocol/records.ts"
 import { MissLimit } from "../miss-limit.ts"
+import { demandAccount } from "../statements.ts"
 import { type Api, jsonLimit, limited, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
-const largest = jsonLimit(4 * 1024 * 1024)
+const largest = jsonLimit(65_536 + 600 * 108)
 
 /** Colleagues: who they are, what they invite to, and taking an invitation up. */
 export function sharingRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
@@ -19,10 +22,32 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
       bodyLimit: largest,
     },
     async (request) => {
-      const accepted = await store.putSelfGrants(sessionOf(request).physician, request.body.records)
+      const { signed, tokens } = request.body
+      const { physician } = sessionOf(request)
+      const account = await demandAccount(store, physician, "self-grants", signed)
+      const fits = (hash: Uint8Array, i: number) => tokens[i] !== undefined && equal(hash, sha256(tokens[i]))
+      if (account.items.length !== tokens.length || !account.items.every(({ hash }, i) => fits(hash, i)))
+        throw new AppError("BAD_INPUT_STATEMENT")
+      const accepted = await store.putSelfGrants(physician, { account, signed, tokens })
       const heads = await Promise.all(accepted.map((record) => store.chainHead(record)))
       watchers.notify(new Set(heads.flatMap((head) => head?.members ?? []).map((member) => member.physician)))
       return {}
+    },
+  )
+
+  app.get(
+    paths.recordSelfGrants,
+    {
+      ...signedIn(sessions),
+      schema: {
+        params: readSelfGrants.params,
+        querystring: readSelfGrants.query,
+        response: { 200: readSelfGrants.reply },
+      },
+    },
+    async (request) => {
+      const { record } = request.params
+      return { tokens: await store.selfGrants(sessionOf(request).physician, record, request.query.epoch) }
     },
   )
 

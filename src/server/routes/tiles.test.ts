@@ -13,7 +13,14 @@ beforeAll(async () => {
   const ada = await newAuthor("ada")
   await server.client.register(ada, "correct horse battery staple")
   // Most of the leaves are one batch's: numbering them is not what is tested.
-  const session = { physician: ada.physician, half: null, carrier: "bearer" as const, created: 0, expires: 1 }
+  const session = {
+    physician: ada.physician,
+    pageHash: null,
+    half: null,
+    carrier: "bearer" as const,
+    created: 0,
+    expires: 1,
+  }
   const more = async (count: number) => {
     const all = Array.from({ length: count }, () => ({ ...session, id: newId<"session">(), tokenHash: newId() }))
     await Promise.all(all.map((one) => server.store.startSession(one, "sign-in")))

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { sha256 } from "#sha256"
+import { keyToken } from "../../encoding/token-form.fixture.ts"
 import { encodeIdentity } from "../../proof/identity.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
 import { unlocks } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
-import { type Author, newAuthor, newSigner, randomToken, type SignedIn } from "../client.fixture.ts"
+import { type Author, newAuthor, newSigner, type SignedIn } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 
 const password = "correct horse battery staple"
@@ -22,7 +23,7 @@ afterEach(() => server.close())
 
 /** The request that replaces the words once more. */
 async function newWords(before: Signed, seq: number): Promise<{ identity: Signed; body: unknown }> {
-  const token = randomToken(137)
+  const token = keyToken()
   const kept = session.account.unlocks.filter(({ method }) => method === "password")
   const { physician, username, signKey, sealKey } = ada
   const statement = encodeIdentity({

@@ -4,8 +4,10 @@ import { checkPublicKey } from "../../proof/signature.ts"
 import { type UnlockSeal, unlocks, unlocksStart } from "../../protocol/accounts.ts"
 import { paths } from "../../protocol/paths.ts"
 import { demandFreshProof } from "../access.ts"
+import { type Attempt, guessLimits } from "../guess-limit.ts"
+import { Pending } from "../pending.ts"
 import { demandListed, verifyNextIdentity } from "../statements.ts"
-import { type Api, jsonLimit, limited, type RouteContext, sessionOf, signedIn } from "./context.ts"
+import { type Api, demandAttempt, jsonLimit, limited, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 const largest = jsonLimit(65_536 + 8192)
 /** Whoever looks somebody up is told the whole chain: it must not grow at will. */
@@ -13,14 +15,18 @@ const identitiesADay = 20
 const dayMs = 24 * 3_600_000
 
 /** Replacing ways to unlock: password, recovery words, or both at once. */
-export function unlocksRoutes(app: Api, { store, sessions, opaque, now, watchers }: RouteContext): void {
+export function unlocksRoutes(app: Api, { store, sessions, opaque, guesses, now, watchers }: RouteContext): void {
+  /** The newest attempt of each session. The change that follows makes it a success. */
+  const pending = new Pending<Attempt>(guessLimits.attemptMs, now)
+
   app.post(
     paths.unlocksStart,
     { ...signedIn(sessions), schema: { body: unlocksStart.body, response: { 200: unlocksStart.reply } } },
-    async (request) => {
+    async (request, reply) => {
       const session = sessionOf(request)
       demandFreshProof(session, now())
       const username = await store.usernameOf(session.physician)
+      pending.putAs(session.id, demandAttempt(guesses.begin(username, request.ip, true), reply))
       return { registrationResponse: opaque.respond(username, request.body.registrationRequest) }
     },
   )
@@ -60,6 +66,7 @@ export function unlocksRoutes(app: Api, { store, sessions, opaque, now, watchers
         session: session.id,
         since,
       })
+      if (password !== undefined && !again) pending.take(session.id)?.succeed()
       // A new password ends the other sessions: whoever listens with one asks at once, is refused, and wipes.
       if (password !== undefined) watchers.notify([physician])
       return receipt

@@ -32,14 +32,23 @@ export async function insertPhysician(db: Db, given: NewPhysician, time: number)
       recovery_key: given.recoveryKey,
       recovery_key_sha256: sha256(given.recoveryKey),
       profile_number: 0,
-      profile: given.profile,
-      profile_sha256: sha256(given.profile),
+      profile: given.profile.token,
+      profile_sha256: sha256(given.profile.token),
+      profile_statement: given.profile.signed.statement,
+      profile_statement_sha256: statementHash(given.profile.signed.statement),
+      profile_signature: given.profile.signed.signature,
       keyring_number: 0,
-      keyring: given.keyring,
-      keyring_sha256: sha256(given.keyring),
+      keyring: given.keyring.token,
+      keyring_sha256: sha256(given.keyring.token),
+      keyring_statement: given.keyring.signed.statement,
+      keyring_statement_sha256: statementHash(given.keyring.signed.statement),
+      keyring_signature: given.keyring.signed.signature,
       created: time,
     })
     .execute()
+  const bytes = given.keyring.token.length + given.profile.token.length + given.identity.statement.length
+  const usage = { physician: given.physician, bytes, records: 0, hour: 0, leaves: 0 }
+  await db.insertInto("usage").values(usage).execute()
   await insertIdentity(db, given.physician, 0, given.identity)
   for (const seal of given.unlocks) await putUnlock(db, given.physician, seal)
 }

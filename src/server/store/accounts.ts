@@ -1,20 +1,20 @@
-import { sha256 } from "#sha256"
 import { equal, parseUtf8 } from "../../encoding/bytes.ts"
-import type { PhysicianId } from "../../encoding/ids.ts"
+import type { Id, PhysicianId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import type { PublicKeys } from "../../proof/chain.ts"
 import { fingerprintOf, parseIdentity } from "../../proof/identity.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
-import type { LeafInfo } from "../../protocol/log.ts"
+import { spendInvite } from "./access.ts"
 import { insertIdentity, insertPhysician, putPassword, putRecovery } from "./account-rows.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
+import { keyringOf, keyringStore, profileOf } from "./keyrings.ts"
 import { leafAt } from "./log-rows.ts"
 import { prepare } from "./prepared.ts"
 import { insertSession } from "./sessions.ts"
 import type { AccountStore, NewUnlocks } from "./store.ts"
 
-export function accountStore({ reader, writer, tree }: StoreContext): AccountStore {
+export function accountStore({ reader, writer, tree, practice, charge, restores }: StoreContext): AccountStore {
   const keys = new KeyCache(reader)
   const newestIdentity = prepare<{ physician: PhysicianId }, { statement: Uint8Array }>((p) =>
     reader
@@ -35,14 +35,18 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       return { physician: row.id, opaqueRecord: parseUtf8(row.opaque_record), recoveryKey: row.recovery_key }
     },
 
-    async register(physician, session) {
+    async register(physician, session, codeHash = null) {
+      // In the log physicians and the practice are subjects alike.
+      if ((physician.physician as Id) === practice) throw new AppError("CONFLICT_EXISTS")
       const leaves = await writer.write(async (batch) => {
         if (await isStored(batch.db, physician.physician, 0, physician.identity)) {
           await insertSession(batch.db, session)
           return null
         }
+        if (codeHash !== null) await spendInvite(batch.db, codeHash, batch.time)
         await insertPhysician(batch.db, physician, batch.time)
         await insertSession(batch.db, session)
+        await charge(batch.db, physician.physician, { bytes: 0, leaves: 2 }, batch.time)
         const event = { subject: physician.physician, number: 0, actor: physician.physician }
         const identity = statementHash(physician.identity.statement)
         return {
@@ -51,7 +55,7 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
             ...event,
             stream: "keyring",
             type: "keyring",
-            statementHash: sha256(physician.keyring),
+            statementHash: statementHash(physician.keyring.signed.statement),
           }),
         }
       })
@@ -64,9 +68,9 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
 
     account: (physician) =>
       reader.transaction().execute(async (db) => {
-        const { username, profile, profile_number } = await db
+        const { username } = await db
           .selectFrom("physician")
-          .select(["username", "profile", "profile_number"])
+          .select("username")
           .where("id", "=", physician)
           .executeTakeFirstOrThrow()
         return {
@@ -74,7 +78,7 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
           username,
           identity: await identitiesOf(db, physician),
           unlocks: await unlocksOf(db, physician),
-          profile: { number: profile_number, token: profile },
+          profile: await profileOf(db, physician),
           keyring: await keyringOf(db, physician),
         }
       }),
@@ -130,7 +134,9 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       const newest = rows.at(-1)
       if (newest === undefined) return null
       const [inclusion] = await tree.inclusions([newest.idx], state)
+      const account = reader.selectFrom("physician").select("suspended").where("id", "=", physician)
       return {
+        suspended: (await account.executeTakeFirstOrThrow()).suspended !== null,
         identity: rows.map(({ statement, signature }) => ({ statement, signature })),
         leaf: { index: newest.idx, time: newest.time, salt: newest.salt },
         inclusion: inclusion!,
@@ -143,6 +149,8 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
       const added = await writer.write(async (batch) => {
         if (await isStored(batch.db, physician, seq, identity)) return null
         await replaceUnlocks(batch.db, change)
+        // Twenty a day at most: whoever has to change a password now is not kept from it.
+        await charge(batch.db, physician, { bytes: identity.statement.length, leaves: 1 }, batch.time, "always")
         return batch.addLeaf({
           subject: physician,
           stream: "identity",
@@ -152,40 +160,12 @@ export function accountStore({ reader, writer, tree }: StoreContext): AccountSto
           statementHash: statementHash(identity.statement),
         })
       })
+      // What was replaced lies in the write-ahead log until that begins anew.
+      await writer.checkpoint()
       return tree.receipt(added ?? (await leafAt(reader, physician, "identity", seq)), since)
     },
 
-    keyring: (physician) => keyringOf(reader, physician),
-
-    async putKeyring(physician, number, token, since) {
-      const hash = sha256(token)
-      const added = await writer.write(async (batch): Promise<LeafInfo | null> => {
-        const { numUpdatedRows } = await batch.db
-          .updateTable("physician")
-          .set({ keyring_number: number, keyring: token, keyring_sha256: hash })
-          .where("id", "=", physician)
-          .where("keyring_number", "=", number - 1)
-          .executeTakeFirst()
-        if (numUpdatedRows === 1n)
-          return batch.addLeaf({
-            subject: physician,
-            stream: "keyring",
-            number,
-            type: "keyring",
-            actor: physician,
-            statementHash: hash,
-          })
-        const stored = await batch.db
-          .selectFrom("physician")
-          .select(["keyring_number", "keyring_sha256"])
-          .where("id", "=", physician)
-          .executeTakeFirstOrThrow()
-        if (stored.keyring_number === number && equal(stored.keyring_sha256, hash)) return null
-        throw new AppError("CONFLICT_KEYRING")
-      })
-      const leaf = added ?? (await leafAt(reader, physician, "keyring", number))
-      return tree.receipt(leaf, since)
-    },
+    ...keyringStore(reader, writer, tree, charge, restores),
   }
 }
 
@@ -239,16 +219,6 @@ async function unlocksOf(db: Db, physician: PhysicianId) {
     .where("physician", "=", physician)
     .orderBy("method")
     .execute()
-}
-
-async function keyringOf(db: Db, physician: PhysicianId) {
-  const row = await db
-    .selectFrom("physician")
-    .select(["keyring_number", "keyring"])
-    .where("id", "=", physician)
-    .executeTakeFirstOrThrow()
-  const leaf = await leafAt(db, physician, "keyring", row.keyring_number)
-  return { number: row.keyring_number, token: row.keyring, leaf }
 }
 
 const keptKeys = 4096

@@ -1,5 +1,5 @@
 import { sql } from "kysely"
-import { concat } from "../../encoding/bytes.ts"
+import { concatAll } from "../../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../../encoding/ids.ts"
 import { subtrees } from "../../proof/merkle.ts"
 import { leavesAtMost } from "../../protocol/records.ts"
@@ -26,8 +26,25 @@ interface Stretch {
 }
 
 /** The change feed: entries of a physician's records in the log's order, beside every leaf of the practice. */
-export function changeFeed({ reader, tree, now }: StoreContext): Pick<EntryStore, "readChanges"> {
+export function changeFeed({ reader, tree, now }: StoreContext): Pick<EntryStore, "readChanges" | "readLeaves"> {
+  /** The hashes beside a stretch, which with it make up the tree of `size` leaves. */
+  const beside = async ({ from, to }: Stretch, size: number) => {
+    if (from >= to) return { left: [], right: [] }
+    const [left, right] = await tree.nodes([subtrees({ from: 0, to: from }), subtrees({ from: to, to: size })])
+    return { left: left!, right: right! }
+  }
   return {
+    async readLeaves(from, to, pinned) {
+      const state = tree.state
+      const stretch = { from, to: Math.min(state.size, to, from + leavesAtMost) }
+      const data = stretch.from < stretch.to ? await leafDataIn(reader, stretch) : new Uint8Array(0)
+      return {
+        leaves: { data, ...(await beside(stretch, state.size)) },
+        next: Math.max(stretch.to, from),
+        log: await tree.logState(pinned, state),
+      }
+    },
+
     async readChanges(physician, since, limit, pinned) {
       const state = tree.state
       const scope = { physician, size: state.size, time: now() }
@@ -41,14 +58,10 @@ export function changeFeed({ reader, tree, now }: StoreContext): Pick<EntryStore
           data: await leafDataIn(db, stretch),
         }
       })
-      const [left, right] =
-        from < to
-          ? await tree.nodes([subtrees({ from: 0, to: from }), subtrees({ from: to, to: state.size })])
-          : [[], []]
       return {
         entries: found.entries,
         accepted: found.accepted,
-        leaves: { data: found.data, left: left!, right: right! },
+        leaves: { data: found.data, ...(await beside({ from, to }, state.size)) },
         next: to,
         more: to < state.size,
         time: scope.time,
@@ -142,14 +155,18 @@ async function acceptedIn(db: Db, { physician }: Scope, { from, to }: Stretch): 
   if (from === to) return []
   const rows = await db
     .selectFrom("leaf")
-    .select(["subject", "idx"])
+    .select(["subject", "number", "idx", "time", "salt"])
     .where("actor", "=", physician)
     .where("type", "=", sql.lit("accept" as const))
     .where("idx", ">=", from)
     .where("idx", "<", to)
     .orderBy("idx")
     .execute()
-  return rows.map(({ subject, idx }) => ({ record: subject as RecordId, leaf: idx }))
+  return rows.map(({ subject, number, idx, time, salt }) => ({
+    record: subject as RecordId,
+    number,
+    leaf: { index: idx, time, salt },
+  }))
 }
 
 async function leafDataIn(db: Db, { from, to }: Stretch): Promise<Uint8Array> {
@@ -161,5 +178,5 @@ async function leafDataIn(db: Db, { from, to }: Stretch): Promise<Uint8Array> {
     .where("idx", "<", to)
     .orderBy("idx")
     .execute()
-  return concat(...rows.map((row) => row.data))
+  return concatAll(rows.map((row) => row.data))
 }

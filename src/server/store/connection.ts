@@ -1,4 +1,6 @@
+import { statSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import {
   type DatabaseConnection,
   Kysely,
@@ -8,6 +10,7 @@ import {
   SqliteDriver,
   type SqliteStatement,
 } from "kysely"
+import { AppError } from "../../errors.ts"
 import type { Schema } from "./schema.ts"
 
 export type Db = Kysely<Schema>
@@ -20,10 +23,32 @@ export function openSqlite(file: string, access: "write" | "read"): Db {
     database.exec("pragma journal_mode = wal")
     database.exec("pragma synchronous = full")
     database.exec("pragma foreign_keys = on")
+    // What is replaced is overwritten: an old seal of the physician key must not lie in a page that nobody uses.
+    database.exec("pragma secure_delete = on")
     // A bigger WAL between checkpoints: each one stops the writer for as long as it takes to copy and sync it.
     database.exec("pragma wal_autocheckpoint = 4000")
   }
   database.exec("pragma cache_size = -32000")
+  return new Kysely<Schema>({ dialect: new NodeSqliteDialect(database) })
+}
+
+/** A whole database where nothing can be written, not even what SQLite notes beside one that is read.
+ * @throws UNAVAILABLE_STORAGE where a server was killed while it wrote and what it left cannot be read without writing */
+export function openUnwritable(file: string): Db {
+  const wal = statSync(`${file}-wal`, { throwIfNoEntry: false })
+  const url = pathToFileURL(file)
+  // With nothing beside it the file is the whole of it, and stays as it is.
+  if ((wal?.size ?? 0) === 0) url.search = "?immutable=1"
+  const database = new DatabaseSync(url, { readOnly: true })
+  try {
+    database.exec("select 1 from sqlite_schema")
+  } catch (cause) {
+    database.close()
+    const advice =
+      `${file} cannot be read without writing: a server was stopped in the middle of its work, and what it left has to be put in ` +
+      "order first. Make the disk writable, or make room on it, and start once."
+    throw new AppError("UNAVAILABLE_STORAGE", advice, { cause })
+  }
   return new Kysely<Schema>({ dialect: new NodeSqliteDialect(database) })
 }
 

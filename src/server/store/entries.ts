@@ -2,24 +2,34 @@ import { equal } from "../../encoding/bytes.ts"
 import type { Id, PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
+import { noStatement } from "../../proof/leaf.ts"
 import { ChainHeads } from "./chain-heads.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
 import type { Batch } from "./group-commit.ts"
-import { leafAt, noStatement } from "./log-rows.ts"
+import { leafAt } from "./log-rows.ts"
 import { membershipWriter } from "./memberships.ts"
 import { prepare } from "./prepared.ts"
-import { type Reach, readStretch } from "./reading.ts"
+import type { Charge } from "./quota.ts"
+import { type Epochs, type Reach, readStretch } from "./reading.ts"
 import type { EntryRow, RecordRow } from "./schema.ts"
 import type { EntryStore, ReadStretch, VerifiedEntry } from "./store.ts"
 
-export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntryStore, "readChanges"> {
+export function entryStore({
+  reader,
+  writer,
+  tree,
+  practice,
+  charge,
+}: StoreContext): Omit<EntryStore, "readChanges" | "readLeaves"> {
   const heads = new ChainHeads(reader)
-  const append = appender(reader, heads)
+  const append = appender(reader, heads, charge)
   return {
     chainHead: (record) => heads.find(record),
 
     async append(entry) {
+      // In the log records and the practice are subjects alike.
+      if ((entry.head.record as Id) === practice) throw new AppError("CONFLICT_EXISTS")
       try {
         return await tree.receipt(await writer.write((batch) => append(batch, entry)), entry.since)
       } catch (error) {
@@ -37,18 +47,37 @@ export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntrySt
 
     async readEntries(physician, stretch) {
       const state = tree.state
-      const read = await reader.transaction().execute(async (db) => ({
-        ...(await readStretch(db, physician, stretch, await reachOf(db, physician, stretch, state.size))),
-        selfGrants: await selfGrantsOf(db, physician, stretch.record),
-      }))
-      const head = read.entries.at(-1)
-      const proofs = read.more || head === undefined ? [] : await tree.inclusions([head.leaf.index], state)
-      return { ...read, inclusion: proofs[0] ?? [], log: await tree.logState(stretch.since, state) }
+      const read = await reader.transaction().execute(async (db) => {
+        const { epochs, ...page } = await readStretch(
+          db,
+          physician,
+          stretch,
+          await reachOf(db, physician, stretch, state.size),
+        )
+        return { ...page, selfGrants: await selfGrantsOf(db, physician, stretch.record, epochs) }
+      })
+      const indexes = read.entries.map(({ leaf }) => leaf.index)
+      return { ...read, inclusion: await tree.setProof(indexes, state), log: await tree.logState(stretch.since, state) }
+    },
+
+    async readBody(physician, record, seq, now) {
+      return reader.transaction().execute(async (db) => {
+        const { size } = await reachOf(db, physician, { record, bodies: true, now }, tree.state.size)
+        const row = await db
+          .selectFrom("entry")
+          .select("body")
+          .where("record", "=", record)
+          .where("seq", "=", seq)
+          .where("leaf", "<", size)
+          .executeTakeFirst()
+        return row?.body ?? null
+      })
     },
 
     recordAct: (physician, session, record, act) =>
       writer.write(async (batch) => {
         if (act === "read" && !(await markRead(batch.db, session, record))) return
+        await charge(batch.db, physician, { bytes: 0, leaves: 1 }, batch.time)
         batch.addLeaf({
           subject: record,
           stream: "act",
@@ -66,7 +95,7 @@ export function entryStore({ reader, writer, tree }: StoreContext): Omit<EntrySt
 async function reachOf(
   db: Db,
   physician: PhysicianId,
-  { record, bodies, now }: ReadStretch,
+  { record, bodies, now }: Pick<ReadStretch, "record" | "bodies" | "now">,
   size: number,
 ): Promise<Reach> {
   const mine = await db
@@ -85,7 +114,7 @@ async function reachOf(
 type NewHead = RecordRow & { before: Uint8Array }
 
 /** Compare-and-swap on the record's head, the entry, and its leaf. */
-function appender(db: Db, heads: ChainHeads) {
+function appender(db: Db, heads: ChainHeads, charge: Charge) {
   const physicianOf = prepare<{ id: Id }>((p) =>
     db
       .selectFrom("physician")
@@ -129,6 +158,8 @@ function appender(db: Db, heads: ChainHeads) {
     const { entry, before, signed } = given
     const { record, author, seq } = entry
     const hash = given.head.hash
+    const used = { bytes: sizeOf(given), records: before === null ? 1 : 0, leaves: 1 }
+    await charge(batch.db, author, used, batch.time)
     // In the log records and physicians are subjects alike: an id is one of either.
     if (before === null && (await physicianOf(batch.db, { id: record })).rows.length > 0)
       throw new AppError("CONFLICT_EXISTS")
@@ -173,12 +204,20 @@ function appender(db: Db, heads: ChainHeads) {
   }
 }
 
-function selfGrantsOf(db: Db, physician: PhysicianId, record: RecordId) {
+/** What an entry stores, in bytes. */
+function sizeOf({ signed, body, summary, selfGrant, grants }: VerifiedEntry): number {
+  const parts = [signed.statement, body, summary, selfGrant, ...grants.map(({ grant }) => grant)]
+  return parts.reduce((sum, part) => sum + (part?.length ?? 0), 0)
+}
+
+function selfGrantsOf(db: Db, physician: PhysicianId, record: RecordId, { first, last }: Epochs) {
   return db
     .selectFrom("self_grant")
     .select(["epoch", "token"])
     .where("physician", "=", physician)
     .where("record", "=", record)
+    .where("epoch", ">=", first)
+    .where("epoch", "<=", last)
     .orderBy("epoch")
     .execute()
 }
@@ -187,7 +226,14 @@ function selfGrantsOf(db: Db, physician: PhysicianId, record: RecordId) {
 async function markRead(db: Db, session: SessionId, record: RecordId): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await db
     .insertInto("read_mark")
-    .values({ session, record })
+    .columns(["session", "record"])
+    // A session that is held in memory has no row to mark.
+    .expression((e) =>
+      e
+        .selectFrom("session")
+        .select(["id", e.val(record).as("record")])
+        .where("id", "=", session),
+    )
     .onConflict((conflict) => conflict.columns(["session", "record"]).doNothing())
     .executeTakeFirst()
   return numInsertedOrUpdatedRows === 1n

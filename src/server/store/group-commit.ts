@@ -7,6 +7,7 @@ import type { LeafInfo } from "../../protocol/log.ts"
 import type { SignCheckpoint } from "../deps.ts"
 import type { Db } from "./connection.ts"
 import { type LogRows, logRows } from "./log-rows.ts"
+import type { StorageState } from "./storage-state.ts"
 import type { Tree } from "./tree.ts"
 
 /** What happened, for the log: the server adds time and salt. */
@@ -29,6 +30,7 @@ export type Work<T> = (batch: Batch) => Promise<T>
 const savepoint = CompiledQuery.raw("savepoint work")
 const release = CompiledQuery.raw("release work")
 const rollback = CompiledQuery.raw("rollback to work")
+const checkpoint = CompiledQuery.raw("pragma wal_checkpoint(truncate)")
 const largestBatch = 256
 
 interface Job {
@@ -47,11 +49,20 @@ export class GroupCommit {
   readonly #sign: SignCheckpoint
   readonly #now: () => number
   readonly #rows: LogRows
+  readonly #state: Pick<StorageState, "refused" | "took">
   #waiting: Job[] = []
   #loop: Promise<void> | null = null
   #closed = false
 
-  constructor(db: Db, tree: Tree, sign: SignCheckpoint, now: () => number) {
+  /** @param state is told what the storage takes and what it refuses. */
+  constructor(
+    db: Db,
+    tree: Tree,
+    sign: SignCheckpoint,
+    now: () => number,
+    state: Pick<StorageState, "refused" | "took"> = { refused: () => {}, took: () => {} },
+  ) {
+    this.#state = state
     this.#db = db
     this.#tree = tree
     this.#sign = sign
@@ -67,6 +78,13 @@ export class GroupCommit {
       this.#waiting.push({ work, done: done as Job["done"], refused })
       this.#loop ??= this.#run()
     })
+  }
+
+  /** Clears the write-ahead log away, as far as nobody reads in it: afterwards what was overwritten lies nowhere. Where it cannot be done
+   * now, the next one does it. */
+  async checkpoint(): Promise<void> {
+    await this.#loop
+    await this.#db.executeQuery(checkpoint).catch(() => {})
   }
 
   /** Takes no more work and waits for what was taken. */
@@ -86,6 +104,7 @@ export class GroupCommit {
       } catch (cause) {
         outcomes = jobs.map(() => ({ refusal: storageError(cause) }))
       }
+      if (outcomes.some((one) => "refusal" in one && isRefusal(one.refusal))) this.#state.refused()
       jobs.forEach((job, i) => {
         const outcome = outcomes[i]!
         if ("answer" in outcome) job.done(outcome.answer)
@@ -108,7 +127,10 @@ export class GroupCommit {
       await this.#rows.putCheckpoint(db, grown.state.note)
       return grown
     })
-    if (growth !== null) this.#tree.publish(growth)
+    if (growth !== null) {
+      this.#tree.publish(growth)
+      this.#state.took()
+    }
     return outcomes
   }
 }
@@ -167,8 +189,15 @@ async function attempt(batch: OpenBatch, work: Work<unknown>): Promise<Outcome> 
 /** SQLite's primary result codes for a disk that is full, failing or read-only. Source: sqlite.org/rescode.html */
 const storageCodes = new Set([8, 10, 13, 14])
 
+export function isStorageCode(cause: unknown): boolean {
+  return cause instanceof Error && "errcode" in cause && storageCodes.has(Number(cause.errcode) & 0xff)
+}
+
 function storageError(cause: unknown): AppError {
   if (cause instanceof AppError) return cause
-  const code = cause instanceof Error && "errcode" in cause ? Number(cause.errcode) & 0xff : -1
-  return new AppError(storageCodes.has(code) ? "UNAVAILABLE_STORAGE" : "UNAVAILABLE", undefined, { cause })
+  return new AppError(isStorageCode(cause) ? "UNAVAILABLE_STORAGE" : "UNAVAILABLE", undefined, { cause })
+}
+
+function isRefusal(cause: unknown): boolean {
+  return cause instanceof AppError && cause.code === "UNAVAILABLE_STORAGE"
 }

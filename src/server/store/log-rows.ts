@@ -7,9 +7,6 @@ import type { Db } from "./connection.ts"
 import { type Prepared, prepare } from "./prepared.ts"
 import type { LeafRow, NodeRow } from "./schema.ts"
 
-/** What an `act` leaf says instead of a statement's hash. */
-export const noStatement: Uint8Array = new Uint8Array(32)
-
 /** So many rows go into one statement, then half as many, and so on: a handful of statements serve every count. */
 const rowsAtOnce = 32
 

@@ -81,11 +81,18 @@ export function membershipWriter(compiler: Db) {
     for (const { recipient, grant } of grants)
       await putGrant(db, { record, seq, recipient, token: grant, token_sha256: sha256(grant) })
     if (selfGrant !== undefined)
-      await putSelfGrant(db, { physician: author, record, epoch, token: selfGrant, token_sha256: sha256(selfGrant) })
+      await putSelfGrant(db, {
+        physician: author,
+        record,
+        epoch,
+        token: selfGrant,
+        token_sha256: sha256(selfGrant),
+        signed: null,
+      })
   }
 }
 
-/** A physician may seal a record key to themself again: the newest counts. */
+/** Inserts a self-grant; one that is there stays. */
 export function selfGrantWriter(compiler: Db) {
   return prepare<SelfGrantRow>((p) =>
     compiler
@@ -96,12 +103,9 @@ export function selfGrantWriter(compiler: Db) {
         epoch: p.epoch,
         token: p.token,
         token_sha256: p.token_sha256,
+        signed: p.signed,
       })
-      .onConflict((conflict) =>
-        conflict
-          .columns(["physician", "record", "epoch"])
-          .doUpdateSet({ token: p.token, token_sha256: p.token_sha256 }),
-      ),
+      .onConflict((conflict) => conflict.columns(["physician", "record", "epoch"]).doNothing()),
   )
 }
 

@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite"
 import { Migrator } from "kysely/migration"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { type Db, openSqlite } from "./connection.ts"
+import { sessions } from "./migration-sessions.ts"
 import { migrate, migrations, sqliteTypes } from "./migrations.ts"
 
 let folder: string
@@ -31,20 +32,21 @@ const rows = (sql: string): unknown[] => {
   return found
 }
 
-test("what the first version stored is there after sharing came: own records are accepted, browsers' sessions known", async () => {
+test("what the first version stored is there after sharing came: own records are accepted, browsers' sessions known; then sessions end", async () => {
   const { error } = await new Migrator({ db, provider: migrations(sqliteTypes) }).migrateTo("0001-first")
   expect(error).toBe(undefined)
   const old = new DatabaseSync(file)
   old.exec(`
     insert into physician values ('ada', 'ada', x'', x'', x'', x'', 0, x'', x'', 0, x'', x'', 1);
     insert into session values ('h1', 's1', 'ada', x'00', x'00', 1, 1, 2, 1), ('h2', 's2', 'ada', null, null, 1, 1, 2, 1);
+    insert into read_mark values ('s1', 'r1');
     insert into record values ('r1', 1, x'', 9, ''), ('r2', 0, x'', 8, '');
     insert into entry values ('r1', 0, 'ada', 'open', 0, x'', x'', x'', 7, null, null, null, null),
       ('r1', 1, 'ada', 'write', 0, x'', x'', x'', 9, null, null, null, null),
       ('r2', 0, 'ada', 'open', 0, x'', x'', x'', 8, null, null, null, null);
     insert into member values ('r1', 'ada', 'owner'), ('r2', 'ada', 'owner');`)
   old.close()
-  await migrate(db, sqliteTypes)
+  await new Migrator({ db, provider: migrations(sqliteTypes) }).migrateTo("0002-sharing")
   const mine = { physician: "ada", role: "owner", until: null, invited: 0, removed: null }
   expect(rows("select * from member order by record")).toEqual([
     { ...mine, record: "r1", accepted: 7 },
@@ -54,6 +56,10 @@ test("what the first version stored is there after sharing came: own records are
     { id: "s1", carrier: "cookie" },
     { id: "s2", carrier: "bearer" },
   ])
+  // No browser's page has the secret that its session needs since 0.3: all sign in again.
+  await sessions().up(db)
+  expect(rows("select * from session")).toEqual([])
+  expect(rows("select * from read_mark")).toEqual([])
   expect(rows("select count(*) as n from entry")).toEqual([{ n: 3 }])
   expect(rows("pragma foreign_key_check")).toEqual([])
   expect(rows("pragma integrity_check")).toEqual([{ integrity_check: "ok" }])

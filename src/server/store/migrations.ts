@@ -1,6 +1,11 @@
 import { type ColumnDataType, type Kysely, type RawBuilder, sql } from "kysely"
 import { type Migration, type MigrationProvider, Migrator } from "kysely/migration"
+import { AppError } from "../../errors.ts"
+import { access } from "./migration-access.ts"
+import { accountStatements } from "./migration-account-statements.ts"
+import { sessions } from "./migration-sessions.ts"
 import { sharing } from "./migration-sharing.ts"
+import { succession } from "./migration-succession.ts"
 
 /** What the migrations need to know of a database. */
 export interface ColumnTypes {
@@ -18,9 +23,28 @@ export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes): P
   if (error !== undefined) throw error
 }
 
+/** @throws UNAVAILABLE_STORAGE unless a database is at the newest version. For where nothing can be written. */
+export async function demandMigrated<Schema>(db: Kysely<Schema>, types: ColumnTypes): Promise<void> {
+  const all = await new Migrator({ db, provider: migrations(types) }).getMigrations()
+  if (all.every(({ executedAt }) => executedAt !== undefined)) return
+  throw new AppError(
+    "UNAVAILABLE_STORAGE",
+    "This database is of an older version, and cannot be brought along where nothing can be written. Make the disk writable, and start once.",
+  )
+}
+
 /** Every step, by the order of its name. One that was released never changes. */
 export function migrations(types: ColumnTypes): MigrationProvider {
-  return { getMigrations: async () => ({ "0001-first": first(types), "0002-sharing": sharing(types) }) }
+  return {
+    getMigrations: async () => ({
+      "0001-first": first(types),
+      "0002-sharing": sharing(types),
+      "0003-account-statements": accountStatements(types),
+      "0004-sessions": sessions(),
+      "0005-access": access(types),
+      "0006-succession": succession(types),
+    }),
+  }
 }
 
 function first({ bytes, whole, keyed }: ColumnTypes): Migration {

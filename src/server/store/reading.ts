@@ -1,11 +1,11 @@
 import { sql } from "kysely"
 import type { PhysicianId } from "../../encoding/ids.ts"
+import { bodyApartBytes, entriesAtMost } from "../../protocol/records.ts"
 import type { Db } from "./connection.ts"
 import type { EntriesReply, ReadStretch } from "./store.ts"
 
 /** One answer holds about so much, and at least one row. */
 const replyBytes = 8 * 1024 * 1024
-const entriesAtMost = 2000
 
 /** How far somebody may read. */
 export interface Reach {
@@ -15,20 +15,31 @@ export interface Reach {
   readonly time: number | null
 }
 
+/** Those of a page's entries; none where the last is below the first. */
+export interface Epochs {
+  readonly first: number
+  readonly last: number
+}
+
 /** A chain from `from` on, under the first `size` leaves, cut at about 8 MiB, with what it granted the physician. Bodies that are not
- * wanted are not read. */
+ * wanted, or come by themselves, are not read; with bodies, of all summaries only the newest is. */
 export async function readStretch(
   db: Db,
   physician: PhysicianId,
-  { record, from, bodies }: ReadStretch,
+  { record, from, bodies, without = [] }: ReadStretch,
   reach: Reach,
-): Promise<Pick<EntriesReply, "entries" | "more">> {
-  const tokens = bodies
-    ? sql`coalesce(length(summary), 0) + coalesce(length(body), 0)`
-    : sql`coalesce(length(summary), 0)`
+): Promise<Pick<EntriesReply, "entries" | "more"> & { readonly epochs: Epochs }> {
+  const wantsNone = without.length === 0 ? sql`` : sql`or entry.author in (${sql.join(without)})`
+  const body = sql`case when length(body) > ${bodyApartBytes} ${wantsNone} then null else body end`
+  const tokens = bodies ? sql`coalesce(length(${body}), 0)` : sql`coalesce(length(summary), 0)`
   const sizes = await db
     .selectFrom("entry")
-    .select(["seq", sql<number>`length(statement) + ${tokens} + ${granted(physician)}`.as("bytes")])
+    .select([
+      "seq",
+      "epoch",
+      sql<number>`summary is not null`.as("has"),
+      sql<number>`length(statement) + ${tokens} + ${granted(physician)}`.as("bytes"),
+    ])
     .where("record", "=", record)
     .where("seq", ">=", from)
     .where("leaf", "<", reach.size)
@@ -39,7 +50,8 @@ export async function readStretch(
     .limit(entriesAtMost + 1)
     .execute()
   const wanted = fitting(sizes, entriesAtMost)
-  if (wanted === 0) return { entries: [], more: false }
+  if (wanted === 0) return { entries: [], more: false, epochs: { first: 0, last: -1 } }
+  const newest = sizes.slice(0, wanted).findLast(({ has }) => has)?.seq ?? -1
   const rows = await db
     .selectFrom("entry")
     .innerJoin("leaf", "leaf.idx", "entry.leaf")
@@ -50,8 +62,9 @@ export async function readStretch(
         .onRef("sealed_grant.seq", "=", "entry.seq")
         .on("sealed_grant.recipient", "=", physician),
     )
-    .select(["statement", "signature", "summary", "idx", "time", "salt", "sealed_grant.token as grant"])
-    .select(bodies ? "body" : sql<null>`null`.as("body"))
+    .select(["statement", "signature", "idx", "time", "salt", "sealed_grant.token as grant"])
+    .select(bodies ? sql<Uint8Array | null>`${body}`.as("body") : sql<null>`null`.as("body"))
+    .select(bodies ? sql<Uint8Array | null>`case when entry.seq = ${newest} then summary end`.as("summary") : "summary")
     .where("entry.record", "=", record)
     .where("entry.seq", ">=", from)
     .where("entry.seq", "<=", sizes[wanted - 1]!.seq)
@@ -65,7 +78,8 @@ export async function readStretch(
     ...(grant === null ? {} : { grant }),
     leaf: { index: idx, time, salt },
   }))
-  return { entries, more: wanted < sizes.length }
+  const epochs = { first: sizes[0]!.epoch, last: sizes[wanted - 1]!.epoch }
+  return { entries, more: wanted < sizes.length, epochs }
 }
 
 /** How long the grant is that an entry has for somebody. */

@@ -9,6 +9,8 @@ import type { Carrier } from "../../protocol/accounts.ts"
 export interface Schema {
   meta: Meta
   physician: PhysicianRow
+  invite: InviteRow
+  usage: UsageRow
   identity: IdentityRow
   unlock: UnlockRow
   session: SessionRow
@@ -17,13 +19,27 @@ export interface Schema {
   member: MemberRow
   entry: EntryRow
   self_grant: SelfGrantRow
+  replaced_self_grant: ReplacedSelfGrantRow
+  account_statement: AccountStatementRow
+  replaced_keyring: ReplacedRow
+  replaced_profile: ReplacedRow
   sealed_grant: SealedGrantRow
   segment: SegmentRow
   leaf: LeafRow
   node: NodeRow
+  succession: SuccessionRow
 }
 
 type Bytes = Uint8Array
+
+/** How this log goes on from another: see proof/succession.ts. */
+interface SuccessionRow {
+  /** 1 for the first. */
+  number: number
+  statement: Bytes
+  statement_sha256: Bytes
+  signature: Bytes
+}
 
 /** Names: `practice`, and `checkpoint` (the newest signed note). */
 interface Meta {
@@ -31,7 +47,7 @@ interface Meta {
   value: string
 }
 
-interface PhysicianRow {
+export interface PhysicianRow {
   id: PhysicianId
   username: string
   /** What OPAQUE keeps of a password, as the library's text. */
@@ -42,10 +58,62 @@ interface PhysicianRow {
   profile_number: number
   profile: Bytes
   profile_sha256: Bytes
+  /** The account statement that stands for it, as all three are; null for one of version 0.2. */
+  profile_statement: Bytes | null
+  profile_statement_sha256: Bytes | null
+  profile_signature: Bytes | null
   keyring_number: number
   keyring: Bytes
   keyring_sha256: Bytes
+  keyring_statement: Bytes | null
+  keyring_statement_sha256: Bytes | null
+  keyring_signature: Bytes | null
   created: number
+  /** Since when whoever runs the server lets them do nothing; null where they may. */
+  suspended: number | null
+}
+
+/** What a physician has stored, and added to the log within the hour that was counted last: for quotas, which nobody else relies on. */
+interface UsageRow {
+  physician: PhysicianId
+  bytes: number
+  records: number
+  /** Hours since 1970. */
+  hour: number
+  leaves: number
+}
+
+/** A code with which one physician can sign up. It goes when it is used, or has expired. */
+interface InviteRow {
+  /** SHA-256 of the 16 bytes that only whoever was invited has, as base64url. */
+  code_hash: string
+  created: number
+  expires: number
+}
+
+/** An account statement, and the physician's signature; null for what version 0.2 stored. */
+interface StatementColumns {
+  statement: Bytes | null
+  statement_sha256: Bytes | null
+  signature: Bytes | null
+}
+
+/** A keyring or profile that another has replaced: the ten newest, and one a day for a month. */
+export interface ReplacedRow extends StatementColumns {
+  physician: PhysicianId
+  number: number
+  token: Bytes
+  token_sha256: Bytes
+  /** When, milliseconds. */
+  replaced: number
+}
+
+/** What self-grants are signed with, one for all of a request. */
+interface AccountStatementRow {
+  physician: PhysicianId
+  statement: Bytes
+  statement_sha256: Bytes
+  signature: Bytes
 }
 
 interface IdentityRow {
@@ -75,6 +143,8 @@ export interface SessionRow {
   created: number
   touched: number
   expires: number
+  /** SHA-256 of the page's 32 bytes, as base64url; null for a program. */
+  page_hash: string | null
   /** When OPAQUE or a recovery signature last succeeded. */
   proven: number
   carrier: Carrier
@@ -144,9 +214,17 @@ export interface SelfGrantRow {
   epoch: number
   token: Bytes
   token_sha256: Bytes
+  /** Hash of the account statement that lists it; null for one that came with its author's own entry, or from version 0.2. */
+  signed: Bytes | null
 }
 
-interface SegmentRow {
+/** A self-grant that another has replaced: should the newest not open. */
+interface ReplacedSelfGrantRow extends SelfGrantRow {
+  /** When, milliseconds. */
+  replaced: number
+}
+
+interface SegmentRow extends StatementColumns {
   id: SegmentId
   physician: PhysicianId
   token: Bytes

@@ -2,6 +2,7 @@ import { sql } from "kysely"
 import { sha256 } from "#sha256"
 import { equal } from "../../encoding/bytes.ts"
 import { AppError } from "../../errors.ts"
+import { statementHash } from "../../proof/statement.ts"
 import type { StoreContext } from "./context.ts"
 import type { SegmentStore } from "./store.ts"
 
@@ -9,7 +10,7 @@ const segmentsAtMost = 1024
 /** Twice what the rosters of a practice's 100,000 patients take, old and new at once. */
 const bytesAtMost = 96 * 1024 * 1024
 
-export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
+export function segmentStore({ reader, writer, charge }: StoreContext): SegmentStore {
   return {
     async *segments(physician) {
       const mine = reader.selectFrom("segment").where("physician", "=", physician)
@@ -20,7 +21,7 @@ export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
       }
     },
 
-    async putSegment(physician, { id, token }) {
+    async putSegment(physician, { id, token, signed }) {
       const hash = sha256(token)
       await writer.write(async ({ db, time }) => {
         const stored = await db
@@ -38,13 +39,21 @@ export function segmentStore({ reader, writer }: StoreContext): SegmentStore {
           .where("physician", "=", physician)
           .executeTakeFirstOrThrow()
         if (count >= segmentsAtMost || (bytes ?? 0) + token.length > bytesAtMost) throw new AppError("BAD_INPUT_SIZE")
-        await db.insertInto("segment").values({ id, physician, token, token_sha256: hash, created: time }).execute()
-      })
-    },
-
-    async deleteSegment(physician, id) {
-      await writer.write(async ({ db }) => {
-        await db.deleteFrom("segment").where("id", "=", id).where("physician", "=", physician).execute()
+        const { statement, signature } = signed
+        await charge(db, physician, { bytes: token.length }, time)
+        await db
+          .insertInto("segment")
+          .values({
+            id,
+            physician,
+            token,
+            token_sha256: hash,
+            created: time,
+            statement,
+            statement_sha256: statementHash(statement),
+            signature,
+          })
+          .execute()
       })
     },
   }

@@ -1,27 +1,41 @@
 import { sha256 } from "#sha256"
 import type { PhysicianId } from "../../encoding/ids.ts"
-import type { LeafType } from "../../proof/leaf.ts"
+import { AppError } from "../../errors.ts"
+import { type LeafType, noStatement } from "../../proof/leaf.ts"
 import type { Db } from "./connection.ts"
 import type { StoreContext } from "./context.ts"
 import type { Batch } from "./group-commit.ts"
-import { noStatement } from "./log-rows.ts"
 import { prepare } from "./prepared.ts"
-import type { SessionRow } from "./schema.ts"
+import type { PhysicianRow, SessionRow } from "./schema.ts"
 import type { NewSession, SessionStore, StoredSession } from "./store.ts"
 
-export function sessionStore({ reader, writer }: StoreContext): SessionStore {
-  const byToken = prepare<Pick<SessionRow, "token_hash">, SessionRow>((p) =>
-    reader.selectFrom("session").selectAll().where("token_hash", "=", p.token_hash),
+export function sessionStore({ reader, writer, charge }: StoreContext): SessionStore {
+  const withState = reader
+    .selectFrom("session")
+    .innerJoin("physician", "physician.id", "session.physician")
+    .selectAll("session")
+    .select("physician.suspended")
+  const byToken = prepare<Pick<SessionRow, "token_hash">, JoinedRow>((p) =>
+    withState.where("token_hash", "=", p.token_hash),
+  )
+  const byPage = prepare<Pick<SessionRow, "page_hash">, JoinedRow>((p) =>
+    withState.where("page_hash", "=", p.page_hash),
   )
   return {
     startSession: (session, act) =>
       writer.write(async (batch) => {
         await insertSession(batch.db, session)
+        await charge(batch.db, session.physician, { bytes: 0, leaves: 1 }, batch.time)
         await addAct(batch, session.physician, act)
       }),
 
     async findSession(tokenHash) {
       const row = (await byToken(reader, { token_hash: tokenHash })).rows[0]
+      return row === undefined ? null : stored(row)
+    },
+
+    async findPageSession(pageHash) {
+      const row = (await byPage(reader, { page_hash: pageHash })).rows[0]
       return row === undefined ? null : stored(row)
     },
 
@@ -41,13 +55,8 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
       }),
 
     async sessionsOf(physician) {
-      const rows = await reader
-        .selectFrom("session")
-        .selectAll()
-        .where("physician", "=", physician)
-        .orderBy("created", "desc")
-        .orderBy("id")
-        .execute()
+      const mine = withState.where("session.physician", "=", physician)
+      const rows = await mine.orderBy("session.created", "desc").orderBy("session.id").execute()
       return rows.map(stored)
     },
 
@@ -59,6 +68,8 @@ export function sessionStore({ reader, writer }: StoreContext): SessionStore {
           .where("physician", "=", physician)
           .executeTakeFirst()
         if (numDeletedRows !== 1n) return false
+        // Each of them was counted when it began: whoever has to end one now is not kept from it.
+        await charge(batch.db, physician, { bytes: 0, leaves: 1 }, batch.time, "always")
         await addAct(batch, physician, "end-session")
         return true
       }),
@@ -79,13 +90,19 @@ async function addAct(batch: Batch, physician: PhysicianId, type: LeafType): Pro
   batch.addLeaf({ subject: physician, stream: "act", number, type, actor: physician, statementHash: noStatement })
 }
 
-function stored(row: SessionRow): StoredSession {
-  const { token_hash: tokenHash, id, physician, half, carrier, created, touched, expires, proven } = row
-  return { id, physician, tokenHash, half, carrier, created, touched, expires, proven }
+type JoinedRow = SessionRow & Pick<PhysicianRow, "suspended">
+
+function stored(row: JoinedRow): StoredSession {
+  const { token_hash: tokenHash, page_hash: pageHash, suspended, ...rest } = row
+  const { id, physician, half, carrier, created, touched, expires, proven } = rest
+  const known = { id, physician, tokenHash, pageHash, half, carrier, created, touched, expires, proven }
+  return { ...known, suspended: suspended !== null }
 }
 
-/** A session begins proven: only a log-in, a recovery or a registration starts one. */
+/** A session begins proven: only a log-in, a recovery or a registration starts one. @throws NOT_ALLOWED_SUSPENDED */
 export async function insertSession(db: Db, session: NewSession): Promise<void> {
+  const owner = db.selectFrom("physician").select("suspended").where("id", "=", session.physician)
+  if ((await owner.executeTakeFirstOrThrow()).suspended !== null) throw new AppError("NOT_ALLOWED_SUSPENDED")
   await db
     .insertInto("session")
     .values({
@@ -99,6 +116,7 @@ export async function insertSession(db: Db, session: NewSession): Promise<void> 
       expires: session.expires,
       proven: session.created,
       carrier: session.carrier,
+      page_hash: session.pageHash,
     })
     .execute()
 }

@@ -1,12 +1,14 @@
+import { sha256 } from "#sha256"
 import { newId, type RecordId } from "../../encoding/ids.ts"
 import { type ChainHead, extendChain } from "../../proof/chain.ts"
 import { openNote, type TreeHead } from "../../proof/checkpoint.ts"
+import { parseEntry } from "../../proof/entry.ts"
 import { leafData } from "../../proof/leaf.ts"
-import { leafHash, verifyInclusion } from "../../proof/merkle.ts"
-import type { Receipt } from "../../protocol/log.ts"
-import { type Author, type Drafted, draftEntry, newAuthor, randomToken } from "../client.fixture.ts"
+import { leafHash, verifyInclusion, verifySet } from "../../proof/merkle.ts"
+import type { LogState, Receipt } from "../../protocol/log.ts"
+import { type Author, type Drafted, draftEntry, newAuthor, randomToken, signToken } from "../client.fixture.ts"
 import type { TestStore } from "../server.fixture.ts"
-import type { NewPhysician, NewSession, VerifiedEntry } from "./store.ts"
+import type { EntriesReply, NewPhysician, NewSession, VerifiedEntry } from "./store.ts"
 
 type Appended = { readonly entry: VerifiedEntry & Drafting; readonly receipt: Receipt }
 type Drafting = { readonly drafted: Drafted }
@@ -17,18 +19,21 @@ export async function enrol(at: TestStore, username: string): Promise<Author> {
   return author
 }
 
-export function register(at: TestStore, author: Author) {
-  const physician: NewPhysician = {
+export async function register(at: TestStore, author: Author) {
+  return at.store.register(await physicianOf(author), newSession(author, at.clock.time))
+}
+
+export async function physicianOf(author: Author): Promise<NewPhysician> {
+  return {
     physician: author.physician,
     username: author.username,
     opaqueRecord: "record",
     identity: { statement: randomToken(100), signature: randomToken(64) },
     unlocks: [{ method: "password", generation: 0, token: randomToken(137) }],
     recoveryKey: randomToken(32),
-    profile: randomToken(100),
-    keyring: randomToken(100),
+    profile: await signToken(author, "profile", randomToken(100)),
+    keyring: await signToken(author, "keyring", randomToken(100)),
   }
-  return at.store.register(physician, newSession(author, at.clock.time))
 }
 
 export function newSession(author: Author, created: number): NewSession {
@@ -37,6 +42,7 @@ export function newSession(author: Author, created: number): NewSession {
     id: newId(),
     physician: author.physician,
     tokenHash,
+    pageHash: null,
     half: null,
     carrier: "bearer",
     created,
@@ -75,7 +81,21 @@ export async function append(
 }
 
 export function headOf(at: TestStore, receipt: Receipt): Promise<TreeHead> {
-  return openNote(receipt.log.checkpoint, `healthcrypt/${at.store.practice}`, at.signer.publicKey)
+  return openLog(at, receipt.log)
+}
+
+export function openLog(at: TestStore, { checkpoint }: LogState): Promise<TreeHead> {
+  return openNote(checkpoint, `healthcrypt/${at.store.practice}`, at.signer.publicKey)
+}
+
+/** Whether a stretch of a record's chain proves each of its entries to be in the log. */
+export function provesAll(record: RecordId, { entries, inclusion }: EntriesReply, { size, root }: TreeHead): boolean {
+  const leaves = entries.map(({ statement, leaf }) => {
+    const { seq: number, author: actor } = parseEntry(statement)
+    const about = { subject: record, stream: "entry", type: "entry", number, actor } as const
+    return { index: leaf.index, hash: leafHash(leafData({ ...about, ...leaf, statementHash: sha256(statement) })) }
+  })
+  return verifySet(leaves, size, inclusion, root)
 }
 
 export function includes(

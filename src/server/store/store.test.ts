@@ -1,17 +1,18 @@
 import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import { newId, type PhysicianId } from "../../encoding/ids.ts"
+import { sha256 } from "#sha256"
+import { newId, type PhysicianId, type SegmentId } from "../../encoding/ids.ts"
 import { extendChain } from "../../proof/chain.ts"
 import type { TreeHead } from "../../proof/checkpoint.ts"
 import { verifyConsistency } from "../../proof/merkle.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
-import { type Author, draftMembers, memberOf, newAuthor, randomToken } from "../client.fixture.ts"
+import { type Author, draftMembers, memberOf, newAuthor, randomToken, signToken } from "../client.fixture.ts"
 import { logSigner } from "../log.ts"
 import { databases, type TestStore } from "../server.fixture.ts"
 import { openSqlite } from "./connection.ts"
 import { migrate, sqliteTypes } from "./migrations.ts"
 import { openStore } from "./sqlite.ts"
-import { append, draft, enrol, headOf, includes, newSession, register } from "./store.fixture.ts"
+import { append, draft, enrol, headOf, includes, newSession, openLog, provesAll, register } from "./store.fixture.ts"
 
 describe.each(databases)("store on $name", ({ open }) => {
   let at: TestStore
@@ -171,50 +172,112 @@ describe.each(databases)("store on $name", ({ open }) => {
   })
 
   test("keyring: the next number is taken, the same again is told again, anything else conflicts", async () => {
-    const token = randomToken(500)
-    const receipt = await at.store.putKeyring(ada.physician, 1, token, 0)
-    const again = await at.store.putKeyring(ada.physician, 1, token, 0)
+    const prev = sha256((await at.store.keyring(ada.physician)).token)
+    const next = async (number: number, on: Uint8Array) => ({
+      ...(await signToken(ada, "keyring", randomToken(500), { number, prev: on })),
+      physician: ada.physician,
+      number,
+      prev: on,
+      stays: new Set<SegmentId>(),
+      since: 0,
+    })
+    const keyring = await next(1, prev)
+    const receipt = await at.store.putKeyring(keyring)
+    const again = await at.store.putKeyring(keyring)
     expect(again.leaf).toEqual(receipt.leaf)
-    for (const number of [0, 1, 3])
-      await expect(at.store.putKeyring(ada.physician, number, randomToken(500), 0)).rejects.toMatchObject({
-        code: "CONFLICT_KEYRING",
-      })
-    expect(await at.store.keyring(ada.physician)).toEqual({ number: 1, token, leaf: receipt.leaf })
+    const conflict = { code: "CONFLICT_KEYRING" }
+    for (const number of [1, 3])
+      await expect(at.store.putKeyring(await next(number, sha256(keyring.token)))).rejects.toMatchObject(conflict)
+    // The next number on top of another one than is there.
+    await expect(at.store.putKeyring(await next(2, prev))).rejects.toMatchObject(conflict)
+    const { token, signed } = keyring
+    expect(await at.store.keyring(ada.physician)).toEqual({ number: 1, token, signed, leaf: receipt.leaf })
+    const { keyrings, profiles } = await at.store.formerAccount(ada.physician)
+    expect([keyrings.map(({ number }) => number), profiles]).toEqual([[0], []])
+    expect(sha256(keyrings[0]!.token)).toEqual(prev)
+  })
+
+  test("of former keyrings the ten newest stay, and one a day for a month", async () => {
+    const put = async (number: number) => {
+      const prev = sha256((await at.store.keyring(ada.physician)).token)
+      const signed = await signToken(ada, "keyring", randomToken(500), { number, prev })
+      const stays = new Set<SegmentId>()
+      await at.store.putKeyring({ ...signed, physician: ada.physician, number, prev, stays, since: 0 })
+    }
+    let number = 0
+    const numbers = async () => (await at.store.formerAccount(ada.physician)).keyrings.map((one) => one.number)
+    for (let day = 0; day < 40; day++) {
+      for (let i = 0; i < 3; i++) await put(++number)
+      at.clock.time += 24 * 3_600_000
+    }
+    const kept = await numbers()
+    expect(kept.slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, i) => number - 1 - i))
+    // Ten are of the last four days, the others the last of each of the 26 days before.
+    expect(kept).toHaveLength(10 + 26)
+    expect(kept.slice(10).every((one) => (one + 1) % 3 === 0)).toBe(true)
   })
 
   test("segments: immutable, and only the owner's", async () => {
     const bob = await enrol(at, "bob")
-    const segment = { id: newId<"segment">(), token: randomToken(5000) }
+    const made = async (created: SegmentId, bytes = 5000) => {
+      const signed = await signToken(ada, "segments", randomToken(bytes), { subject: created })
+      return { id: created, ...signed }
+    }
+    const segment = await made(newId<"segment">())
     await at.store.putSegment(ada.physician, segment)
     await at.store.putSegment(ada.physician, segment)
-    await expect(at.store.putSegment(ada.physician, { ...segment, token: randomToken(9) })).rejects.toMatchObject({
+    await expect(at.store.putSegment(ada.physician, await made(segment.id, 9))).rejects.toMatchObject({
       code: "CONFLICT_EXISTS",
     })
     await expect(at.store.putSegment(bob.physician, segment)).rejects.toMatchObject({ code: "CONFLICT_EXISTS" })
     const segments = (physician: PhysicianId) => Array.fromAsync(at.store.segments(physician))
-    expect(await segments(ada.physician)).toEqual([segment])
+    const { id, token } = segment
+    expect(await segments(ada.physician)).toEqual([{ id, token }])
     expect(await segments(bob.physician)).toEqual([])
-    await at.store.deleteSegment(bob.physician, segment.id)
-    expect(await segments(ada.physician)).toEqual([segment])
-    await at.store.deleteSegment(ada.physician, segment.id)
-    expect(await segments(ada.physician)).toEqual([])
   })
 
-  test("entries come in stretches of about 8 MiB, the head's proof with the last", async () => {
+  test("segments: those that a keyring no longer lists go with it, those that none has listed yet stay an hour", async () => {
+    const [first, second, stray] = [newId<"segment">(), newId<"segment">(), newId<"segment">()]
+    for (const id of [first, second, stray])
+      await at.store.putSegment(ada.physician, {
+        id,
+        ...(await signToken(ada, "segments", randomToken(500), { subject: id })),
+      })
+    let number = 0
+    const save = async (...ids: SegmentId[]) => {
+      const prev = sha256((await at.store.keyring(ada.physician)).token)
+      const stays = ids.toSorted((a, b) => Buffer.from(a, "base64url").compare(Buffer.from(b, "base64url")))
+      const items = stays.map((subject) => ({ subject, number: 0, hash: new Uint8Array(32) }))
+      number++
+      const signed = await signToken(ada, "keyring", randomToken(500), { number, prev, stays: items })
+      await at.store.putKeyring({ ...signed, physician: ada.physician, number, prev, stays: new Set(ids), since: 0 })
+    }
+    const left = async () => new Set((await Array.fromAsync(at.store.segments(ada.physician))).map(({ id }) => id))
+    await save(first)
+    expect(await left()).toEqual(new Set([first, second, stray]))
+    await save(second)
+    expect(await left()).toEqual(new Set([second, stray]))
+    at.clock.time += 3_600_000
+    await save(second)
+    expect(await left()).toEqual(new Set([second]))
+  })
+
+  test("entries come in stretches of about 8 MiB, each with the proof of its leaves", async () => {
     const record = newId<"record">()
-    let chain = await append(at, ada, record, null, undefined, 3_000_000)
-    for (let i = 0; i < 4; i++) chain = await append(at, ada, record, chain, at.store.treeHead(), 3_000_000)
+    let chain = await append(at, ada, record, null, undefined, 240_000)
+    for (let i = 0; i < 39; i++) chain = await append(at, ada, record, chain, at.store.treeHead(), 240_000)
     const readEntries = (from: number, since = 0) =>
       at.store.readEntries(ada.physician, { record, from, bodies: true, since, now: 0 })
     const first = await readEntries(0)
-    expect([first.entries.length, first.more, first.inclusion]).toEqual([2, true, []])
+    expect([first.entries.length, first.more]).toEqual([34, true])
+    expect(provesAll(record, first, await openLog(at, first.log))).toBe(true)
     expect(first.selfGrants).toHaveLength(1)
-    const last = await readEntries(4)
+    const last = await readEntries(39)
     expect([last.entries.length, last.more]).toEqual([1, false])
     const head = at.store.treeHead()
-    const { receipt, entry } = chain
-    expect(includes(head, { ...receipt, inclusion: last.inclusion }, ada, entry)).toBe(true)
-    const none = await readEntries(5, head.size)
+    expect(last.entries[0]!.leaf).toEqual(chain.receipt.leaf)
+    expect(provesAll(record, last, head)).toBe(true)
+    const none = await readEntries(40, head.size)
     expect([none.entries.length, none.more, none.inclusion]).toEqual([0, false, []])
   })
 

@@ -5,7 +5,7 @@ import { paths, recordActivityPath } from "../../protocol/paths.ts"
 import { auditDatabase } from "../audit/audit.ts"
 import { type Author, draftEntry, newAuthor, signUp } from "../client.fixture.ts"
 import { databases, openTestServer } from "../server.fixture.ts"
-import { draft, enrol, newSession, register } from "./store.fixture.ts"
+import { draft, enrol, newSession, physicianOf } from "./store.fixture.ts"
 
 const password = "correct horse battery staple"
 
@@ -47,12 +47,16 @@ describe("an id is a record's or a physician's, never both's", () => {
 
     const bob = await newAuthor("bob")
     const record = await draft(at, ada, asRecord(bob.physician), null)
-    expect(await codes(register(at, bob), at.store.append(record))).toEqual(["ok", "CONFLICT_EXISTS"])
+    const enrolBob = await physicianOf(bob)
+    const registered = at.store.register(enrolBob, newSession(bob, at.clock.time))
+    expect(await codes(registered, at.store.append(record))).toEqual(["ok", "CONFLICT_EXISTS"])
     expect(await at.store.chainHead(asRecord(bob.physician))).toBe(null)
 
     const cyd = await newAuthor("cyd")
     const first = await draft(at, ada, asRecord(cyd.physician), null)
-    expect(await codes(at.store.append(first), register(at, cyd))).toEqual(["ok", "CONFLICT_EXISTS"])
+    const enrolCyd = await physicianOf(cyd)
+    const second = () => at.store.register(enrolCyd, newSession(cyd, at.clock.time))
+    expect(await codes(at.store.append(first), second())).toEqual(["ok", "CONFLICT_EXISTS"])
     expect(await at.store.findPhysician("cyd")).toBe(null)
     await at.close()
   })

@@ -9,6 +9,7 @@ import {
   leafHash,
   type MerkleNode,
   type NodePlace,
+  setRanges,
   subtrees,
 } from "../../proof/merkle.ts"
 import type { LeafInfo, LogState, Receipt } from "../../protocol/log.ts"
@@ -75,6 +76,11 @@ export class Tree {
   /** Proves that leaves are under `state`, each by its own path. */
   inclusions(indexes: readonly number[], state: TreeState): Promise<Uint8Array[][]> {
     return this.#hashes(indexes.map((index) => inclusionRanges(index, state.size)))
+  }
+
+  /** Proves that all of these leaves, in rising order, are under `state`, at once. */
+  async setProof(indexes: readonly number[], state: TreeState): Promise<Uint8Array[]> {
+    return (await this.#hashes([setRanges(indexes, state.size)]))[0]!
   }
 
   /** The checkpoint of `state`, and the proof that the tree of size `since` is a prefix of it; a larger `since` gets none. */

@@ -53,7 +53,7 @@ export function ConfirmWords({ words, level, onBack, onDone }: ConfirmWordsProps
       <Heading tab="Recovery words" level={level}>
         Check your sheet
       </Heading>
-      <p className={look.lead}>Type three of the words, so that we both know you have them.</p>
+      <p className={look.lead}>Type three of the words, so that you know you have them right.</p>
       <form className={look.form} onSubmit={submit} noValidate>
         {problem && (
           <Notice tone="danger" live>

@@ -10,6 +10,7 @@ import { useApp } from "../app.ts"
 import { useStore } from "../store.ts"
 import classes from "./frame.module.css"
 import { Hidden } from "./hidden.tsx"
+import { Notice } from "./notice.tsx"
 import { InsideFrame } from "./outside.tsx"
 import { PhysicianMenu } from "./physician-menu.tsx"
 import { SearchBox } from "./search-box.tsx"
@@ -69,8 +70,27 @@ export function Frame({ account, children }: FrameProps) {
         {account ? <PhysicianMenu account={account} /> : <span className={classes.nobody} />}
       </header>
       <main id="main" className={classes.main} tabIndex={-1}>
+        <ServerState />
         {account ? <InsideFrame value={true}>{children}</InsideFrame> : <Skeleton lines={8} heading />}
       </main>
+    </div>
+  )
+}
+
+/** What cannot be done or known now, before anybody types in vain. */
+function ServerState() {
+  const app = useApp()
+  const readOnly = useStore(app.readOnly)
+  const looked = useStore(app.looked)
+  return (
+    <div role="status" className={classes.serverState}>
+      {readOnly && <Notice tone="amber">The server cannot store anything right now: you can read, not write.</Notice>}
+      {!looked && (
+        <Notice tone="amber">
+          The server did not answer a question about what is new. What you see may not be the newest, and nothing can be
+          saved until it does.
+        </Notice>
+      )}
     </div>
   )
 }

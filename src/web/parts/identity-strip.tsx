@@ -1,6 +1,7 @@
 import type { ReactNode } from "react"
 import type { RecordView } from "../../client/views.ts"
 import { ageOf, showDate } from "../dates.ts"
+import { joined } from "../shown.ts"
 import { Heading } from "./heading.tsx"
 import classes from "./identity-strip.module.css"
 
@@ -15,7 +16,7 @@ interface IdentityStripProps {
 export function IdentityStrip({ record, tab = "Record", children }: IdentityStripProps) {
   const age = ageOf(record.birthDate, record.deceased.length >= 10 ? record.deceased.slice(0, 10) : undefined)
   const identifier = record.identifiers.find(({ label }) => /medical record/i.test(label)) ?? record.identifiers[0]
-  const name = [record.firstName, record.lastName].filter(Boolean).join(" ") || "(no name)"
+  const name = joined([record.firstName, record.lastName], " ") || "(no name)"
   return (
     <div className={classes.strip}>
       <div className={classes.who}>

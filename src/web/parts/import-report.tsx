@@ -48,7 +48,17 @@ function Details({ report }: { report: ImportReport }) {
       </>
     )
   }
-  if (report.outcome === "cancelled") return <p>Nothing of this file was taken.</p>
+  if (report.outcome === "cancelled") {
+    if (report.records.length === 0) return <p>Nothing of this file was taken.</p>
+    return (
+      <>
+        <p>
+          Taken before that: <Names records={report.records} />
+        </p>
+        <p className={classes.quiet}>Choose the file again to go on with the rest.</p>
+      </>
+    )
+  }
   return (
     <>
       <p>

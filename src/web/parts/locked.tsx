@@ -20,6 +20,8 @@ const why: Record<LockedAccount["reason"], string> = {
   asked: "You locked this device.",
   reload: "The page was loaded again, so your keys have to be opened again.",
   ended: "Your session has ended.",
+  suspended:
+    "Whoever runs the server has suspended this account, so you were signed out. Nothing of it was deleted. Ask them; once they let you in again, your password opens it as before.",
 }
 
 export function Locked({ account }: { account: LockedAccount }) {
@@ -31,6 +33,8 @@ export function Locked({ account }: { account: LockedAccount }) {
     validate: { password: (value) => (value === "" ? "Enter your password." : null) },
   })
   const [problem, setProblem] = useState("")
+  // A suspension that an attempt did not meet may be over: no word about it stands beside another answer.
+  const [otherAnswer, setOtherAnswer] = useState(false)
   const drafts = useDraftsKept()
 
   const submit = form.onSubmit(
@@ -40,6 +44,7 @@ export function Locked({ account }: { account: LockedAccount }) {
       try {
         session.set(await api.signIn(account.username, password))
       } catch (error) {
+        setOtherAnswer(wrongPassword(error))
         setProblem(wrongPassword(error) ? "This is not your password. Try again." : messageOf(error))
         setBusy(false)
         form.getInputNode("password")?.focus()
@@ -57,7 +62,7 @@ export function Locked({ account }: { account: LockedAccount }) {
       <main className={classes.main}>
         <Heading tab="Locked">{account.username}</Heading>
         <p className={look.lead}>
-          {why[account.reason]}
+          {!(account.reason === "suspended" && otherAnswer) && why[account.reason]}
           {drafts && " Anything you were typing is kept, sealed."}
         </p>
         <form className={look.form} onSubmit={submit} noValidate>

@@ -24,6 +24,7 @@ export function MemberList({ id, members, mayChange, onAsk }: MemberListProps) {
             <ColleagueName colleague={member.colleague} you={member.you} />
             {!member.you && <Verify id={id} member={member} />}
             {!member.accepted && <span className={classes.until}>Invited, not accepted yet</span>}
+            {member.suspended && <span className={classes.until}>The server says that this account is suspended</span>}
             <Until member={member} />
           </div>
           <span className={classes.role}>{member.role}</span>

@@ -2,11 +2,11 @@ import { Button, Textarea, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { type ReactNode, useRef, useState } from "react"
 import type { PatientFields } from "../../client/views.ts"
-import { parseDate } from "../../clinical/dates.ts"
+import { readDates } from "../../clinical/dates.ts"
 import { validatePatientFields } from "../../clinical/fields.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
-import { dateOrder, today } from "../dates.ts"
+import { today } from "../dates.ts"
 import { messageOf, showErrors } from "../form-errors.ts"
 import { emptyFields, encodeDraft, fieldNames, type PatientDraft, sameFields } from "../patient-draft.ts"
 import { useAfterPress } from "../use-after-press.ts"
@@ -52,10 +52,7 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
     },
   })
   const check = (values: PatientFields) =>
-    validatePatientFields(values, today(), {
-      ...(from.base === null ? {} : { before: from.initial }),
-      order: dateOrder(),
-    })
+    validatePatientFields(values, today(), from.base === null ? {} : { before: from.initial })
 
   /** On leaving a field: says at once what is wrong with it, and writes a date as it will be kept. */
   const onLeaving = (name: keyof PatientFields) => () => {
@@ -72,7 +69,7 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
     }
     form.clearFieldError(name)
     if (name !== "birthDate" || values.birthDate === from.initial.birthDate) return
-    const date = parseDate(values.birthDate, today(), dateOrder())
+    const [date] = readDates(values.birthDate, today())
     if (date && date !== values.birthDate) form.setFieldValue("birthDate", date)
   }
 
@@ -145,7 +142,14 @@ export function PatientForm({ draftName, base, initial, kept, onSave, onEdit, ch
         <TextInput label="Last name" autoComplete="off" {...field("lastName")} />
       </div>
       <BirthDateField {...field("birthDate")} />
-      <Textarea label="Diagnosis" autosize={false} rows={3} autoComplete="off" {...field("diagnosis")} />
+      <Textarea
+        label="Diagnosis"
+        description="One diagnosis, whatever the number of lines. Further ones come by import."
+        autosize={false}
+        rows={3}
+        autoComplete="off"
+        {...field("diagnosis")}
+      />
       {problem && (
         <Notice tone="danger" live>
           {problem}

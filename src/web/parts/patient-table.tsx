@@ -6,6 +6,7 @@ import type { HomeRow, HomeSort } from "../../client/views.ts"
 import { type Selection, useApp } from "../app.ts"
 import { ageOf, showDate, showWhen } from "../dates.ts"
 import { type HomeView, rowAt } from "../home-list.ts"
+import { joined } from "../shown.ts"
 import { useStore } from "../store.ts"
 import { Hidden } from "./hidden.tsx"
 import classes from "./patient-table.module.css"
@@ -169,7 +170,7 @@ function withWhom({ sharedWith: [first = "", ...others] }: HomeRow): string {
 }
 
 export function nameOf({ firstName, lastName }: HomeRow): string {
-  return [lastName, firstName].filter(Boolean).join(", ") || "(no name)"
+  return joined([lastName, firstName], ", ") || "(no name)"
 }
 
 /** Arrow keys, Home, End and the page keys move between rows; from the search box, down enters the table. */

@@ -4,6 +4,7 @@ import IconLogout from "@tabler/icons-react/dist/esm/icons/IconLogout.mjs"
 import { type FocusEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react"
 import type { Account } from "../../client/views.ts"
 import { useApp } from "../app.ts"
+import { joined } from "../shown.ts"
 import classes from "./physician-menu.module.css"
 
 /** The button carries the physician's name. Arrow keys move, Escape closes and gives the focus back. */
@@ -55,9 +56,7 @@ export function PhysicianMenu({ account }: { account: Extract<Account, { state: 
           setOpen(true)
         }}
       >
-        <span className={classes.name}>
-          {account.firstName} {account.lastName}
-        </span>
+        <span className={classes.name}>{joined([account.firstName, account.lastName], " ")}</span>
         <IconChevronDown size={16} aria-hidden="true" />
       </button>
       {open && (

@@ -12,11 +12,13 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
   const { api, work } = useApp()
   const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState<"" | "export" | "archive">("")
+  const [exported, setExported] = useState("")
   const { id, archived, role } = record
 
   const attempt = async (what: "export" | "archive", run: () => Promise<void>) => {
     setBusy(what)
     clear()
+    setExported("")
     try {
       await run()
     } catch (error) {
@@ -27,7 +29,9 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
   }
   const exportRecord = async () => {
     // The file is the physician's own; its name gives away no more than the record's id.
-    saveFile(`record-${id}.json`, "application/fhir+json", await api.exportRecord(id))
+    const file = `record-${id}.json`
+    saveFile(file, "application/fhir+json", await api.exportRecord(id))
+    setExported(file)
   }
   const archive = async () => {
     work.set("saving")
@@ -50,6 +54,11 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
         <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
           {archived ? "Restore" : "Archive"}
         </Button>
+      )}
+      {exported && (
+        <Notice tone="amber" live>
+          {exported} is not encrypted: whoever has the file can read it. Delete it when it is no longer needed.
+        </Notice>
       )}
       {problem && (
         <Notice tone="danger" live>

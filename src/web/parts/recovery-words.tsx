@@ -43,6 +43,7 @@ export function RecoveryWords({ sheet, level = 1, onDone }: RecoveryWordsProps) 
         <Fact label="Log" value={sheet.origin} code />
         <Fact label="Log key" value={sheet.logKey} code />
       </dl>
+      <p className={classes.note}>{forWhom}</p>
       <div className={classes.hide}>
         <Notice tone="amber">
           Print them or write them down, in this order, and keep the sheet where you keep your passport. They are shown
@@ -69,6 +70,8 @@ export function RecoveryWords({ sheet, level = 1, onDone }: RecoveryWordsProps) 
   )
 }
 
+const forWhom = "Practice, log and log key are for whoever checks the server; you need not type them."
+
 function Fact({ label, value, code = false }: { label: string; value: string; code?: boolean }) {
   return (
     <div>
@@ -93,6 +96,7 @@ function asText({ words, username, origin, practice, logKey }: RecoverySheet): s
     `Practice  ${practice}`,
     `Log       ${origin}`,
     `Log key   ${logKey}`,
+    forWhom,
     "",
   ].join("\n")
 }

@@ -1,5 +1,6 @@
 import { useState } from "react"
 import type { RecordView, ResourceLine } from "../../client/views.ts"
+import { shownJson } from "../../encoding/shown-text.ts"
 import { useApp } from "../app.ts"
 import { showDate } from "../dates.ts"
 import { messageOf } from "../form-errors.ts"
@@ -45,7 +46,7 @@ function Line({ record, line, dated }: { record: RecordId; line: ResourceLine; d
     setOpen(!open)
     if (text !== null) return
     api.resource(record, line.key).then(
-      (json) => setText(indented(json)),
+      (json) => setText(shownJson(indented(json))),
       (error: unknown) => setText(messageOf(error)),
     )
   }

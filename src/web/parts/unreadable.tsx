@@ -6,11 +6,24 @@ type Entries = RecordView["unreadable"]
 
 /** Entries that nobody here can read, and whose doing that is. */
 export function Unreadable({ entries }: { entries: Entries }) {
-  return [...Map.groupBy(entries, ({ keyBy }) => keyBy)].map(([keyBy, ofOne]) => (
-    <Notice key={keyBy} tone="amber">
-      {sentence(ofOne, keyBy)}
-    </Notice>
-  ))
+  const newer = entries.filter((entry) => entry.newer)
+  const others = entries.filter((entry) => !entry.newer)
+  return (
+    <>
+      {newer.length > 0 && <Notice tone="amber">{newerSentence(newer)}</Notice>}
+      {[...Map.groupBy(others, ({ keyBy }) => keyBy)].map(([keyBy, ofOne]) => (
+        <Notice key={keyBy} tone="amber">
+          {sentence(ofOne, keyBy)}
+        </Notice>
+      ))}
+    </>
+  )
+}
+
+function newerSentence(entries: Entries): string {
+  const authors = [...new Set(entries.map(({ author }) => author).filter(Boolean))]
+  const [one, many] = [entries.length === 1, count(entries.length, "entry", "entries")]
+  return `${many}${authors.length > 0 ? ` by ${authors.join(", ")}` : ""} ${one ? "was" : "were"} written by a newer Healthcrypt and ${one ? "is" : "are"} left out. Update this device to see ${one ? "it" : "them"} and to change this record.`
 }
 
 function sentence(entries: Entries, keyBy: string | null): string {

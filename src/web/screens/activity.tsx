@@ -24,6 +24,7 @@ const ofAccount: readonly ActivityKind[] = [
   "sign-in",
   "recover",
   "end-session",
+  "admin",
   "unlocks",
   "keyring",
   "other",

@@ -88,6 +88,12 @@ function Verify({ colleague, take }: { colleague: ColleagueView; take: (view: Co
       </header>
       {name && <p className={classes.name}>gives the name {name}</p>}
       <div className={classes.state}>
+        {colleague.suspended && (
+          <Notice tone="amber">
+            The server says that this account is suspended: {username} cannot sign in here now. They stay a member of
+            the records that are shared with them until an owner removes them.
+          </Notice>
+        )}
         {state === "changed" && (
           <Notice tone="danger">
             The keys of {username} have changed since you verified them. They may have set up their account anew, or

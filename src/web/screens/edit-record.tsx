@@ -14,6 +14,7 @@ import { Skeleton } from "../parts/skeleton.tsx"
 import { Unreadable } from "../parts/unreadable.tsx"
 import { draftName, parseDraft } from "../patient-draft.ts"
 import { asRecordId } from "../record-id.ts"
+import { joined } from "../shown.ts"
 import { useAnswer } from "../use-answer.ts"
 import { useKeptDraft } from "../use-draft.ts"
 import { useRecord } from "../use-record.ts"
@@ -81,7 +82,7 @@ function Edit({ record, head }: { record: RecordView; head: number }) {
   return (
     <div className={clash ? classes.wide : classes.page}>
       <Heading tab={clash ? "Two changes" : "Edit"}>
-        {clash ? "Both of you changed this" : `Edit ${record.firstName} ${record.lastName}`}
+        {clash ? "Both of you changed this" : `Edit ${joined([record.firstName, record.lastName], " ")}`}
       </Heading>
       {clash && (
         <Conflict

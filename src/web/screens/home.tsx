@@ -13,6 +13,7 @@ import { PatientTable } from "../parts/patient-table.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
 import { SelectionBar } from "../parts/selection-bar.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
+import { joined } from "../shown.ts"
 import { useStore } from "../store.ts"
 import classes from "./home.module.css"
 import { SortMenu } from "./sort-menu.tsx"
@@ -26,7 +27,7 @@ export function HomeScreen() {
   }, [home])
   useTypingSearches()
 
-  const name = account.state === "signed-in" ? `${account.firstName} ${account.lastName}` : ""
+  const name = account.state === "signed-in" ? joined([account.firstName, account.lastName], " ") : ""
   const empty = view.total === 0 && view.refused.length === 0
   const none = view.complete && empty && view.search === "" && !view.archived && !view.error
   const first = useFirstRun(none)

@@ -4,6 +4,7 @@ import { maybeRemembered, useApp, useSession } from "../app.ts"
 import { Frame } from "../parts/frame.tsx"
 import { Locked } from "../parts/locked.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { Restored } from "../parts/restored.tsx"
 import { Unreachable } from "../parts/unreachable.tsx"
 
 /** The gate to every page that needs somebody signed in: a stranger goes to the log-in page and comes back here. */
@@ -23,6 +24,7 @@ export function Inside() {
 
   if (account.state === "unreachable") return <Unreachable why={account.why} />
   if (account.state === "locked") return <Locked account={account} />
+  if (account.state === "restored") return <Restored account={account} />
   if (account.state === "signed-out" || (account.state === "unknown" && !maybeRemembered())) {
     // After signing out on purpose the next one starts at home, not where this physician was.
     return <Redirect to="/login" next={wasInside.current ? undefined : path} />

@@ -2,13 +2,16 @@ import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { Link, useRouter, useRouterState } from "@tanstack/react-router"
 import { useRef, useState } from "react"
+import { AppError } from "../../errors.ts"
 import { useApp, useSession } from "../app.ts"
 import { focusFirst, messageOf } from "../form-errors.ts"
+import { ButtonLink } from "../parts/button-link.tsx"
 import look from "../parts/form.module.css"
 import { Heading } from "../parts/heading.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { Restored } from "../parts/restored.tsx"
 import { SecretField } from "../parts/secret-field.tsx"
 import { useStore } from "../store.ts"
 
@@ -22,6 +25,7 @@ export function LoginScreen() {
   const [next] = useState(asked ?? "/")
   const prepare = usePreparation(next)
   const [problem, setProblem] = useState("")
+  const [damaged, setDamaged] = useState(false)
   const [busy, setBusy] = useState(false)
   const form = useForm({
     mode: "uncontrolled",
@@ -33,6 +37,7 @@ export function LoginScreen() {
   })
 
   if (account.state === "signed-in") return <Redirect to={next} />
+  if (account.state === "restored") return <Restored account={account} />
 
   const submit = form.onSubmit(
     async ({ username, password }) => {
@@ -42,6 +47,7 @@ export function LoginScreen() {
         session.set(await api.signIn(username.trim(), password))
       } catch (error) {
         setProblem(messageOf(error))
+        setDamaged(error instanceof AppError && error.code === "CANNOT_OPEN")
         setBusy(false)
         form.getInputNode("password")?.focus()
       }
@@ -53,7 +59,9 @@ export function LoginScreen() {
     <Outside>
       <Heading tab="Sign in">Sign in</Heading>
       {wasEnded ? (
-        <p className={look.lead}>You were signed out: your session has ended, or your password was changed.</p>
+        <p className={look.lead}>
+          You were signed out: your session has ended, your password was changed, or this account was suspended.
+        </p>
       ) : (
         next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>
       )}
@@ -74,7 +82,17 @@ export function LoginScreen() {
           {...form.getInputProps("password")}
         />
         {problem && (
-          <Notice tone="danger" live>
+          <Notice
+            tone="danger"
+            live
+            actions={
+              damaged && (
+                <ButtonLink to="/reopen" size="xs" variant="default">
+                  Open with an earlier keyring
+                </ButtonLink>
+              )
+            }
+          >
             {problem}
           </Notice>
         )}

@@ -10,6 +10,7 @@ import { Notice } from "../parts/notice.tsx"
 import { PatientForm } from "../parts/patient-form.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { emptyFields, parseDraft } from "../patient-draft.ts"
+import { joined } from "../shown.ts"
 import { useKeptDraft } from "../use-draft.ts"
 import { useProblem } from "../use-problem.ts"
 import classes from "./edit.module.css"
@@ -91,7 +92,7 @@ export function NewRecordScreen() {
                   <span key={id}>
                     {index > 0 && ", "}
                     <Link to="/records/$id" params={{ id }}>
-                      {lastName}, {firstName}
+                      {joined([lastName, firstName], ", ")}
                     </Link>
                   </span>
                 ))}

@@ -3,6 +3,7 @@ import { useForm } from "@mantine/form"
 import { Link, useNavigate } from "@tanstack/react-router"
 import { useState } from "react"
 import type { RecoverySheet } from "../../client/views.ts"
+import { AppError } from "../../errors.ts"
 import { newPasswordProblem, repeatProblem, tidyWords, usernameProblem, wordsProblem } from "../account-rules.ts"
 import { useApp, useSession } from "../app.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
@@ -13,6 +14,7 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { Restored } from "../parts/restored.tsx"
 import { useLeavingCheck } from "../use-after-press.ts"
 
 const names = ["username", "words", "password", "confirm"]
@@ -24,6 +26,8 @@ export function RecoverScreen() {
   const [sheet, setSheet] = useState<RecoverySheet | null>(null)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState("")
+  /** The newest keyring does not open: the same once more takes an earlier one. */
+  const [damaged, setDamaged] = useState(false)
   const form = useForm({
     mode: "uncontrolled",
     initialValues: { username: "", words: "", password: "", confirm: "" },
@@ -49,6 +53,7 @@ export function RecoverScreen() {
       </Outside>
     )
   }
+  if (account.state === "restored") return <Restored account={account} />
   if (account.state === "signed-in" && !busy) return <Redirect to="/" />
 
   const submit = form.onSubmit(
@@ -56,9 +61,10 @@ export function RecoverScreen() {
       setProblem("")
       setBusy(true)
       try {
-        setSheet(await api.recover(username.trim(), tidyWords(words), password))
+        setSheet(await api.recover(username.trim(), tidyWords(words), password, damaged))
       } catch (error) {
         setProblem(showErrors(form, names, error))
+        setDamaged(error instanceof AppError && error.code === "CANNOT_OPEN")
       }
       setBusy(false)
     },
@@ -94,10 +100,11 @@ export function RecoverScreen() {
         {problem && (
           <Notice tone="danger" live>
             {problem}
+            {damaged && " Nobody counts as verified afterwards, and the list of your records is made anew."}
           </Notice>
         )}
         <Button type="submit" size="md" loading={busy} fullWidth>
-          Set new password
+          {damaged ? "Set new password, with an earlier keyring" : "Set new password"}
         </Button>
       </form>
       <div className={look.links}>

@@ -1,9 +1,9 @@
 import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
-import { Link, useNavigate } from "@tanstack/react-router"
-import { useState } from "react"
+import { Link, useNavigate, useRouterState } from "@tanstack/react-router"
+import { useEffect, useState } from "react"
 import type { RecoverySheet } from "../../client/views.ts"
-import { nameProblem, newPasswordProblem, repeatProblem, usernameProblem } from "../account-rules.ts"
+import { inviteProblem, nameProblem, newPasswordProblem, repeatProblem, usernameProblem } from "../account-rules.ts"
 import { useApp, useSession } from "../app.ts"
 import { focusFirst, showErrors } from "../form-errors.ts"
 import look from "../parts/form.module.css"
@@ -13,11 +13,60 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { RecoveryWords } from "../parts/recovery-words.tsx"
 import { Redirect } from "../parts/redirect.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
 import { useLeavingCheck } from "../use-after-press.ts"
+import { useAnswer } from "../use-answer.ts"
 
-const names = ["username", "firstName", "lastName", "password", "confirm"]
+const names = ["invite", "username", "firstName", "lastName", "password", "confirm"]
 
+/** Who can sign up, before anybody types in vain. */
 export function RegisterScreen() {
+  const { api } = useApp()
+  const invite = useLinkedInvite()
+  const { value, error } = useAnswer("registration", () => api.registration())
+  // Where nobody answers, the form is there all the same: it says so when it is sent.
+  const registration = value ?? (error ? "open" : null)
+  if (registration === null)
+    return (
+      <Outside>
+        <Heading tab="Create account">Create your account</Heading>
+        <Skeleton lines={6} />
+      </Outside>
+    )
+  if (registration === "closed") return <Closed />
+  return <NewAccountForm key={invite} invited={registration === "invited"} invite={invite} />
+}
+
+/** The invitation of the link that was opened. It is taken out of the address at once: there it would be kept by the browser. */
+function useLinkedInvite(): string {
+  const navigate = useNavigate()
+  const hash = useRouterState({ select: (state) => state.location.hash })
+  const [invite, setInvite] = useState("")
+  useEffect(() => {
+    if (hash === "") return
+    setInvite(hash)
+    void navigate({ to: "/register", replace: true })
+  }, [hash, navigate])
+  return invite
+}
+
+function Closed() {
+  return (
+    <Outside>
+      <Heading tab="Create account">No new accounts here</Heading>
+      <p className={look.lead}>
+        This server takes no new accounts at the moment. If you belong to this practice, ask whoever runs its server.
+      </p>
+      <div className={look.links}>
+        <span>
+          Already here? <Link to="/login">Sign in</Link>
+        </span>
+      </div>
+    </Outside>
+  )
+}
+
+function NewAccountForm({ invited, invite }: { invited: boolean; invite: string }) {
   const { api } = useApp()
   const account = useSession()
   const navigate = useNavigate()
@@ -26,8 +75,9 @@ export function RegisterScreen() {
   const [problem, setProblem] = useState("")
   const form = useForm({
     mode: "uncontrolled",
-    initialValues: { username: "", firstName: "", lastName: "", password: "", confirm: "" },
+    initialValues: { invite, username: "", firstName: "", lastName: "", password: "", confirm: "" },
     validate: {
+      invite: (value) => inviteProblem(value, invited),
       username: usernameProblem,
       firstName: (value) => nameProblem(value, "first"),
       lastName: (value) => nameProblem(value, "last"),
@@ -51,12 +101,12 @@ export function RegisterScreen() {
   if (account.state === "signed-in" && !busy) return <Redirect to="/" />
 
   const submit = form.onSubmit(
-    async ({ username, firstName, lastName, password }) => {
+    async ({ invite, username, firstName, lastName, password }) => {
       setProblem("")
       setBusy(true)
       try {
-        const account = { username: username.trim(), firstName: firstName.trim(), lastName: lastName.trim(), password }
-        setSheet(await api.register(account))
+        const names = { username: username.trim(), firstName: firstName.trim(), lastName: lastName.trim() }
+        setSheet(await api.register({ ...names, password, invite: invite.trim() }))
       } catch (error) {
         setProblem(showErrors(form, names, error))
       }
@@ -70,13 +120,26 @@ export function RegisterScreen() {
       <Heading tab="Create account">Create your account</Heading>
       <p className={look.lead}>Your keys are made on this device. The server never gets your password.</p>
       <form className={look.form} onSubmit={submit} onBlur={checkLeft} noValidate>
+        {(invited || invite !== "") && (
+          <TextInput
+            label="Invitation code"
+            description="The line, or the link, that whoever runs the server sent you. It is good once."
+            autoComplete="off"
+            autoCapitalize="none"
+            autoCorrect="off"
+            spellCheck={false}
+            autoFocus={invite === ""}
+            key={form.key("invite")}
+            {...form.getInputProps("invite")}
+          />
+        )}
         <TextInput
           label="Username"
           description="What you sign in with, and what the server knows you by."
           autoComplete="username"
           autoCapitalize="none"
           spellCheck={false}
-          autoFocus
+          autoFocus={!invited || invite !== ""}
           key={form.key("username")}
           {...form.getInputProps("username")}
         />

@@ -71,6 +71,8 @@ function IdleMinutes({ minutes }: { minutes: number }) {
   const { api, work } = useApp()
   const [problem, setProblem] = useState("")
   const [value, setValue] = useState(minutes)
+  // What was chosen when there was more to choose from stays.
+  const choices = [...new Set([1, 2, 5, 10, 15, minutes])].sort((a, b) => a - b)
   const change = async (next: number) => {
     setValue(next)
     setProblem("")
@@ -92,7 +94,7 @@ function IdleMinutes({ minutes }: { minutes: number }) {
         value={value}
         onChange={(event) => void change(Number(event.currentTarget.value))}
       >
-        {Array.from({ length: 15 }, (_, index) => index + 1).map((minute) => (
+        {choices.map((minute) => (
           <option key={minute} value={minute}>
             {minute === 1 ? "1 minute" : `${minute} minutes`}
           </option>

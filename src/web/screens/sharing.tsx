@@ -4,6 +4,7 @@ import { useEffect, useState } from "react"
 import type { MemberView, Role, SharingView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
+import { ConfirmReaders } from "../parts/confirm-readers.tsx"
 import { ChangeMember, LeaveRecord, RemoveMember } from "../parts/member-dialogs.tsx"
 import { MemberList } from "../parts/member-list.tsx"
 import { Notice } from "../parts/notice.tsx"
@@ -78,27 +79,37 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
 
   return (
     <div className={classes.page}>
+      {sharing.confirmFirst && !mayShare && (
+        <Notice tone="amber">
+          The server was put back to an earlier state. Nothing can be written here until an owner of this record has
+          confirmed who may read it.
+        </Notice>
+      )}
       {sharing.keyChanges && (
         <Notice>
           Somebody has left, or declined the invitation. The record’s key changes with the next entry of an owner or a
           writer, so that what comes after can’t be opened with the old one.
         </Notice>
       )}
-      <section>
-        <h2>Who can read this record</h2>
-        <MemberList
-          id={id}
-          members={members}
-          mayChange={mayShare}
-          onAsk={(what, member) => setQuestion({ what, member })}
-        />
-        {done && (
-          <div className={classes.done}>
-            <Notice live>{done}</Notice>
-          </div>
-        )}
-      </section>
-      {mayShare ? (
+      {sharing.confirmFirst && mayShare ? (
+        <ConfirmReaders sharing={sharing} onDone={finish} />
+      ) : (
+        <section>
+          <h2>Who can read this record</h2>
+          <MemberList
+            id={id}
+            members={members}
+            mayChange={mayShare}
+            onAsk={(what, member) => setQuestion({ what, member })}
+          />
+          {done && (
+            <div className={classes.done}>
+              <Notice live>{done}</Notice>
+            </div>
+          )}
+        </section>
+      )}
+      {sharing.confirmFirst ? null : mayShare ? (
         <section className={classes.section}>
           <h2>Share with a colleague</h2>
           <p className={classes.lead}>

@@ -1,0 +1,133 @@
+import { changePassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
+import { lostAsText, sendAgain, whatWentBack } from "../client/after-restore.ts"
+import type { Session } from "../client/session.ts"
+import type { SentAgain, WentBack } from "../client/views.ts"
+import { type Workspace, workspaceOf } from "../client/workspace.ts"
+import { codeFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from "./ask.ts"
+import { endAfter, noteLog, withServer } from "./client.ts"
+import type { CliCommand, Io } from "./command.ts"
+import { writePrivately } from "./export.ts"
+import type { Out } from "./out.ts"
+import { momentOf } from "./times.ts"
+
+/** After the server was put back to an earlier state: shows what that takes back, reads the operator's code, and sends again what this device
+ * still holds. */
+export const restored: CliCommand = {
+  name: "restored",
+  summary:
+    "After a restore of the server: reads its code on standard input, shows what went back, and sends yours again",
+  options: [
+    { flags: "--json", description: "print what went back as JSON" },
+    { flags: "-o, --output <file>", description: "write what cannot be sent again to a file, in plain text" },
+    { flags: "--force", description: "replace a file that is there" },
+    { flags: "--reopen", description: "take an earlier keyring, where the newest does not open: see `reopen`" },
+  ],
+  async run(io, options) {
+    const username = await usernameFrom(io)
+    const password = await secretFrom(io, "HEALTHCRYPT_PASSWORD", "Password")
+    return withServer(io, async (around) => {
+      const session =
+        options.reopen === true
+          ? (await reopenAnyway(around, username, password)).session
+          : await signInAnyway(around, username, password)
+      return endAfter(session, () => confirm(io, session, password, options))
+    })
+  },
+}
+
+async function confirm(
+  io: Io,
+  session: Session,
+  password: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<number> {
+  const { work, back } = await lookBack(session)
+  const isConfirmed = session.restoration?.confirmed !== false
+  if (options.json) await io.out.json(back)
+  else await showLoss(io.out, back, session.restoration === null)
+  const { renew } = session.pins
+  // Asked for before anything is confirmed: nothing is left half done for want of it.
+  const next = renew.includes("password") ? await newPassword(io) : null
+  if (!isConfirmed) {
+    await session.confirmRestore(await codeFrom(io))
+    await io.err.line("Confirmed: your devices take this server for yours again.")
+  }
+  if (next !== null) await changePassword(session, password, next)
+  if (renew.includes("recovery")) await printWords(io, session, next ?? password)
+  const sent = await goOn(io, work, back)
+  if (typeof options.output === "string") await takeOut(io, work, options.output, options.force === true)
+  return sent.left.length > 0 && typeof options.output !== "string" ? 1 : 0
+}
+
+/** The roster as the restored server has it, and what this device knows of beyond that. */
+export async function lookBack(session: Session): Promise<{ work: Workspace; back: WentBack }> {
+  const work = workspaceOf(session)
+  await work.roster.load()
+  await work.roster.sync()
+  await work.roster.looked()
+  return { work, back: await whatWentBack(work) }
+}
+
+/** Sends again what this device still holds, says what became of it, and remembers what the restored server has. */
+export async function goOn(io: Io, work: Workspace, back: WentBack): Promise<SentAgain> {
+  await noteLog(io, work.session)
+  const sent = await sendAgain(work)
+  await work.roster.syncAfresh()
+  await report(io, sent, back)
+  await work.session.kept.keepHeads(work.roster.rows.values())
+  return sent
+}
+
+/** @param isDone whether no restore waits to be confirmed */
+export async function showLoss(out: Out, { time, records, own, renew }: WentBack, isDone: boolean): Promise<void> {
+  if (time > 0) await out.line(`The server was put back to an earlier state; restored ${momentOf(time)}.`)
+  else if (isDone) await out.line("This device knows of no restore that is not confirmed.")
+  if (records.length > 0) {
+    const rows = records.map((one) => [
+      one.id,
+      one.has === 0 ? "the whole record" : `${one.had - one.has} of ${one.had} entries`,
+      String(one.own),
+      one.returned.join(", "),
+      one.name,
+    ])
+    const head = ["Record", "Went back", "Yours", "Members again", "Patient"]
+    await out.table(head, rows)
+  } else if (time > 0) await out.line("Nothing that this device has seen went back.")
+  if (own > 0) await out.line(`${own} of the entries that went back are yours, and are sent again from here.`)
+  if (renew.length > 0)
+    await out.line(
+      "Your password or words were changed since. The old ones count again, so they are changed once more now.",
+    )
+}
+
+async function report(io: Io, { unchanged, anew, waiting, left }: SentAgain, { confirm }: WentBack): Promise<void> {
+  if (unchanged + anew > 0)
+    await io.err.line(`Sent again: ${unchanged} unchanged, ${anew} as new entries on what the server has.`)
+  if (waiting > 0) await io.err.line(`${waiting} wait until an owner has confirmed who may read their records.`)
+  for (const { id, time, reason } of left) await io.err.line(`${id}, written ${momentOf(time)}: not sent. ${reason}`)
+  if (left.length > 0) await io.err.line("To take what was not sent out of this device: healthcrypt restored -o FILE")
+  if (confirm.length > 0)
+    await io.err.line("Records with several members take nothing until an owner has confirmed them:")
+  for (const id of confirm) await io.err.line(`  healthcrypt members ${id} --confirm`)
+}
+
+async function takeOut(io: Io, work: Workspace, file: string, force: boolean): Promise<void> {
+  const lost = await lostAsText(work)
+  if (lost === null) return
+  await writePrivately(file, lost, force)
+  await io.err.line(`${file} is not encrypted. Delete it when it is no longer needed.`)
+}
+
+async function newPassword(io: Io): Promise<string> {
+  if (io.env.HEALTHCRYPT_NEW_PASSWORD) return io.env.HEALTHCRYPT_NEW_PASSWORD
+  if (io.isTerminal) return newPasswordFrom(io, ["HEALTHCRYPT_NEW_PASSWORD"])
+  throw new UsageError(
+    "You changed your password since. Set HEALTHCRYPT_NEW_PASSWORD to a new one. Nothing was changed.",
+  )
+}
+
+async function printWords(io: Io, session: Session, password: string): Promise<void> {
+  const { words } = await renewWords(session, password)
+  await io.err.line("Write these 24 words down; those that you had do not count any more.")
+  await io.out.lines(words)
+}

@@ -1,0 +1,219 @@
+import { type Body, parseBody } from "../clinical/body.ts"
+import { parseBase64url } from "../encoding/base64.ts"
+import { equal } from "../encoding/bytes.ts"
+import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { awaitsOwner, type ChainHead } from "../proof/chain.ts"
+import { parseChainHead } from "../proof/chain-head.ts"
+import { type EntryStatement, parseEntry } from "../proof/entry.ts"
+import { entriesPath } from "../protocol/paths.ts"
+import { appendEntry } from "../protocol/records.ts"
+import { demandDecided, returned, undecided } from "./decided.ts"
+import type { Former, KeptHead, OwnEntry } from "./kept.ts"
+import { keptSince } from "./line.ts"
+import { membersOf, type RosterRow } from "./roster-row.ts"
+import { resend } from "./transport.ts"
+import type { LostRecord, NotSent, SentAgain, WentBack } from "./views.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** A former log with what is left of it. */
+interface Past {
+  readonly former: Former
+  /** Its first leaves, which the practice's log still has. */
+  readonly kept: number
+}
+
+/** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it.
+ * The roster is open and up to date. @throws TAMPERED_ROLLBACK where something is missing that the backup must hold */
+export async function whatWentBack(work: Workspace): Promise<WentBack> {
+  const { session, roster } = work
+  const records = new Map<RecordId, LostRecord>()
+  const back = (head: KeptHead, row: RosterRow | undefined) =>
+    returned(
+      head.chain === "" ? [] : parseChainHead(head.chain).members,
+      row === undefined ? [] : (membersOf(row) ?? []),
+      session.physician,
+    )
+  let own = 0
+  for (const { former, kept } of await pastOf(work)) {
+    const lost = former.own.filter(({ leaf }) => leaf >= kept)
+    own += lost.length
+    for (const head of former.heads) {
+      const row = roster.rows.get(head.record)
+      if (head.leaf < kept) {
+        if (holds(row, head) || roster.refused.has(head.record)) continue
+        // Since the restore they may have left it, or an owner may have confirmed it without them.
+        const isGone = row === undefined && (await roster.isExplained(head.record, head.seq, session.around.now()))
+        if (!isGone) throw session.log.refuse("TAMPERED_ROLLBACK")
+        continue
+      }
+      if (records.has(head.record)) continue
+      const again = back(head, row)
+      await session.people.meet(again)
+      records.set(head.record, {
+        id: head.record,
+        name: head.name,
+        had: head.seq + 1,
+        has: Math.min(head.seq + 1, (row?.seq ?? -1) + 1),
+        own: lost.filter(({ record }) => record === head.record).length,
+        returned: again.map((physician) => session.people.label(physician)),
+      })
+    }
+  }
+  return {
+    time: session.restoration?.time ?? 0,
+    records: [...records.values()].sort((a, b) => a.name.localeCompare(b.name)),
+    own,
+    renew: [...session.pins.renew],
+    confirm: await awaiting(work),
+  }
+}
+
+/** Who reads a record again, and nobody has decided about since: see {@link undecided}. */
+export function undecidedIn(work: Workspace, head: ChainHead): Promise<PhysicianId[]> {
+  return undecided(work.session, head, () => entriesIn(work, head.record))
+}
+
+/** A record's entries; none of one that does not open, so that nothing in it counts as decided. */
+export async function entriesIn({ records, roster }: Workspace, id: RecordId): Promise<EntryStatement[]> {
+  try {
+    return (await records.open(id)).steps.map(({ entry }) => entry)
+  } catch (error) {
+    if (!roster.refused.has(id)) throw error
+    return []
+  }
+}
+
+/** Records of which an owner has to confirm first who may read them. */
+async function awaiting(work: Workspace): Promise<RecordId[]> {
+  const { session, roster } = work
+  const found: RecordId[] = []
+  if (session.restoredAt < 0) return found
+  for (const { id, chain } of roster.rows.values()) {
+    if (chain === "") continue
+    const head = parseChainHead(chain)
+    if (awaitsOwner(head, session.restoredAt) || (await undecidedIn(work, head)).length > 0) found.push(id)
+  }
+  return found
+}
+
+/** Sends what the physician wrote on this device and the server lost: unchanged where it still fits, else its changes as a new entry. What
+ * cannot be sent stays, and is named. */
+export async function sendAgain(work: Workspace): Promise<SentAgain> {
+  const report = { unchanged: 0, anew: 0, waiting: 0, left: [] as NotSent[] }
+  const made = new Set<string>()
+  // The oldest log first: what was written later is sent later.
+  for (const { former, kept } of (await pastOf(work)).reverse())
+    for (const own of former.own) {
+      if (own.leaf < kept) {
+        await work.session.kept.done(former, [own])
+        continue
+      }
+      const outcome = await sendOne(work, own, kept, made)
+      if (outcome === "unchanged" || outcome === "anew") report[outcome]++
+      else if (outcome === "waiting") report.waiting++
+      else if (outcome !== "there" && outcome !== "nothing") {
+        const name = former.heads.find(({ record }) => record === own.record)?.name ?? ""
+        const { record: id, time, body } = own
+        report.left.push({ id, name, time, reason: outcome.left, hasContent: body !== undefined })
+      }
+      if (outcome === "unchanged" || outcome === "anew" || outcome === "there")
+        await work.session.kept.done(former, [own])
+    }
+  return report
+}
+
+/** What was written on this device and is not in the restored log, as its author wrote it: FHIR resources, in plain, as JSON.
+ * @returns null where there is nothing of the kind */
+export async function lostAsText(work: Workspace): Promise<string | null> {
+  const all: { record: RecordId; time: number; changes: Body["changes"] }[] = []
+  for (const { former, kept } of await pastOf(work))
+    for (const { leaf, record, time, body } of former.own)
+      if (leaf >= kept && body !== undefined) all.push({ record, time, changes: parseBody(body).changes })
+  return all.length === 0 ? null : `${JSON.stringify(all, null, 2)}\n`
+}
+
+type Outcome = "unchanged" | "anew" | "there" | "nothing" | "waiting" | { readonly left: string }
+
+/** @param kept the first leaves of the log that the entry was in, which the practice's log still has
+ * @param made the entries that were made anew so far: record and seq */
+async function sendOne(work: Workspace, own: OwnEntry, kept: number, made: Set<string>): Promise<Outcome> {
+  const { session, roster, records } = work
+  const sent = appendEntry.body.decode(JSON.parse(own.sent))
+  const entry = parseEntry(sent.statement)
+  const row = roster.rows.get(own.record)
+  if (row !== undefined && equal(parseBase64url(row.hash), own.hash)) return "there"
+  try {
+    if (fits(entry, row, kept)) {
+      await post(work, own, entry)
+      return "unchanged"
+    }
+    // That the physician is alone in it is so again, and their next entry begins with a fresh key.
+    if (entry.kind === "members" && entry.members?.length === 1 && isAlone(row)) return "nothing"
+    if (own.body === undefined) return { left: "It says who may read the record: decide that anew, under Sharing." }
+    const body = parseBody(own.body)
+    const compress = (sent.body?.length ?? 0) < own.body.length
+    if (row === undefined) {
+      if (entry.kind !== "open") return { left: "The record is not there any more, and somebody else began it." }
+      await records.create(body, compress, own.record)
+      return "anew"
+    }
+    const opened = await records.open(own.record)
+    await demandDecided(session, opened.head, async () => opened.steps.map(({ entry }) => entry))
+    // What was written since is not written over, by a colleague or by the physician: such an entry knows it, by what its author had seen.
+    const since = opened.steps.filter(
+      ({ entry: { kind, seq, seen } }) => kind === "write" && seen.size > kept && !made.has(`${own.record} ${seq}`),
+    )
+    if (since.some(({ entry: { author } }) => author !== session.physician))
+      return { left: "A colleague has written in this record since." }
+    if (since.length > 0) return { left: "You have written in this record since." }
+    const { head } = await records.write(opened, body, compress)
+    made.add(`${own.record} ${head.seq}`)
+    return "anew"
+  } catch (error) {
+    if (!(error instanceof AppError) || error.is("UNAVAILABLE") || error.code === "NOT_ALLOWED_SESSION") throw error
+    if (session.log.refusal !== null) throw error
+    return error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
+  }
+}
+
+/** Whether an entry can go as it is: on the head that it was made for, knowing nothing of what is lost, in a record of one's own alone. */
+function fits(entry: EntryStatement, row: RosterRow | undefined, kept: number): boolean {
+  if (entry.kind === "members" || entry.seen.size > kept) return false
+  if (row === undefined) return entry.kind === "open"
+  return (
+    isAlone(row) && entry.prev !== undefined && equal(entry.prev, parseBase64url(row.hash)) && entry.epoch === row.epoch
+  )
+}
+
+function isAlone(row: RosterRow | undefined): boolean {
+  return row !== undefined && membersOf(row) === null
+}
+
+/** The very same request once more. */
+async function post({ session, roster }: Workspace, own: OwnEntry, { seq, author }: EntryStatement): Promise<void> {
+  const { log, around } = session
+  const { answer, tree } = await log.exchange(
+    ({ size }) => {
+      const json = { ...JSON.parse(own.sent), since: size }
+      return resend(() => around.transport.call("POST", entriesPath(own.record), { json, reply: appendEntry.reply }))
+    },
+    (receipt) => receipt.log,
+  )
+  const about = { subject: own.record, stream: "entry", type: "entry", number: seq, actor: author } as const
+  log.checkReceipt(answer, { ...about, statementHash: own.hash }, tree)
+  await roster.syncAfresh()
+}
+
+async function pastOf({ session }: Workspace): Promise<Past[]> {
+  const all = await session.kept.former()
+  return all.flatMap((former) => {
+    const kept = keptSince(former.line, session.line)
+    return kept === null ? [] : [{ former, kept: kept.size }]
+  })
+}
+
+/** Whether a row stands where a head stood, or further on. */
+function holds(row: RosterRow | undefined, head: KeptHead): boolean {
+  return row !== undefined && (row.seq > head.seq || (row.seq === head.seq && row.hash === head.hash))
+}

@@ -1,0 +1,91 @@
+import type { PhysicianId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { awaitsOwner, type ChainHead, sameMembers } from "../proof/chain.ts"
+import type { EntryStatement, Member } from "../proof/entry.ts"
+import { keptSince } from "./line.ts"
+import type { Session } from "./session.ts"
+
+/** Who reads a record again, or as more or for longer than when this device last saw it, where nobody who may has decided about them since the
+ * restore: an owner does so for themself. What was written meanwhile is not theirs to read, whoever confirmed the list.
+ * @param entries all of the record's, verified; asked for only where somebody is back */
+export async function undecided(
+  session: Session,
+  { record, members }: Pick<ChainHead, "record" | "members">,
+  entries: () => Promise<readonly EntryStatement[]>,
+): Promise<PhysicianId[]> {
+  if (session.restoredAt < 0 || members.length < 2) return []
+  const me = session.physician
+  const isOwner = roleOf(members, me) === "owner"
+  const found = new Set<PhysicianId>()
+  for (const { line, readers } of await session.kept.formerReaders()) {
+    const kept = keptSince(line, session.line)?.size
+    const then = readers.get(record)
+    if (kept === undefined || then === undefined || then.leaf < kept) continue
+    const back = returned(then.members, members, me)
+    if (back.length === 0) continue
+    const owners = [me, ...then.members.filter(({ role }) => role === "owner").map(({ physician }) => physician)]
+    const decisions: ((physician: PhysicianId) => boolean)[] = []
+    let before: Pick<ChainHead, "members" | "mustRaise"> = { members: [], mustRaise: false }
+    for (const { kind, author, keyCommit, members: after, seen } of await entries()) {
+      if (after === undefined) continue
+      const was = before
+      before = { members: after, mustRaise: roleOf(after, author) === null }
+      if (kind !== "members" || seen.size <= kept) continue
+      if (!owners.includes(author) || roleOf(was.members, author) !== "owner") continue
+      const isWhole = keyCommit !== undefined && confirms(was, after) && (author === me || !isOwner)
+      // What somebody was given after that, it says nothing about.
+      const more = returned(after, members, me)
+      const covers = (physician: PhysicianId) => isWhole || isGiven(was.members, after, physician)
+      decisions.push((physician) => covers(physician) && !more.includes(physician))
+    }
+    for (const physician of back) if (!decisions.some((decides) => decides(physician))) found.add(physician)
+  }
+  return [...found]
+}
+
+/** Demands that nothing is written after a restore before it is decided who reads it. @param removed who goes with what is done
+ * @throws NOT_ALLOWED_RESTORED */
+export async function demandDecided(
+  session: Session,
+  head: ChainHead,
+  entries: () => Promise<readonly EntryStatement[]>,
+  removed: readonly PhysicianId[] = [],
+): Promise<void> {
+  if (awaitsOwner(head, session.restoredAt)) throw new AppError("NOT_ALLOWED_RESTORED")
+  const left = (await undecided(session, head, entries)).filter((physician) => !removed.includes(physician))
+  if (left.length > 0) throw new AppError("NOT_ALLOWED_RESTORED")
+}
+
+/** Whether a fresh key for a list says that the list is right: it names whom it named before, and nothing asked for the key. A program makes one
+ * by itself as well, where somebody's time is over or somebody has left; that decides about nobody.
+ * @param after sorted by physician */
+export function confirms(before: Pick<ChainHead, "members" | "mustRaise">, after: readonly Member[]): boolean {
+  return !before.mustRaise && sameMembers(before.members, after)
+}
+
+/** Who is a member now and was none, or has a higher role or more time than they had. @param then an empty list where the physician was alone */
+export function returned(then: readonly Member[], now: readonly Member[], me: PhysicianId): PhysicianId[] {
+  const isMore = (member: Member) => {
+    const was = then.find(({ physician }) => physician === member.physician)
+    return was === undefined || rankOf(member) > rankOf(was) || endOf(member) > endOf(was)
+  }
+  return now.filter((member) => member.physician !== me && isMore(member)).map(({ physician }) => physician)
+}
+
+/** Whether an entry gave just this physician what they have: made them a member, or changed their role or their time. */
+function isGiven(before: readonly Member[], after: readonly Member[], physician: PhysicianId): boolean {
+  const find = (members: readonly Member[]) => members.filter((member) => member.physician === physician)
+  return find(after).length > 0 && !sameMembers(find(before), find(after))
+}
+
+function rankOf({ role }: Member): number {
+  return ["reader", "writer", "owner"].indexOf(role)
+}
+
+function endOf({ until }: Member): number {
+  return until ?? Number.POSITIVE_INFINITY
+}
+
+function roleOf(members: readonly Member[], physician: PhysicianId) {
+  return members.find((member) => member.physician === physician)?.role ?? null
+}

@@ -1,0 +1,260 @@
+import { z } from "zod"
+import { sha256 } from "#sha256"
+import { encodeBase64url } from "../encoding/base64.ts"
+import { concatAll, utf8 } from "../encoding/bytes.ts"
+import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
+import { isId, type RecordId } from "../encoding/ids.ts"
+import { parseChainHead } from "../proof/chain-head.ts"
+import { type Member, parseEntry } from "../proof/entry.ts"
+import { anyBytes, bytesOf, count, type Signed } from "../proof/statement.ts"
+import { appendEntry } from "../protocol/records.ts"
+import { cachePlace } from "../vault/places.ts"
+import { open, seal } from "../vault/seal.ts"
+import { type Line, lineName, readLine } from "./line.ts"
+import type { RosterRow } from "./roster-row.ts"
+import type { Session } from "./session.ts"
+
+const signed = z.strictObject({ statement: anyBytes, signature: anyBytes })
+const headsSchema = z.strictObject({
+  v: z.literal(1),
+  /** The restores that led to the log that these are of. */
+  line: z.array(signed),
+  /** Record, seq, hash, leaf, epoch, what the record is called, and the chain head where it has other members; as the roster has them. */
+  heads: z.array(z.tuple([z.custom<RecordId>(isId), count, z.string(), count, count, z.string(), z.string()])),
+})
+const entry = z.strictObject({
+  leaf: count,
+  record: z.custom<RecordId>(isId),
+  seq: count,
+  /** Milliseconds since 1970. */
+  time: count,
+  /** SHA-256 of its statement. */
+  hash: bytesOf(32),
+  /** The request by which it was stored: JSON. */
+  sent: z.string(),
+  /** What was sealed into its body: where it carries one. */
+  body: anyBytes.optional(),
+})
+const ownSchema = z.strictObject({ v: z.literal(1), line: z.array(signed), entries: z.array(entry) })
+
+/** An entry of this physician's own, as this device sent it. */
+export type OwnEntry = z.output<typeof entry>
+
+export interface KeptHead {
+  readonly record: RecordId
+  readonly seq: number
+  /** base64url */
+  readonly hash: string
+  readonly leaf: number
+  readonly epoch: number
+  /** Family name, given names; for the physician's eyes alone. */
+  readonly name: string
+  /** The chain head as text; empty where the physician is alone. */
+  readonly chain: string
+}
+
+/** Who read each record in a former log, by the newest that a device knows of it: a head that it kept, or an entry of its own. */
+export interface FormerReaders {
+  readonly line: Line
+  readonly readers: ReadonlyMap<RecordId, { readonly leaf: number; readonly members: readonly Member[] }>
+}
+
+/** What a device remembers of a log that the practice does not have any more. */
+export interface Former {
+  readonly line: Line
+  readonly heads: readonly KeptHead[]
+  readonly own: readonly OwnEntry[]
+}
+
+const mostBytes = 16 * 1024 * 1024
+const longestMs = 30 * 24 * 3_600_000
+
+/** What a device keeps for the day when the server is put back to an earlier state: every head, and what the physician wrote on it. Sealed
+ * under the physician key, in files of at most 16 MiB. What was written is kept for 30 days, up to 16 MiB, or until the server says that a
+ * verified backup holds it.
+ * Format: docs/formats/roster.md */
+export class Kept {
+  readonly #session: Session
+  #waiting: OwnEntry[] = []
+  #turn: Promise<unknown> = Promise.resolve()
+  #formerReaders: Promise<FormerReaders[]> | null = null
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Notes what was just stored; {@link Kept.flush} puts it on the disk. */
+  note(own: OwnEntry): void {
+    this.#waiting.push(own)
+  }
+
+  /** Writes what was noted, and lets go of what need not be kept. Nothing that a physician does waits for it, or fails by it. */
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#waiting.length === 0) return
+      const entries = this.#waiting
+      this.#waiting = []
+      await this.#putOwn(entries)
+      await this.#prune()
+    }).catch(() => {})
+  }
+
+  /** Keeps every head as the roster has it now, if that is not what is kept already. */
+  keepHeads(rows: Iterable<RosterRow>): Promise<void> {
+    return this.#inTurn(async () => {
+      const { storage } = this.#session.around
+      if (this.#session.pins.held) return
+      const heads = Array.from(rows, headOf).sort((a, b) => (a[0] < b[0] ? -1 : 1))
+      const digest = sha256(concatAll(heads.map(([id, seq, hash]) => utf8(`${id} ${seq} ${hash}\n`))))
+      const name = `${this.#folder}/heads-${encodeBase64url(digest.subarray(0, 12))}`
+      const before = await storage.list(`${this.#folder}/heads-`)
+      // Of several files, the last one says that all are there.
+      if (before.includes(name)) return
+      const parts = this.#inParts(heads)
+      if (parts.length === 0) return
+      for (const [i, part] of parts.entries())
+        await storage.put(i === parts.length - 1 ? name : `${name}-${i}`, await this.#seal("heads", part))
+      for (const old of before) if (!old.startsWith(name)) await storage.delete(old)
+    }).catch(() => {})
+  }
+
+  /** What is kept of other logs than the one that this session stands on, the newest first. */
+  async former(): Promise<Former[]> {
+    const { storage } = this.#session.around
+    const root = this.#root
+    const names = (await storage.list(`${root}/`)).filter((name) => !name.startsWith(`${this.#folder}/`))
+    const folders = [...new Set(names.map((name) => name.slice(0, name.lastIndexOf("/"))))]
+    const all = await Promise.all(folders.map((folder) => this.#read(folder, names)))
+    return all.filter((one) => one !== null).sort((a, b) => b.line.length - a.line.length)
+  }
+
+  /** The same of {@link Kept.former}'s lists of readers, read once: nothing is added to a former log. */
+  formerReaders(): Promise<FormerReaders[]> {
+    this.#formerReaders ??= this.former().then((all) => all.map(readersOf))
+    return this.#formerReaders
+  }
+
+  /** Forgets own entries of a former log, once they are in the new one or somebody has taken them out. */
+  async done(former: Former, entries: readonly OwnEntry[]): Promise<void> {
+    const { storage } = this.#session.around
+    const folder = `${this.#root}/${lineName(former.line)}`
+    for (const name of await storage.list(`${folder}/own-`)) {
+      const file = await this.#open(name, "own", ownSchema)
+      const left = file?.entries.filter(({ leaf }) => !entries.some((one) => one.leaf === leaf)) ?? []
+      if (file === null || left.length === file.entries.length) continue
+      if (left.length === 0) await storage.delete(name)
+      else await storage.put(name, await this.#seal("own", encodeCbor({ ...file, entries: left })))
+    }
+  }
+
+  get #line(): Signed[] {
+    return this.#session.pins.line.map((one) => ({ ...one }))
+  }
+
+  get #root(): string {
+    const { practice, physician } = this.#session
+    return `kept/${practice.practice}/${physician}`
+  }
+
+  get #folder(): string {
+    return `${this.#root}/${lineName(this.#session.line)}`
+  }
+
+  async #read(folder: string, names: readonly string[]): Promise<Former | null> {
+    const heads: KeptHead[] = []
+    const own: OwnEntry[] = []
+    let line: readonly Signed[] | null = null
+    for (const name of names.filter((one) => one.startsWith(`${folder}/`))) {
+      const file = name.startsWith(`${folder}/heads-`)
+        ? await this.#open(name, "heads", headsSchema)
+        : await this.#open(name, "own", ownSchema)
+      if (file === null) continue
+      line = file.line
+      if ("entries" in file) for (const entry of file.entries) own.push(entry)
+      else
+        for (const [record, seq, hash, leaf, epoch, called, chain] of file.heads)
+          heads.push({ record, seq, hash, leaf, epoch, name: called, chain })
+    }
+    if (line === null) return null
+    return { line: await readLine(line), heads, own: own.sort((a, b) => a.leaf - b.leaf) }
+  }
+
+  async #putOwn(entries: readonly OwnEntry[]): Promise<void> {
+    const content = encodeCbor({ v: 1, line: this.#line, entries: entries.map((one) => ({ ...one })) })
+    if (content.length > mostBytes) {
+      if (entries.length === 1) return
+      const half = entries.length >> 1
+      await this.#putOwn(entries.slice(0, half))
+      return this.#putOwn(entries.slice(half))
+    }
+    const { leaf, time } = entries.at(-1)!
+    const name = `${this.#folder}/own-${String(leaf).padStart(16, "0")}-${String(time).padStart(16, "0")}-${content.length}`
+    await this.#session.around.storage.put(name, await this.#seal("own", content))
+  }
+
+  /** What a verified backup holds, what is older than 30 days, and the oldest beyond 16 MiB. */
+  async #prune(): Promise<void> {
+    const { storage, now } = this.#session.around
+    const backup = this.#session.practice.backup ?? 0
+    let bytes = 0
+    const names = (await storage.list(`${this.#folder}/own-`)).sort().reverse()
+    for (const name of names) {
+      const [leaf, time, size] = name
+        .slice(name.lastIndexOf("own-") + 4)
+        .split("-")
+        .map(Number)
+      bytes += size!
+      if (leaf! < backup || time! < now() - longestMs || bytes > mostBytes) await storage.delete(name)
+    }
+  }
+
+  async #open<T extends z.ZodType>(name: string, what: string, schema: T): Promise<z.output<T> | null> {
+    const token = await this.#session.around.storage.get(name)
+    if (token === null) return null
+    try {
+      return schema.parse(parseCbor(await open(this.#session.key, this.#place(what), token), mostBytes))
+    } catch {
+      return null
+    }
+  }
+
+  #seal(what: string, content: Uint8Array): Promise<Uint8Array> {
+    return seal(this.#session.key, this.#place(what), content)
+  }
+
+  #place(what: string): Uint8Array {
+    return cachePlace(this.#session.physician, this.#session.pins.device, `kept/${what}`)
+  }
+
+  /** Heads as contents that each fit into a file. */
+  #inParts(heads: readonly ReturnType<typeof headOf>[]): Uint8Array<ArrayBuffer>[] {
+    const content = encodeCbor({ v: 1, line: this.#line, heads: [...heads] })
+    if (content.length <= mostBytes || heads.length === 1) return content.length <= mostBytes ? [content] : []
+    const half = heads.length >> 1
+    return [...this.#inParts(heads.slice(0, half)), ...this.#inParts(heads.slice(half))]
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(work)
+    this.#turn = next.catch(() => {})
+    return next
+  }
+}
+
+function readersOf({ line, heads, own }: Former): FormerReaders {
+  const readers = new Map<RecordId, { leaf: number; members: readonly Member[] }>()
+  const take = (record: RecordId, leaf: number, members: readonly Member[]) => {
+    if (leaf >= (readers.get(record)?.leaf ?? 0)) readers.set(record, { leaf, members })
+  }
+  for (const { record, leaf, chain } of heads) take(record, leaf, chain === "" ? [] : parseChainHead(chain).members)
+  for (const { record, leaf, sent } of own) {
+    const { members } = parseEntry(appendEntry.body.decode(JSON.parse(sent)).statement)
+    if (members !== undefined) take(record, leaf, members)
+  }
+  return { line, readers }
+}
+
+function headOf(row: RosterRow) {
+  const name = [row.lastName, row.firstName].filter((part) => part !== "").join(", ")
+  return [row.id, row.seq, row.hash, row.leaf, row.epoch, name, row.chain] as const
+}

@@ -1,0 +1,155 @@
+const concept = (text: string) => ({ text, coding: [{ system: "http://loinc.org", code: "1-8", display: text }] })
+/** Words by a code alone, which other resources have by a text. */
+const coded = (code: string) => ({ coding: [{ system: "http://snomed.info/sct", code }] })
+const quantity = { value: 5, unit: "mg", comparator: "<" }
+const person = { use: "official", prefix: ["Dr."], given: ["Ada"], family: "Byron", text: "Ada Byron" }
+const place = { use: "home", line: ["1 High Street"], city: "Leeds", postalCode: "LS1", state: "X", country: "UK" }
+const telecom = [{ system: "phone", use: "home", value: "1" }]
+const dosage = (timing: object) => ({
+  asNeededBoolean: true,
+  doseAndRate: [{ doseQuantity: quantity }],
+  timing,
+})
+
+/** A resource of every type that has words of its own, and one of a type that has none, with all fields that are put into words. */
+export const sampleResources: readonly Readonly<{ resourceType: string; [field: string]: unknown }>[] = [
+  {
+    resourceType: "Patient",
+    gender: "female",
+    birthDate: "1961-07-09",
+    deceasedDateTime: "2020-01-01",
+    name: [person, { ...person, use: "maiden" }],
+    identifier: [
+      { type: concept("Passport"), value: "1" },
+      { system: "http://hl7.org/fhir/sid/us-ssn", use: "usual", value: "2" },
+    ],
+    telecom,
+    address: [place, { use: "work", text: "2 High Street" }],
+    contact: [{ relationship: [concept("Mother")], name: person, telecom, address: place }],
+    communication: [{ language: coded("en") }],
+    maritalStatus: { text: "M" },
+    generalPractitioner: [{ display: "Dr. Who" }],
+  },
+  { resourceType: "Patient", maritalStatus: coded("W"), name: [{ text: "Ada" }] },
+  {
+    resourceType: "Condition",
+    code: coded("38341003"),
+    clinicalStatus: coded("active"),
+    verificationStatus: coded("confirmed"),
+    onsetDateTime: "2020",
+    abatementPeriod: { end: "2021" },
+    recordedDate: "2020",
+  },
+  {
+    resourceType: "AllergyIntolerance",
+    code: coded("1"),
+    criticality: "high",
+    clinicalStatus: coded("active"),
+    verificationStatus: coded("confirmed"),
+    reaction: [{ manifestation: [concept("rash")] }],
+  },
+  {
+    resourceType: "MedicationRequest",
+    status: "on-hold",
+    medicationCodeableConcept: coded("1"),
+    dosageInstruction: [
+      dosage({ repeat: { frequency: 2, period: 1, periodUnit: "d" } }),
+      dosage({ repeat: { frequency: 1, period: 2, periodUnit: "wk" } }),
+      dosage({ code: coded("BID") }),
+      { text: "as told", patientInstruction: "as told" },
+    ],
+  },
+  {
+    resourceType: "MedicationStatement",
+    medicationReference: { reference: "Medication/1" },
+    effectiveDateTime: "2020",
+  },
+  { resourceType: "MedicationAdministration", medicationCodeableConcept: concept("Aspirin") },
+  { resourceType: "MedicationDispense", medicationCodeableConcept: concept("Aspirin") },
+  { resourceType: "Medication", code: coded("1") },
+  {
+    resourceType: "Observation",
+    code: concept("Weight"),
+    valueQuantity: { ...quantity, code: "kg", currency: "EUR" },
+    interpretation: [coded("H")],
+    component: [{ code: coded("8480-6"), valueCodeableConcept: coded("1") }],
+    effectivePeriod: { start: "2020", end: "2021" },
+  },
+  { resourceType: "Observation", code: coded("1"), dataAbsentReason: coded("unknown") },
+  { resourceType: "Observation", code: coded("1"), valueString: "text" },
+  { resourceType: "Observation", code: coded("1"), valueRatio: { numerator: quantity, denominator: quantity } },
+  { resourceType: "DiagnosticReport", code: coded("1"), conclusion: "well", result: [{ reference: "Observation/9" }] },
+  { resourceType: "Procedure", code: coded("1"), performedPeriod: { start: "2020" } },
+  { resourceType: "Immunization", vaccineCode: coded("1"), statusReason: coded("2") },
+  {
+    resourceType: "Encounter",
+    class: { code: "AMB", display: "ambulatory" },
+    type: [coded("1")],
+    reasonCode: [coded("2")],
+    participant: [{ individual: { reference: "#p" } }, { individual: { display: "Dr. Who" } }],
+    serviceProvider: { reference: "Organization/x" },
+    contained: [{ resourceType: "Practitioner", id: "p", name: [person] }],
+  },
+  {
+    resourceType: "CarePlan",
+    title: "Plan",
+    category: [coded("1")],
+    description: "more",
+    activity: [{ detail: { code: coded("1") } }],
+  },
+  { resourceType: "CareTeam", category: [coded("1")], participant: [{ member: { reference: "urn:uuid:1" } }] },
+  {
+    resourceType: "Goal",
+    description: coded("1"),
+    achievementStatus: coded("in-progress"),
+    lifecycleStatus: "planned",
+  },
+  { resourceType: "ServiceRequest", code: coded("1"), authoredOn: "2020" },
+  {
+    resourceType: "ImagingStudy",
+    description: "Chest",
+    series: [{ modality: { code: "CT", display: "CT" }, bodySite: { display: "Chest" }, description: "one" }],
+  },
+  {
+    resourceType: "DocumentReference",
+    type: coded("1"),
+    description: "Letter",
+    content: [{ attachment: { title: "Letter" } }],
+    date: "2020",
+  },
+  {
+    resourceType: "FamilyMemberHistory",
+    relationship: coded("MTH"),
+    condition: [{ code: coded("1"), onsetString: "old" }],
+    name: "Ann",
+  },
+  { resourceType: "Device", deviceName: [{ name: "Pump" }], type: coded("1") },
+  { resourceType: "RelatedPerson", name: [person], relationship: [coded("MTH")] },
+  { resourceType: "Practitioner", name: [person], qualification: [{ code: coded("MD") }] },
+  {
+    resourceType: "PractitionerRole",
+    practitioner: { display: "Dr. Who" },
+    code: [coded("1")],
+    specialty: [coded("2")],
+    organization: { display: "Clinic" },
+  },
+  { resourceType: "Organization", name: "Clinic", address: [place] },
+  { resourceType: "Location", name: "Ward", address: place },
+  { resourceType: "Coverage", type: coded("1"), payor: [{ display: "Fund" }] },
+  { resourceType: "Claim", item: [{ productOrService: coded("1") }], total: { value: 1, currency: "EUR" } },
+  {
+    resourceType: "ExplanationOfBenefit",
+    item: [{ productOrService: concept("Visit") }],
+    total: [{ amount: { value: 1, currency: "EUR" } }],
+  },
+  { resourceType: "Provenance", activity: coded("1"), agent: [{ who: { display: "Dr. Who" } }], recorded: "2020" },
+  {
+    resourceType: "Basic",
+    code: coded("1"),
+    serviceType: [coded("2")],
+    note: [{ text: "note" }],
+    payload: [{ contentString: "text" }],
+    text: { div: "<div>text</div>" },
+    identifier: [{ value: "1" }],
+  },
+]

@@ -1,0 +1,10 @@
+import { AppError } from "../errors.ts"
+
+/** Asked before a failure is called unreadable: what this device cannot hold can be read elsewhere, and the rest is not shown without it.
+ * @throws UNAVAILABLE_MEMORY where this is what an engine throws when it has no memory left */
+export function demandMemory(cause: unknown): void {
+  if (cause instanceof AppError && cause.code === "UNAVAILABLE_MEMORY") throw cause
+  const { code, message } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : { code: "", message: "" }
+  const isOut = cause instanceof RangeError && /allocation failed|out of memory/i.test(message)
+  if (isOut || code === "Z_MEM_ERROR") throw new AppError("UNAVAILABLE_MEMORY", undefined, { cause })
+}

@@ -1,0 +1,212 @@
+import { link, lstat, open, readdir, readFile, rename, rm, stat } from "node:fs/promises"
+import { basename, dirname, join, resolve } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Worker } from "node:worker_threads"
+import { sha256 } from "#sha256"
+import { AppError } from "../../errors.ts"
+import { type Audit, auditDatabase } from "../audit/audit.ts"
+import { type DataFolder, findDataFolder, syncFolder, writeDurably } from "../data-folder.ts"
+import { findLogPublicKey } from "../secrets.ts"
+import { readHead } from "./head.ts"
+import { backupTable, demandPassphrase, type SecretFiles, sealSecrets } from "./sealed-secrets.ts"
+
+export interface BackupOptions {
+  readonly dataDir: string
+  readonly file: string
+  /** Replace a file that is there. */
+  readonly force: boolean
+  /** Seals the secrets folder into the backup; null leaves it out. */
+  readonly passphrase: string | null
+  /** Ends it: nothing is left then. */
+  readonly signal: AbortSignal
+}
+
+export interface Backup {
+  readonly file: string
+  readonly audit: Audit
+  /** Leaves of the log that it holds. */
+  readonly size: number
+  readonly withSecrets: boolean
+}
+
+/** Copies a server's database as it stands at one moment, verifies the copy, and gives it its name: whole or not at all.
+ * @throws NOT_ALLOWED where the file is there; TAMPERED_LOG where the copy does not verify; UNAVAILABLE_STORAGE for a full disk;
+ * UNAVAILABLE where it was told to end */
+export async function backUp(options: BackupOptions): Promise<Backup> {
+  const { force, passphrase, signal } = options
+  const folder = await findDataFolder(options.dataDir)
+  const file = resolve(options.file)
+  if (!force && (await isThere(file))) throw taken()
+  if ([folder.database, `${folder.database}-wal`, `${folder.database}-shm`].includes(file))
+    throw new AppError("NOT_ALLOWED", "That is the server's own database. Choose another file for the backup.")
+  if (!(await isFolder(dirname(file))))
+    throw new AppError("UNAVAILABLE_STORAGE", `There is no folder ${dirname(file)}. Make it, or name another file.`)
+  if (passphrase !== null) demandPassphrase(passphrase)
+  // Read first: a server that is put back to an earlier state meanwhile makes new ones.
+  const secrets = passphrase === null ? null : await readSecretFiles(folder)
+  const logKey = await findLogPublicKey(folder)
+  const part = join(dirname(file), `.${basename(file)}.partial`)
+  try {
+    await clear(part)
+    await makePrivate(part)
+    await copy(folder.database, part, signal)
+    const head = readHead(part)
+    if (secrets !== null && passphrase !== null) putSealed(part, sealSecrets(secrets, passphrase, head))
+    const audit = await auditDatabase(part, logKey)
+    if (audit.findings.length > 0) throw changed(audit)
+    if (signal.aborted) throw ended()
+    await sync(part)
+    if (force) await rename(part, file)
+    else await give(part, file)
+    await clear(part)
+    await syncFolder(dirname(file))
+    await noteNewest(folder, head.tree.size)
+    return { file, audit, size: head.tree.size, withSecrets: secrets !== null }
+  } catch (cause) {
+    await clear(part).catch(() => {})
+    throw refusalOf(cause)
+  }
+}
+
+/** Every file of a secrets folder, by its path in it. */
+export async function readSecretFiles({ secrets }: Pick<DataFolder, "secrets">): Promise<SecretFiles> {
+  const found = await readdir(secrets, { recursive: true, withFileTypes: true }).catch((cause) => {
+    throw new AppError("UNAVAILABLE_STORAGE", `${secrets} cannot be read. Without it there is no restore.`, { cause })
+  })
+  const files = new Map<string, Uint8Array>()
+  for (const entry of found.filter((one) => one.isFile() && !one.name.endsWith(".new"))) {
+    const path = join(entry.parentPath, entry.name)
+    const name = path.slice(secrets.length + 1).replaceAll("\\", "/")
+    files.set(name, new Uint8Array(await readFile(path)))
+  }
+  return files
+}
+
+/** An empty file that nobody else may read: SQLite takes one for a database, and makes its own for everybody. */
+async function makePrivate(path: string): Promise<void> {
+  const handle = await open(path, "wx", 0o600)
+  await handle.close()
+}
+
+/** SQLite's own files beside a database go with it. */
+export async function clear(database: string): Promise<void> {
+  for (const end of ["", "-wal", "-shm", "-journal"]) await rm(`${database}${end}`, { force: true })
+}
+
+export async function sync(path: string): Promise<void> {
+  const handle = await open(path, "r+")
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Where a file system has no links, the name is looked at once more before it is taken. */
+async function give(part: string, file: string): Promise<void> {
+  try {
+    await link(part, file)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST" || (await isThere(file))) throw taken()
+    await rename(part, file)
+  }
+}
+
+function copy(from: string, to: string, signal: AbortSignal): Promise<void> {
+  return new Promise((done, failed) => {
+    const worker = new Worker(new URL("./vacuum.ts", import.meta.url), {
+      workerData: { from, to },
+      // A thread says by itself that node:sqlite is experimental.
+      execArgv: [...process.execArgv, "--disable-warning=ExperimentalWarning"],
+    })
+    const stop = () => void worker.terminate()
+    if (signal.aborted) stop()
+    signal.addEventListener("abort", stop, { once: true })
+    worker.once("error", failed)
+    worker.once("exit", (code) => {
+      signal.removeEventListener("abort", stop)
+      if (signal.aborted || code !== 0) failed(ended())
+      else done()
+    })
+  })
+}
+
+function putSealed(file: string, sealed: Uint8Array): void {
+  const database = new DatabaseSync(file)
+  try {
+    database.exec("pragma journal_mode = delete")
+    database.exec(backupTable.sql)
+    database.prepare(`insert into ${backupTable.name} values (1, ?, ?)`).run(sealed, sha256(sealed))
+  } finally {
+    database.close()
+  }
+}
+
+/** The server says how far the newest verified backup reaches: what devices keep for a restore, they need not keep for longer. */
+async function noteNewest(folder: DataFolder, size: number): Promise<void> {
+  await writeDurably(join(folder.path, newestBackup), `${size}\n`).catch(() => {})
+}
+
+/** How many leaves the newest verified backup holds; 0 where there is none. */
+export async function newestBackupOf(folder: DataFolder): Promise<number> {
+  const text = await readFile(join(folder.path, newestBackup), "utf8").catch(() => "")
+  return /^\d{1,15}\n$/.test(text) ? Number(text) : 0
+}
+
+/** Lies in the data folder. */
+export const newestBackup = "newest-backup"
+
+function isThere(file: string): Promise<boolean> {
+  return lstat(file).then(
+    () => true,
+    () => false,
+  )
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+function taken(): AppError {
+  return new AppError("NOT_ALLOWED", "There is such a file already. Choose another name, or replace it with --force.")
+}
+
+function ended(): AppError {
+  return new AppError("UNAVAILABLE", "The backup was stopped. No file was left.")
+}
+
+function changed({ findings }: Audit): AppError {
+  const named = findings.slice(0, 10).map(({ row, what }) => `${row}: ${what}`)
+  return new AppError(
+    "TAMPERED_LOG",
+    ["This database was changed behind Healthcrypt's back, so no backup was made of it. Run verify.", ...named].join(
+      "\n",
+    ),
+  )
+}
+
+/** SQLite's result codes for a full or failing disk. Source: sqlite.org/rescode.html */
+export function refusalOf(cause: unknown): unknown {
+  // What was not given is for the command to say.
+  if (cause instanceof AppError || (cause as Error).name === "UsageError") return cause
+  const { errcode, code, message } = cause as { errcode?: number; code?: string; message?: string }
+  const full =
+    (errcode !== undefined && (errcode & 0xff) === 13) ||
+    code === "ENOSPC" ||
+    /database or disk is full/.test(message ?? "")
+  if (full)
+    return new AppError(
+      "UNAVAILABLE_STORAGE",
+      "The disk is full. Make room, or choose another place; no file was left.",
+      { cause },
+    )
+  if (errcode !== undefined || code !== undefined) {
+    const advice =
+      "The file cannot be written, or the database cannot be read. Check both paths, whose they are, and the free space."
+    return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
+  }
+  return cause
+}

@@ -1,0 +1,106 @@
+import { connect, type Socket } from "node:net"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { newId, type RecordId } from "../encoding/ids.ts"
+import { bodyPath, entriesPath, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
+import { type Author, draftEntry, type SignedIn, signUp } from "./client.fixture.ts"
+import { openTestServer, type TestServer } from "./server.fixture.ts"
+
+const mib = 1024 * 1024
+let server: TestServer
+let port: number
+let ada: Author
+let bea: Author
+let sessionOf: (author: Author) => SignedIn
+let sockets: Socket[]
+
+beforeEach(async () => {
+  server = await openTestServer({ commentMs: 500, stillMs: 3000 })
+  const signed = await signUp(server.client, "ada", "bea")
+  ;[ada, bea] = signed.authors as [Author, Author]
+  sessionOf = signed.sessionOf
+  port = Number(new URL(await server.app.listen({ port: 0, host: "127.0.0.1" })).port)
+  sockets = []
+})
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy()
+  await server.close()
+})
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+interface Asked {
+  readonly socket: Socket
+  /** The answer's first bytes, if any came. */
+  readonly head: () => string
+}
+
+/** Asks, and reads no more than the beginning of what comes. */
+function ask(as: Author, method: string, path: string, lines: readonly string[] = [], body = ""): Asked {
+  const socket = connect(port, "127.0.0.1")
+  sockets.push(socket)
+  let head = ""
+  socket.on("error", () => {})
+  socket.once("data", (chunk) => {
+    socket.pause()
+    head = chunk.toString("latin1")
+  })
+  const { authorization } = sessionOf(as).headers
+  const all = ["host: x", `authorization: ${authorization}`, `${protocolHeader}: ${protocolVersion}`, ...lines]
+  socket.write(`${method} ${path} HTTP/1.1\r\n${all.join("\r\n")}\r\n\r\n${body}`)
+  return { socket, head: () => head }
+}
+
+/** Begins to send a body, and says no more than one byte of it. */
+function upload(as: Author, record: RecordId, length = `content-length: ${26 * mib}`, begins = "{"): Asked {
+  return ask(as, "POST", entriesPath(record), ["content-type: application/json", length], begins)
+}
+
+const statusOf = ({ head }: Asked) => head().slice(9, 12)
+const statuses = (all: readonly Asked[]) => Object.groupBy(all.map(statusOf), (status) => status || "waits")
+
+test("bodies that come slowly are as many as fit, for each physician", async () => {
+  const uploads = Array.from({ length: 20 }, () => upload(ada, newId()))
+  await expect.poll(() => statuses(uploads)["429"]?.length).toBe(16)
+  expect(statuses(uploads).waits).toHaveLength(4)
+  const refused = uploads.find((one) => statusOf(one) === "429")!
+  expect(refused.head()).toContain("retry-after: 30\r\n")
+  expect(refused.head()).toContain('"UNAVAILABLE_LIMIT"')
+  // One that does not say how long it is counts as the longest.
+  const chunked = upload(ada, newId(), "transfer-encoding: chunked", "1\r\n{\r\n")
+  const other = upload(bea, newId())
+  await expect.poll(() => statusOf(chunked)).toBe("429")
+  // What is small goes on.
+  const small = await server.client.append(sessionOf(ada), await draftEntry(ada, newId(), null))
+  expect([small.statusCode, statusOf(other)]).toEqual([200, ""])
+  // Who sends nothing is let go of, and there is room again.
+  await wait(4000)
+  const again = upload(ada, newId())
+  await wait(200)
+  expect(statusOf(again)).toBe("")
+})
+
+test("a large body for a record of others is refused before it comes", async () => {
+  const record = newId<"record">()
+  await server.client.append(sessionOf(ada), await draftEntry(ada, record, null))
+  const mine = upload(ada, record)
+  const theirs = upload(bea, record)
+  await expect.poll(() => statusOf(theirs)).toBe("403")
+  expect([theirs.head().includes('"NOT_ALLOWED"'), statusOf(mine)]).toEqual([true, ""])
+})
+
+test("answers that nobody reads are as many as fit, and are let go of", async () => {
+  const record = newId<"record">()
+  const drafted = await draftEntry(ada, record, null, undefined, {}, 12 * mib)
+  expect((await server.client.append(sessionOf(ada), drafted)).statusCode).toBe(200)
+  const before = process.memoryUsage().arrayBuffers
+  const events = ask(ada, "GET", paths.events)
+  const reads = Array.from({ length: 30 }, () => ask(ada, "GET", bodyPath(record, 0)))
+  await expect.poll(() => statuses(reads).waits, { timeout: 20_000 }).toBeUndefined()
+  expect(statuses(reads)["200"]!.length).toBeLessThanOrEqual(10)
+  expect((process.memoryUsage().arrayBuffers - before) / mib).toBeLessThan(200)
+  expect(statuses(reads)["429"]!.length).toBeGreaterThanOrEqual(20)
+  await wait(5000)
+  expect(events.socket.closed).toBe(false)
+  const again = await server.client.send("GET", bodyPath(record, 0), undefined, sessionOf(ada).headers)
+  expect([again.statusCode, again.rawPayload.length]).toEqual([200, drafted.body.length])
+})

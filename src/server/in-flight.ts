@@ -1,0 +1,103 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
+import type { PhysicianId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { network } from "./guess-limit.ts"
+
+const mib = 1024 * 1024
+/** What is smaller is not counted. */
+const largeBytes = 64 * 1024
+/** Clients write and read one large body after the other: several devices of one physician fit in. */
+const bytesEach = 128 * mib
+const bytesInAll = 512 * mib
+const readsAtOnce = 4
+const tryAgainSeconds = 30
+
+/** Refuses large bodies before they come, and large answers before they go, while too many bytes of others are on their way: what comes
+ * slowly, and what nobody reads, lies in memory. Counted for each physician, or address where there is no session, and over all.
+ * Called before any route is added. */
+export function limitInFlight(app: FastifyInstance): void {
+  const held = new Map<string, number>()
+  let inAll = 0
+
+  const count = (who: string, bytes: number): void => {
+    const now = (held.get(who) ?? 0) + bytes
+    if (now > 0) held.set(who, now)
+    else held.delete(who)
+    inAll += bytes
+  }
+
+  /** Counts bytes until the answer has gone, or its connection. @throws UNAVAILABLE_LIMIT */
+  const hold = (request: FastifyRequest, reply: FastifyReply, bytes: number): void => {
+    if (bytes <= largeBytes) return
+    const who = request.session?.physician ?? network(request.ip)
+    if ((held.get(who) ?? 0) + bytes > bytesEach || inAll + bytes > bytesInAll) {
+      reply.header("retry-after", tryAgainSeconds)
+      throw new AppError("UNAVAILABLE_LIMIT", "Too much is on its way at once. Wait a moment, then try again.")
+    }
+    count(who, bytes)
+    const { raw } = reply
+    const { socket } = request.raw
+    const letGo = (): void => {
+      raw.off("finish", letGo).off("close", letGo)
+      socket.off("close", letGo)
+      count(who, -bytes)
+    }
+    raw.once("finish", letGo).once("close", letGo)
+    // An answer that waits behind another one on its connection does not hear of its end by itself.
+    socket.once("close", letGo)
+  }
+
+  app.addHook("preParsing", async (request, reply) => hold(request, reply, bodyBytes(request)))
+  app.addHook("onSend", async (request, reply, payload) => {
+    // Streams are read as fast as they are taken.
+    if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload
+    // While a long text waits, Node holds it with three bytes a character besides.
+    const bytes = typeof payload === "string" && payload.length > largeBytes ? Buffer.from(payload) : payload
+    hold(request, reply, bytes.length)
+    return bytes
+  })
+}
+
+/** Whether a body may be large. */
+export function isLarge(request: FastifyRequest): boolean {
+  return bodyBytes(request) > largeBytes
+}
+
+/** How much of a body is taken at most. */
+function bodyBytes({ headers, routeOptions: { bodyLimit = largeBytes } }: FastifyRequest): number {
+  const said = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : bodyLimit
+  return Math.min(said, bodyLimit)
+}
+
+/** Makes few answers of each physician at a time: the others wait, and hold nothing. */
+export class Turns {
+  readonly #running = new Map<PhysicianId, number>()
+  readonly #waiting = new Map<PhysicianId, (() => void)[]>()
+
+  async take<T>(physician: PhysicianId, work: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(physician) ?? 0
+    if (running < readsAtOnce) this.#running.set(physician, running + 1)
+    else
+      await new Promise<void>((resolve) => {
+        const waiting = this.#waiting.get(physician) ?? []
+        this.#waiting.set(physician, waiting)
+        waiting.push(resolve)
+      })
+    try {
+      return await work()
+    } finally {
+      this.#end(physician)
+    }
+  }
+
+  /** The next one takes the place over. */
+  #end(physician: PhysicianId): void {
+    const waiting = this.#waiting.get(physician)
+    const next = waiting?.shift()
+    if (waiting?.length === 0) this.#waiting.delete(physician)
+    const running = this.#running.get(physician)! - (next === undefined ? 1 : 0)
+    if (running > 0) this.#running.set(physician, running)
+    else this.#running.delete(physician)
+    next?.()
+  }
+}

@@ -1,0 +1,256 @@
+import { Button, TextInput } from "@mantine/core"
+import { useForm } from "@mantine/form"
+import { useState } from "react"
+import type { Account, AfterRestore, LostRecord, WentBack } from "../../client/views.ts"
+import { newPasswordProblem, repeatProblem } from "../account-rules.ts"
+import { useApp } from "../app.ts"
+import { focusFirst, messageOf, showErrors } from "../form-errors.ts"
+import { saveFile } from "../save-file.ts"
+import { useLeavingCheck } from "../use-after-press.ts"
+import look from "./form.module.css"
+import { Heading } from "./heading.tsx"
+import { NewPasswordFields } from "./new-password-fields.tsx"
+import { Notice } from "./notice.tsx"
+import { Outside } from "./outside.tsx"
+import { RecoveryWords } from "./recovery-words.tsx"
+import classes from "./restored.module.css"
+
+const names = ["code", "password", "confirm"]
+
+type RestoredAccount = Extract<Account, { state: "restored" }>
+
+/** The server was put back to an earlier state: what that takes back, and a field for the code of whoever restored it. The code that is
+ * expected is never shown. */
+export function Restored({ account }: { account: RestoredAccount }) {
+  const { api, session, signOut } = useApp()
+  const { back, confirmed } = account
+  const [problem, setProblem] = useState("")
+  const [busy, setBusy] = useState(false)
+  const [after, setAfter] = useState<AfterRestore | null>(null)
+  const [wordsKept, setWordsKept] = useState(false)
+  const enter = async () => {
+    session.set(await api.enterRestored())
+    if (after?.sheet) await api.confirmWords()
+  }
+
+  const needsPassword = back.renew.includes("password")
+  const form = useForm({
+    mode: "uncontrolled",
+    initialValues: { code: "", password: "", confirm: "" },
+    validate: {
+      code: (value) => (confirmed || value.trim() !== "" ? null : "Type the code of 30 digits."),
+      password: (value) => (needsPassword ? newPasswordProblem(value) : null),
+      confirm: (value, { password }) => (needsPassword ? repeatProblem(value, password) : null),
+    },
+  })
+  const checkLeft = useLeavingCheck(form)
+
+  if (after?.sheet && !wordsKept)
+    return (
+      <Outside wide>
+        <RecoveryWords sheet={after.sheet} onDone={async () => setWordsKept(true)} />
+      </Outside>
+    )
+  if (after) return <SentAgain after={after} onDone={enter} />
+
+  const submit = form.onSubmit(
+    async ({ code, password }) => {
+      setBusy(true)
+      setProblem("")
+      try {
+        setAfter(await api.confirmRestore(code, password))
+      } catch (error) {
+        setProblem(showErrors(form, names, error))
+      }
+      setBusy(false)
+    },
+    (errors) => focusFirst(form, names, errors),
+  )
+  return (
+    <Outside wide>
+      <Heading tab="Server restored">The server was put back to an earlier state</Heading>
+      <p className={look.lead}>{confirmed ? whatIsLeft(back) : whatToDo(back.time)}</p>
+      <h2 className={classes.title}>What goes back</h2>
+      {back.records.length === 0 ? (
+        <p className={look.lead}>Nothing that this device has seen.</p>
+      ) : (
+        <ul className={classes.list}>
+          {back.records.map((record) => (
+            <li key={record.id}>
+              <strong>{record.name || "A record without a name"}</strong>
+              <span>{lossOf(record)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {back.own > 0 && (
+        <>
+          <p className={look.lead}>
+            {back.own === 1 ? "One of these entries is yours" : `${back.own} of these entries are yours`}, and this
+            device sends again what it can{confirmed ? "" : ", once you have confirmed the restore"}.
+          </p>
+          <SaveLost />
+        </>
+      )}
+      <form className={look.form} onSubmit={submit} onBlur={checkLeft} noValidate>
+        {!confirmed && (
+          <TextInput
+            label="Code of the restore"
+            description="30 digits, in groups of five"
+            classNames={{ input: classes.code ?? "" }}
+            inputMode="numeric"
+            autoComplete="off"
+            spellCheck={false}
+            key={form.key("code")}
+            {...form.getInputProps("code")}
+          />
+        )}
+        {needsPassword && (
+          <>
+            {!confirmed && (
+              <p className={classes.renew}>
+                You changed your password since, and the old one counts again. Choose a new one.
+              </p>
+            )}
+            <NewPasswordFields form={form} what="New password" />
+          </>
+        )}
+        {problem && (
+          <Notice tone="danger" live>
+            {problem}
+          </Notice>
+        )}
+        <div className={look.buttons}>
+          <Button type="submit" size="md" loading={busy}>
+            {!confirmed ? "Confirm the restore" : back.renew.length > 0 ? "Change and go on" : "Go on"}
+          </Button>
+          <Button variant="default" size="md" onClick={() => void signOut()}>
+            Sign out
+          </Button>
+        </div>
+      </form>
+    </Outside>
+  )
+}
+
+function SentAgain({ after: { sent }, onDone }: { after: AfterRestore; onDone: () => Promise<void> }) {
+  const [busy, setBusy] = useState(false)
+  return (
+    <Outside wide>
+      <Heading tab="Server restored">The restore is confirmed</Heading>
+      {sent === null ? (
+        <p className={look.lead}>
+          Not all entries of yours could be sent again now. The rest is sent when you go on, or sign in again.
+        </p>
+      ) : (
+        <WhatWasSent sent={sent} />
+      )}
+      <div className={classes.go}>
+        <Button
+          size="md"
+          loading={busy}
+          onClick={() => {
+            setBusy(true)
+            onDone().catch(() => setBusy(false))
+          }}
+        >
+          Go to your patients
+        </Button>
+      </div>
+    </Outside>
+  )
+}
+
+function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
+  const again = sent.unchanged + sent.anew
+  return (
+    <>
+      {again > 0 && (
+        <p className={look.lead}>
+          {again === 1 ? "One entry of yours was" : `${again} entries of yours were`} sent again.
+        </p>
+      )}
+      {sent.waiting > 0 && (
+        <p className={look.lead}>
+          {sent.waiting === 1 ? "One entry waits" : `${sent.waiting} entries wait`} until an owner has confirmed, under
+          Sharing, who may read the record.
+        </p>
+      )}
+      {sent.left.length > 0 && (
+        <>
+          <p className={look.lead}>
+            {sent.left.length === 1 ? "One could not be sent" : `${sent.left.length} could not be sent`}, and stays on
+            this device:
+          </p>
+          <ul className={classes.list}>
+            {sent.left.map(({ id, name, time, reason }) => (
+              <li key={`${id} ${time}`}>
+                <strong>{name || "A record without a name"}</strong>
+                <span>
+                  Written {dayOf(time)}. {reason}
+                </span>
+              </li>
+            ))}
+          </ul>
+          {sent.left.some(({ hasContent }) => hasContent) && <SaveLost />}
+        </>
+      )}
+    </>
+  )
+}
+
+/** Hands over what this device holds of the physician's own, and the server lost: a file on their own machine. */
+function SaveLost() {
+  const { api } = useApp()
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState("")
+  const save = async () => {
+    setBusy(true)
+    setProblem("")
+    try {
+      const text = await api.lostToRestore()
+      if (text === null) setProblem("Yours say who may read a record: there is no text in them to save.")
+      else saveFile("healthcrypt-lost-entries.json", "application/json", text)
+    } catch (error) {
+      setProblem(messageOf(error))
+    }
+    setBusy(false)
+  }
+  return (
+    <div className={classes.save}>
+      <Button variant="default" loading={busy} onClick={save}>
+        Save a copy of your entries
+      </Button>
+      <p>The file is not encrypted. Delete it when it is no longer needed.</p>
+      {problem && (
+        <Notice tone="danger" live>
+          {problem}
+        </Notice>
+      )}
+    </div>
+  )
+}
+
+function whatToDo(time: number): string {
+  return (
+    `The server says that it was restored on ${dayOf(time)}. Call the person who runs it, by a number that you know. ` +
+    "If they did this, they read you a code of 30 digits. Without it, sign out and change nothing."
+  )
+}
+
+/** Once the restore is confirmed, here or on another device. */
+function whatIsLeft({ renew }: WentBack): string {
+  return renew.length > 0
+    ? "You have confirmed this. Your old password or words count again, so change them first."
+    : "You have confirmed this on another device."
+}
+
+function lossOf({ had, has, returned }: LostRecord): string {
+  const lost = had - has
+  const entries = has === 0 ? "the whole record" : lost === 1 ? "1 entry" : `${lost} entries`
+  return returned.length === 0 ? entries : `${entries}; ${returned.join(", ")} can read it again`
+}
+
+function dayOf(time: number): string {
+  return new Date(time).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" })
+}
