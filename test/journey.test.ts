@@ -263,7 +263,9 @@ describe("in Chromium", () => {
     expect(await page.getByLabel("Date of birth", { exact: true }).inputValue()).toBe(patient.birthDate)
     await fill(page, { Diagnosis: laterDiagnosis })
     await press(page, "Save")
-    await page.getByRole("heading", { name: fullName }).waitFor()
+    // The form's own heading has the name too, and its field the text: only the address says that it was saved.
+    await page.waitForURL(`**/records/${id}`)
+    await page.getByRole("heading", { name: fullName, exact: true }).waitFor()
     await page.getByText(laterDiagnosis).first().waitFor()
     // Typed and never saved: kept for the physician, sealed.
     await page.goto(`${origin()}/records/${id}/edit`)

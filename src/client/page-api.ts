@@ -131,10 +131,12 @@ export function createPageApi(env: PageEnv): PageApi {
       }),
     importFile: (name, bytes, progress) =>
       run(async () => {
-        await page.work.ready
         const tick = (resourcesDone: number, resourcesTotal: number) =>
           progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
-        const report = await page.stoppable((signal) => importFile(page.work, name, bytes, tick, signal))
+        const report = await page.stoppable(async (signal) => {
+          await page.work.ready
+          return importFile(page.work, name, bytes, tick, signal)
+        })
         for (const { id } of report.records) changed(id)
         return report
       }),
@@ -171,10 +173,10 @@ export function createPageApi(env: PageEnv): PageApi {
     sharing: (id) => run(() => viewSharing(page.work, id)),
     share: (ids, username, role, until, mode, progress) =>
       run(async () => {
-        await page.work.ready
-        const report = await page.stoppable((signal) =>
-          share(page.work, ids, username, role, until, { progress, signal }, mode),
-        )
+        const report = await page.stoppable(async (signal) => {
+          await page.work.ready
+          return share(page.work, ids, username, role, until, { progress, signal }, mode)
+        })
         for (const id of ids) changed(id)
         return report
       }),
@@ -202,8 +204,10 @@ export function createPageApi(env: PageEnv): PageApi {
     invitations: () => run(() => listInvitations(page.work)),
     acceptInvitations: (ids, progress) =>
       run(async () => {
-        await page.work.ready
-        const report = await page.stoppable((signal) => acceptInvitations(page.work, ids, { progress, signal }))
+        const report = await page.stoppable(async (signal) => {
+          await page.work.ready
+          return acceptInvitations(page.work, ids, { progress, signal })
+        })
         for (const id of ids) changed(id)
         await page.countInvitations().catch(() => {})
         return report

@@ -72,7 +72,8 @@ export function createImports(api: PageApi): Imports {
           continue
         }
         set({ file: file.name, filesDone: index })
-        const report = await takeOne(api, file, ({ resourcesDone, resourcesTotal }) => {
+        const stopped = () => state.get().cancelling || mine !== run
+        const report = await takeOne(api, file, stopped, ({ resourcesDone, resourcesTotal }) => {
           const part = resourcesTotal > 0 ? resourcesDone / resourcesTotal : 0
           moved(bytesDone + part * file.size, resourcesBefore + resourcesDone)
         })
@@ -98,10 +99,13 @@ export function createImports(api: PageApi): Imports {
 async function takeOne(
   api: PageApi,
   file: File,
+  stopped: () => boolean,
   progress: Parameters<PageApi["importFile"]>[2],
 ): Promise<ImportReport> {
   try {
-    return await api.importFile(file.name, new Uint8Array(await file.arrayBuffer()), progress)
+    const bytes = new Uint8Array(await file.arrayBuffer())
+    // What was cancelled while the file was read has nothing to stop in the worker yet.
+    return stopped() ? notTaken(file.name) : await api.importFile(file.name, bytes, progress)
   } catch (error) {
     const { code, message } = error instanceof AppError ? error : new AppError("UNAVAILABLE")
     return { ...notTaken(file.name), outcome: "refused", code, message }

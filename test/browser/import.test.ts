@@ -45,6 +45,23 @@ describe("an import on the page", () => {
     await page.getByText("No patients yet").waitFor()
   })
 
+  it("is cancelled while a file is read from the disk", async () => {
+    await page.evaluate(() => {
+      const read = File.prototype.arrayBuffer
+      File.prototype.arrayBuffer = async function (this: File) {
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+        return read.call(this)
+      }
+    })
+    await choose("slow.json", patients(1))
+    await cancel().click()
+    await page.getByText("Nothing of this file was taken.").nth(0).waitFor()
+    await page.getByRole("link", { name: "Patients", exact: true }).click()
+    await page.getByText("No patients yet").waitFor()
+    await page.reload()
+    await page.getByText("No patients yet").waitFor()
+  })
+
   it("is cancelled between two patients, names who was taken, and goes on with the same file", async () => {
     const text = patients(120)
     await choose("many.json", text)

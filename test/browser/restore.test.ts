@@ -246,5 +246,6 @@ async function diagnose(page: Page, diagnosis: string, id?: string): Promise<voi
   await page.getByRole("link", { name: "Edit" }).click()
   await page.getByLabel("Diagnosis").fill(diagnosis)
   await page.getByRole("button", { name: "Save", exact: true }).click()
+  await page.waitForURL(/\/records\/[^/]+$/)
   await page.getByText(diagnosis).first().waitFor()
 }

@@ -42,6 +42,7 @@ it("a record whose line in the list says something else is told apart from it, u
   await page.getByRole("link", { name: "Edit", exact: true }).click()
   await page.getByLabel("Diagnosis").fill("Prediabetes")
   await page.getByRole("button", { name: "Save", exact: true }).click()
+  await page.waitForURL(/\/records\/[^/]+$/)
   await page.getByText("Prediabetes").waitFor()
   await notice.waitFor({ state: "detached" })
   await page.getByRole("link", { name: "Patients", exact: true }).click()

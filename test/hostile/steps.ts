@@ -88,7 +88,8 @@ export function write(name: RecordName, { who = "ben", device = "same" }: Option
       await enter(page, url, `/records/${records[name]}/edit`, who, device)
       await page.getByLabel("Diagnosis").fill("Scurvy")
       await page.getByRole("button", { name: "Save", exact: true }).click()
-      await page.getByRole("heading", { name: `Pat ${patients[name]}` }).waitFor()
+      await page.waitForURL(`**/records/${records[name]}`)
+      await page.getByRole("heading", { name: `Pat ${patients[name]}`, exact: true }).waitFor()
       await page.getByText("Scurvy").first().waitFor()
     },
   }
