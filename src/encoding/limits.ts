@@ -19,4 +19,6 @@ export const limits = {
   /** and all that they ever wrote there. */
   authorBodyBytes: 192 * 1024 * 1024,
   authorEntries: 20_000,
+  /** Entries of one author that give a record other members or another key. Counted by the server alone: it takes no more of them. */
+  authorMemberEntries: 2_000,
 } as const

@@ -1,7 +1,10 @@
 import { equal } from "../../encoding/bytes.ts"
 import type { Id, PhysicianId, RecordId, SessionId } from "../../encoding/ids.ts"
+import { limits } from "../../encoding/limits.ts"
 import { AppError } from "../../errors.ts"
+import { sameKeys } from "../../proof/chain.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
+import type { Member } from "../../proof/entry.ts"
 import { noStatement } from "../../proof/leaf.ts"
 import { ChainHeads } from "./chain-heads.ts"
 import type { Db } from "./connection.ts"
@@ -160,6 +163,7 @@ function appender(db: Db, heads: ChainHeads, charge: Charge) {
     const hash = given.head.hash
     const used = { bytes: sizeOf(given), records: before === null ? 1 : 0, leaves: 1 }
     await charge(batch.db, author, used, batch.time)
+    await demandRoom(batch.db, given)
     // In the log records and physicians are subjects alike: an id is one of either.
     if (before === null && (await physicianOf(batch.db, { id: record })).rows.length > 0)
       throw new AppError("CONFLICT_EXISTS")
@@ -202,6 +206,36 @@ function appender(db: Db, heads: ChainHeads, charge: Charge) {
     if (entry.members !== undefined) await putMembers(batch.db, given, leaf.index)
     return leaf
   }
+}
+
+/** Whoever opens a record verifies every entry of it, so each author may add so many. What takes members out, and gives nothing else to
+ * anybody, is always taken: a record must not become one whose members stay for ever.
+ * @throws BAD_INPUT_SIZE */
+async function demandRoom(db: Db, { entry, before }: VerifiedEntry): Promise<void> {
+  const { kind, seq, record, author, members } = entry
+  const most = kind === "members" ? limits.authorMemberEntries : limits.authorEntries
+  if (seq < most || before === null) return
+  if (members !== undefined && onlyRemoves(before.members, members)) return
+  const { count } = await db
+    .selectFrom("entry")
+    .select((e) => e.fn.countAll<number>().as("count"))
+    .where("record", "=", record)
+    .where("author", "=", author)
+    .where("kind", kind === "members" ? "=" : "!=", "members")
+    .executeTakeFirstOrThrow()
+  if (Number(count) < most) return
+  throw new AppError(
+    "BAD_INPUT_SIZE",
+    kind === "members"
+      ? "You have changed who can read this record too often. You can still remove somebody, or leave."
+      : "These are more entries than one physician can write in one record. Export the record and import it as a new one.",
+  )
+}
+
+function onlyRemoves(before: readonly Member[], after: readonly Member[]): boolean {
+  const stays = (member: Member) =>
+    before.some((old) => sameKeys(old, member) && old.role === member.role && old.until === member.until)
+  return after.length < before.length && after.every(stays)
 }
 
 /** What an entry stores, in bytes. */

@@ -3,6 +3,7 @@ import { type Migration, type MigrationProvider, Migrator } from "kysely/migrati
 import { AppError } from "../../errors.ts"
 import { access } from "./migration-access.ts"
 import { accountStatements } from "./migration-account-statements.ts"
+import { entryAuthors } from "./migration-entry-authors.ts"
 import { sessions } from "./migration-sessions.ts"
 import { sharing } from "./migration-sharing.ts"
 import { succession } from "./migration-succession.ts"
@@ -43,6 +44,7 @@ export function migrations(types: ColumnTypes): MigrationProvider {
       "0004-sessions": sessions(),
       "0005-access": access(types),
       "0006-succession": succession(types),
+      "0007-entry-authors": entryAuthors(),
     }),
   }
 }
