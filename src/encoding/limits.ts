@@ -19,6 +19,7 @@ export const limits = {
   /** and all that they ever wrote there. */
   authorBodyBytes: 192 * 1024 * 1024,
   authorEntries: 20_000,
-  /** Entries of one author that give a record other members or another key. Counted by the server alone: it takes no more of them. */
-  authorMemberEntries: 2_000,
+  /** So many entries of one author in one record the server takes: with contents, and with other members or another key. */
+  storedEntries: 10_000,
+  storedMemberEntries: 2_000,
 } as const

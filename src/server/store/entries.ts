@@ -210,10 +210,10 @@ function appender(db: Db, heads: ChainHeads, charge: Charge) {
 
 /** Whoever opens a record verifies every entry of it, so each author may add so many. What takes members out, and gives nothing else to
  * anybody, is always taken: a record must not become one whose members stay for ever.
- * @throws BAD_INPUT_SIZE */
+ * @throws BAD_INPUT_ENTRIES */
 async function demandRoom(db: Db, { entry, before }: VerifiedEntry): Promise<void> {
   const { kind, seq, record, author, members } = entry
-  const most = kind === "members" ? limits.authorMemberEntries : limits.authorEntries
+  const most = kind === "members" ? limits.storedMemberEntries : limits.storedEntries
   if (seq < most || before === null) return
   if (members !== undefined && onlyRemoves(before.members, members)) return
   const { count } = await db
@@ -223,13 +223,7 @@ async function demandRoom(db: Db, { entry, before }: VerifiedEntry): Promise<voi
     .where("author", "=", author)
     .where("kind", kind === "members" ? "=" : "!=", "members")
     .executeTakeFirstOrThrow()
-  if (Number(count) < most) return
-  throw new AppError(
-    "BAD_INPUT_SIZE",
-    kind === "members"
-      ? "You have changed who can read this record too often. You can still remove somebody, or leave."
-      : "These are more entries than one physician can write in one record. Export the record and import it as a new one.",
-  )
+  if (Number(count) >= most) throw new AppError("BAD_INPUT_ENTRIES")
 }
 
 function onlyRemoves(before: readonly Member[], after: readonly Member[]): boolean {

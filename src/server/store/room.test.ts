@@ -43,7 +43,7 @@ async function changeMembers(at: TestStore, by: Author, before: Awaited<ReturnTy
 test.each(databases)("each author adds so many entries to a record, on $name", async ({ open }) => {
   const at = await open()
   const [ada, bob] = [await enrol(at, "ada"), await enrol(at, "bob")]
-  const most = limits.authorEntries
+  const most = limits.storedEntries
   const next = async (count: number) => {
     const record = newId<"record">()
     const first = await append(at, ada, record, null)
@@ -52,7 +52,7 @@ test.each(databases)("each author adds so many entries to a record, on $name", a
   }
   await at.store.append(late(await next(most - 1), most))
   const refused = await next(most)
-  await expect(at.store.append(refused)).rejects.toMatchObject({ code: "BAD_INPUT_SIZE" })
+  await expect(at.store.append(refused)).rejects.toMatchObject({ code: "BAD_INPUT_ENTRIES" })
   // It is counted for each author, and in each record.
   await at.store.append({ ...refused, entry: { ...refused.entry, author: bob.physician } })
   await append(at, ada, newId<"record">(), null)
@@ -64,11 +64,11 @@ test.each(databases)("members are changed so often, and can always be removed, o
   const [ada, bob] = [await enrol(at, "ada"), await enrol(at, "bob")]
   const record = newId<"record">()
   const first = await append(at, ada, record, null)
-  const most = limits.authorMemberEntries
+  const most = limits.storedMemberEntries
   const both = [memberOf(ada, "owner"), memberOf(bob, "owner")]
   const joins = await changeMembers(at, ada, first, both)
   fill(at, record, ada, "members", most)
-  await expect(at.store.append(late(joins, most + 1))).rejects.toMatchObject({ code: "BAD_INPUT_SIZE" })
+  await expect(at.store.append(late(joins, most + 1))).rejects.toMatchObject({ code: "BAD_INPUT_ENTRIES" })
   const shared = { ...first, entry: joins }
   await at.store.append({ ...joins, entry: { ...joins.entry, author: bob.physician } })
   const removes = await changeMembers(at, ada, shared, [memberOf(ada, "owner")])
