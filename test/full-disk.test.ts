@@ -110,7 +110,7 @@ describe.skipIf(!canMount)("a disk that takes nothing", () => {
     expect((await recordActivity(work, record as RecordId, null)).items.length).toBeGreaterThan(0)
     expect((await accountActivity(work, null)).items.length).toBeGreaterThan(0)
     expect((await listSessions(work)).filter(({ current }) => current)).toHaveLength(1)
-    expect(await listInvitations(work)).toEqual([])
+    expect((await listInvitations(work)).invitations).toEqual([])
     expect(session.people.all([])).toEqual([])
     await roster.sync(true)
     await session.remember()

@@ -22,9 +22,9 @@ describe("an invitation", () => {
     const members = sorted([...head.members, { physician, fingerprint, role: "reader" }])
     const grants = [{ recipient: physician, grant: noGrant() }]
     await append(mal.session, id, head, keys[0]!, { kind: "members", members }, { grants })
-    expect(await listInvitations(vic)).toHaveLength(1)
+    expect((await listInvitations(vic)).invitations).toHaveLength(1)
     expect(await declineInvitations(vic, [id], many)).toMatchObject({ done: 1, refused: [] })
-    expect(await listInvitations(vic)).toEqual([])
+    expect((await listInvitations(vic)).invitations).toEqual([])
   })
 
   it("names its sender by nothing but what the sender signed", async () => {
@@ -51,8 +51,8 @@ describe("an invitation", () => {
       for (const one of reply.invitations) one.grant = encodeBase64url(forged)
       return { ...answer, body: new TextEncoder().encode(JSON.stringify(reply)) }
     })
-    expect(await listInvitations(lied)).toMatchObject([{ from: { username: "ada2", name: "" } }])
-    expect(await listInvitations(ben)).toMatchObject([{ from: { username: "ada2", name: "Ada Byron" } }])
+    expect((await listInvitations(lied)).invitations).toMatchObject([{ from: { username: "ada2", name: "" } }])
+    expect((await listInvitations(ben)).invitations).toMatchObject([{ from: { username: "ada2", name: "Ada Byron" } }])
   })
 
   it("says what it would give now, also where an owner has changed it since", async () => {
@@ -61,9 +61,9 @@ describe("an invitation", () => {
     const { id } = await createPatient(ada, brady)
     const day = Date.now() + 86_400_000
     await share(ada, [id], "ben9", "reader", null, many)
-    expect(await listInvitations(ben)).toMatchObject([{ role: "reader", until: null }])
+    expect((await listInvitations(ben)).invitations).toMatchObject([{ role: "reader", until: null }])
     await share(ada, [id], "ben9", "writer", day, many)
-    expect(await listInvitations(ben)).toMatchObject([{ role: "writer", until: day, problem: null }])
+    expect((await listInvitations(ben)).invitations).toMatchObject([{ role: "writer", until: day, problem: null }])
     await acceptInvitations(ben, [id], many)
     await edit(ben, id, "Asthma")
   })
@@ -126,4 +126,25 @@ describe("a record whose newest entries are withheld from who accepts it", () =>
     await edit(ada, id, "Migraine")
     expect(await suspicions(ben)).toMatchObject({ refused: [[id, { code: "TAMPERED_ROLLBACK" }]] })
   })
+})
+
+it("lists what colleagues sent among any number that strangers sent", async () => {
+  const [mal, vic, ada] = (await physicians(practice, "mal20", "vic20", "ada20")) as [Workspace, Workspace, Workspace]
+  await meet(ada, vic)
+  const { id } = await createPatient(ada, brady)
+  await share(ada, [id], "vic20", "reader", null, many)
+  const { physician, fingerprint } = await mal.session.people.find("vic20")
+  const theirs = []
+  for (let i = 0; i < 103; i++) {
+    const { id: another } = await createPatient(mal, brady)
+    const { head, keys } = await mal.records.open(another)
+    const members = sorted([...head.members, { physician, fingerprint, role: "reader" }])
+    const grants = [{ recipient: physician, grant: noGrant() }]
+    await append(mal.session, another, head, keys[0]!, { kind: "members", members }, { grants })
+    theirs.unshift(another)
+  }
+  const { invitations, unlisted } = await listInvitations(vic)
+  expect([invitations.length, unlisted]).toEqual([101, 3])
+  expect(invitations.filter(({ problem }) => problem === null).map((one) => one.id)).toEqual([id])
+  expect(invitations.slice(1).map((one) => one.id)).toEqual(theirs.slice(0, 100))
 })

@@ -46,7 +46,7 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
   const stopped = await share(ada, ids, "ben", "writer", null, { progress, signal })
   expect(stopped).toEqual({ done: stopAfter, already: 0, refused: [], cancelled: true, problem: null })
   expect(seen.map(({ done }) => done)).toEqual(Array.from({ length: stopAfter + 1 }, (_, i) => i))
-  expect(await listInvitations(ben)).toHaveLength(stopAfter)
+  expect((await listInvitations(ben)).invitations).toHaveLength(stopAfter)
 
   // Another process, another day: what was shared counts, the rest follows.
   const later = await practice.open("ada", "ada's other machine")
@@ -54,7 +54,7 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
   const done = await share(later, ids, "ben", "writer", null, never)
   expect(done).toEqual({ done: count, already: stopAfter, refused: [], cancelled: false, problem: null })
 
-  const invitations = await listInvitations(ben)
+  const { invitations } = await listInvitations(ben)
   expect(invitations).toHaveLength(count)
   expect(new Set(invitations.map(({ from, problem }) => `${from.username} ${problem}`))).toEqual(new Set(["ada null"]))
   expect(shown(ben)).toBe(0)
@@ -70,7 +70,7 @@ it(`shares ${count} records in one action that is stopped, goes on, and is accep
   expect(shown(ben)).toBe(part.done)
   expect(await acceptInvitations(ben, ids, never)).toMatchObject({ done: count, already: part.done, refused: [] })
   expect(shown(ben)).toBe(count)
-  expect(await listInvitations(ben)).toEqual([])
+  expect((await listInvitations(ben)).invitations).toEqual([])
 
   // They are packed like any other: a fresh machine opens them without walking a thousand chains.
   expect(ben.session.keyring.roster.segments.reduce((sum, { records }) => sum + records, 0)).toBeGreaterThan(count / 2)

@@ -23,12 +23,14 @@ describe("sharing a record", () => {
 
     expect(await share(ada, [id], "ben", "writer", null, many)).toMatchObject({ done: 1, already: 0 })
     expect(await share(ada, [id], "ben", "writer", null, many)).toMatchObject({ done: 1, already: 1 })
-    expect(await listInvitations(ben)).toMatchObject([{ id, role: "writer", from: { username: "ada" }, problem: null }])
+    expect((await listInvitations(ben)).invitations).toMatchObject([
+      { id, role: "writer", from: { username: "ada" }, problem: null },
+    ])
     await ben.roster.sync()
     expect(home(ben).rows).toEqual([])
     await expect(ben.records.open(id)).rejects.toEqual(refused("NOT_ALLOWED"))
     expect(await acceptInvitations(ben, [id], many)).toMatchObject({ done: 1, refused: [] })
-    expect(await listInvitations(ben)).toEqual([])
+    expect((await listInvitations(ben)).invitations).toEqual([])
     expect(home(ben).rows).toMatchObject([{ firstName: "Brady", role: "writer", sharedWith: ["ada"] }])
     await give(ada, cyd, id, "reader")
 
@@ -198,7 +200,7 @@ describe("sharing a record", () => {
     const { id } = await createPatient(fay, brady)
     await share(fay, [id], "gus", "reader", null, many)
     expect(await declineInvitations(gus, [id], many)).toMatchObject({ done: 1, refused: [] })
-    expect(await listInvitations(gus)).toEqual([])
+    expect((await listInvitations(gus)).invitations).toEqual([])
     await edit(fay, id, "Gout")
     expect((await viewSharing(fay, id)).members).toHaveLength(1)
     expect(home(await practice.open("gus")).rows).toEqual([])
@@ -218,7 +220,9 @@ describe("sharing a record", () => {
     await hal.session.people.verify("ida", number, "digits")
     const { id } = await createPatient(hal, brady)
     await share(hal, [id], "ida", "reader", null, many)
-    expect(await listInvitations(ida)).toMatchObject([{ id, problem: { code: "NOT_ALLOWED_UNVERIFIED" } }])
+    expect((await listInvitations(ida)).invitations).toMatchObject([
+      { id, problem: { code: "NOT_ALLOWED_UNVERIFIED" } },
+    ])
     expect(await acceptInvitations(ida, [id], many)).toMatchObject({
       done: 0,
       refused: [{ code: "NOT_ALLOWED_UNVERIFIED" }],

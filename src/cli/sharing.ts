@@ -55,7 +55,7 @@ const list: CliCommand = {
   options: [json],
   run: (io, options) =>
     withWorkspace(io, async (work) => {
-      const invitations = await listInvitations(work)
+      const { invitations, unlisted } = await listInvitations(work)
       if (options.json)
         await io.out.json(
           invitations.map(({ from, until, time, ...rest }) => ({
@@ -86,6 +86,10 @@ const list: CliCommand = {
         ])
         await io.out.table(head, rows)
       }
+      if (unlisted > 0)
+        await io.err.line(
+          `${unlisted} more, of senders whom you have not verified. Verify a colleague, and theirs are listed.`,
+        )
       return invitations.some(({ problem }) => problem?.code.startsWith("TAMPERED")) ? 3 : 0
     }),
 }
@@ -237,7 +241,7 @@ function verifying(username: string): string {
 const acceptOrSayHow: typeof acceptInvitations = async (work, ids, how) => {
   const report = await acceptInvitations(work, ids, how)
   if (!report.refused.some(({ code }) => unpinned.has(code))) return report
-  const invitations = await listInvitations(work)
+  const { invitations } = await listInvitations(work)
   const refused = report.refused.map((one) => {
     const from = unpinned.has(one.code) ? invitations.find(({ id }) => id === one.id)?.from : undefined
     return from === undefined ? one : { ...one, message: `not yet: first ${verifying(from.username)}` }

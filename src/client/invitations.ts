@@ -14,27 +14,32 @@ import { errorOf } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import { doMany, endsAll, type Many, stopsHere } from "./sharing.ts"
-import type { Invitation, ManyReport } from "./views.ts"
+import type { Invitation, InvitationList, ManyReport } from "./views.ts"
 import { memberOf, openListed, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 type Given = z.output<typeof readInvitations.reply>["invitations"][number]
 
 const pageSize = 1000
+/** So many of those are listed whose sender is not verified: whoever has an account can send any number. */
+const unverifiedAtMost = 100
+/** So many colleagues are named in one request. */
+const namedAtOnce = 200
 /** So many invitations are accepted by one request. */
 const acceptAtOnce = 64
 /** How often leaving is tried again where somebody else's entry came first. */
 const attempts = 8
 
-/** Everything that the physician is invited to, as the server tells it: nothing of a patient. What an invitation is worth is found out
- * when it is accepted; what can be told before is told here.  */
-export async function listInvitations(work: Workspace): Promise<Invitation[]> {
-  const { session } = work
-  const given = await fetchInvitations(work)
-  const read = given.map((one) => ({ one, entry: readEntry(one) }))
-  await session.people.meet(read.flatMap(({ entry }) => (entry === null ? [] : [entry.author])))
-  await Promise.all(newestOfEach(read).map(([one, entry]) => hearName(work, one, entry)))
-  return Promise.all(read.map(({ one, entry }) => viewInvitation(work, one, entry)))
+/** What the physician is invited to, as the server tells it: nothing of a patient. All that verified colleagues sent, and the newest of the
+ * others. What an invitation is worth is found out when it is accepted; what can be told before is told here. */
+export async function listInvitations(work: Workspace): Promise<InvitationList> {
+  const found = new Map<RecordId, Invitation>()
+  let unlisted = 0
+  for await (const page of pagesOf(work)) {
+    for (const one of await viewPage(work, page.invitations)) found.set(one.id, one)
+    unlisted = page.unlisted
+  }
+  return { invitations: [...found.values()], unlisted }
 }
 
 /** So many self-grants are stored at a time. */
@@ -115,7 +120,7 @@ export async function declineInvitations(work: Workspace, ids: readonly RecordId
 
 /** How many invitations wait. */
 export async function countInvitations(work: Workspace): Promise<number> {
-  return (await fetchPage(work, 0, 0)).waiting
+  return (await fetchPage(work, { limit: 0 })).waiting
 }
 
 /** Everything that accepting demands: the chain, my own keys and role in its list, the granter verified by me and truly theirs, and
@@ -135,23 +140,36 @@ async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
   return walk
 }
 
-async function fetchInvitations(work: Workspace): Promise<Given[]> {
-  const all: Given[] = []
-  for (let since = 0, more = true; more; ) {
-    const page = await fetchPage(work, since)
-    all.push(...page.invitations)
-    more = page.more && page.next > since
-    since = page.next
+/** One after the other: what senders put into them is not held all at once. */
+async function* pagesOf(work: Workspace): AsyncGenerator<{ invitations: readonly Given[]; unlisted: number }> {
+  const colleagues = work.session.keyring.colleagues.map(({ physician }) => physician)
+  for (let at = 0; at < colleagues.length; at += namedAtOnce) {
+    const from = colleagues.slice(at, at + namedAtOnce).join()
+    for (let since = 0, more = true; more; ) {
+      const page = await fetchPage(work, { since, from })
+      yield { invitations: page.invitations, unlisted: 0 }
+      more = page.more && page.next > since
+      since = page.next
+    }
   }
-  return all
+  const without = colleagues.slice(0, namedAtOnce).join()
+  const { invitations, waiting } = await fetchPage(work, { limit: unverifiedAtMost, without })
+  yield { invitations, unlisted: Math.max(0, waiting - invitations.length) }
 }
 
-function fetchPage({ session }: Workspace, since: number, limit = pageSize) {
+function fetchPage({ session }: Workspace, wanted: Readonly<Record<string, string | number>>) {
   return session.around.transport.call("GET", paths.invitations, {
-    query: { since, limit },
+    query: { since: 0, limit: pageSize, ...wanted },
     reply: readInvitations.reply,
     background: true,
   })
+}
+
+async function viewPage(work: Workspace, given: readonly Given[]): Promise<Invitation[]> {
+  const read = given.map((one) => ({ one, entry: readEntry(one) }))
+  await work.session.people.meet(read.flatMap(({ entry }) => (entry === null ? [] : [entry.author])))
+  await Promise.all(newestOfEach(read).map(([one, entry]) => hearName(work, one, entry)))
+  return Promise.all(read.map(({ one, entry }) => viewInvitation(work, one, entry)))
 }
 
 /** `null` where the server sent no entry that could invite. */

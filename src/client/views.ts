@@ -263,6 +263,12 @@ export interface Invitation {
   readonly problem: { readonly code: ErrorCode; readonly message: string } | null
 }
 
+export interface InvitationList {
+  readonly invitations: readonly Invitation[]
+  /** How many more wait, of senders who are not verified. The server's word. */
+  readonly unlisted: number
+}
+
 /** One line of Activity. */
 export interface ActivityItem {
   /** Its place in the practice's log. */
@@ -484,7 +490,7 @@ export interface PageApi {
    * @returns `already` where others have decided so. @throws CONFLICT_MEMBERS */
   confirmMembers(shown: SharingView, without: readonly PhysicianId[]): Promise<"done" | "already">
   leave(id: RecordId): Promise<void>
-  invitations(): Promise<readonly Invitation[]>
+  invitations(): Promise<InvitationList>
   acceptInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>
   declineInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>
   /** Newest first; `before` is the index of the last one shown, or null. */

@@ -159,9 +159,10 @@ export const readSelfGrants = {
 }
 
 /** Records that name the caller as a member and that they have neither accepted nor left: the entry that invited them last, in the
- * log's order, and what an owner may have changed it to since. The client believes none of it before it has verified the chain. */
+ * log's order, and what an owner may have changed it to since. Where `from` names physicians it is what those sent; else it is the newest
+ * that others sent than those in `without`, in one answer. The client believes none of it before it has verified the chain. */
 export const readInvitations = {
-  query: z.object({ since: countText, limit: countText }),
+  query: z.object({ since: countText, limit: countText, from: ids.default([]), without: ids.default([]) }),
   reply: z.object({
     invitations: z.array(
       z.object({
@@ -174,7 +175,7 @@ export const readInvitations = {
         until: moment.optional(),
       }),
     ),
-    /** How many wait altogether. */
+    /** How many wait, of those that were asked for. */
     waiting: count,
     next: count,
     more: z.boolean(),

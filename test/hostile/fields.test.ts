@@ -127,7 +127,7 @@ async function everythingOf(work: Workspace) {
     sessions,
     devices: listDevices(work),
     account: await accountActivity(work, null),
-    invitations: await listInvitations(work),
+    invitations: (await listInvitations(work)).invitations,
     colleague: session.people.view(await session.people.find(username)),
   })
 }

@@ -174,13 +174,13 @@ describe("an invitation", () => {
     }
     const found = []
     for (let from = since, more = true; more; ) {
-      const page = await invitations(bob, `since=${from}&limit=2`)
+      const page = await invitations(bob, `since=${from}&limit=2&from=${cyd.physician}`)
       expect(page.invitations.length).toBeLessThanOrEqual(2)
       found.push(...page.invitations)
       ;({ next: from, more } = page)
     }
     expect(found.map((one) => one.record)).toEqual(opened.map((one) => one.statement.record))
-    expect((await invitations(bob, `since=${seen().size}&limit=9`)).invitations).toEqual([])
+    expect((await invitations(bob, `since=${seen().size}&limit=9&from=${cyd.physician}`)).invitations).toEqual([])
     expect((await invitations(bob, "since=0&limit=0")).more).toBe(true)
   })
 

@@ -54,10 +54,7 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
   app.get(
     paths.invitations,
     { ...signedIn(sessions), schema: { querystring: readInvitations.query, response: { 200: readInvitations.reply } } },
-    async (request) => {
-      const { since, limit } = request.query
-      return store.invitations(sessionOf(request).physician, since, limit)
-    },
+    async (request) => store.invitations(sessionOf(request).physician, request.query),
   )
 
   app.get(

@@ -31,7 +31,7 @@ test.each(databases)("invitations come in pages of about 8 MiB, on $name", async
   const found = []
   const pages = []
   for (let since = 0, more = true; more; ) {
-    const page = await at.store.invitations(bob.physician, since, 1000)
+    const page = await at.store.invitations(bob.physician, { since, limit: 1000, from: [ada.physician], without: [] })
     expect(page.waiting).toBe(150)
     found.push(...page.invitations.map(({ record }) => record))
     pages.push(page.invitations.reduce((sum, { grant, statement }) => sum + grant.length + statement.length, 0))
@@ -40,6 +40,13 @@ test.each(databases)("invitations come in pages of about 8 MiB, on $name", async
   expect(found).toEqual(records)
   expect(pages).toHaveLength(2)
   expect(Math.max(...pages)).toBeLessThanOrEqual(pageBytes)
-  expect(await at.store.invitations(bob.physician, 0, 0)).toMatchObject({ invitations: [], waiting: 150 })
+  const wanted = { since: 0, limit: 0, from: [], without: [] }
+  expect(await at.store.invitations(bob.physician, wanted)).toMatchObject({ invitations: [], waiting: 150 })
+  const without = await at.store.invitations(bob.physician, { ...wanted, limit: 9, without: [ada.physician] })
+  expect(without).toMatchObject({ invitations: [], waiting: 0, more: false })
+  // Of nobody in particular the newest come first, in one answer.
+  const newest = await at.store.invitations(bob.physician, { ...wanted, limit: 3 })
+  expect(newest.invitations.map(({ record }) => record)).toEqual(records.slice(-3).reverse())
+  expect(newest).toMatchObject({ waiting: 150, next: at.store.treeHead().size })
   await at.close()
 })

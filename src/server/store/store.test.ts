@@ -327,11 +327,13 @@ describe.each(databases)("store on $name", ({ open }) => {
     const twice = { ...given, grants: [...drafted.grants, ...drafted.grants] }
     await expect(at.store.append(twice)).rejects.toMatchObject({ code: "UNAVAILABLE" })
     expect([at.store.treeHead().size, (await at.store.chainHead(record))?.seq]).toEqual([size, 0])
-    expect((await at.store.invitations(bob.physician, 0, 10)).invitations).toEqual([])
+    expect(
+      (await at.store.invitations(bob.physician, { since: 0, limit: 10, from: [], without: [] })).invitations,
+    ).toEqual([])
     await at.store.append(given)
-    expect((await at.store.invitations(bob.physician, 0, 10)).invitations).toMatchObject([
-      { grant: drafted.grants[0]!.grant },
-    ])
+    expect(
+      (await at.store.invitations(bob.physician, { since: 0, limit: 10, from: [], without: [] })).invitations,
+    ).toMatchObject([{ grant: drafted.grants[0]!.grant }])
   })
 
   test("sessions: found by hash, locked, ended, purged", async () => {

@@ -21,6 +21,7 @@ export type EntriesReply = z.output<typeof readEntries.reply>
 export type ChangesReply = z.output<typeof readChanges.reply>
 export type LeavesReply = z.output<typeof readLeaves.reply>
 export type InvitationsReply = z.output<typeof readInvitations.reply>
+export type WantedInvitations = z.output<typeof readInvitations.query>
 export type ActivityReply = z.output<typeof readActivity.reply>
 export type IdentityReply = z.output<typeof readIdentity.reply>
 export type FormerReply = z.output<typeof formerAccount.reply>
@@ -278,7 +279,7 @@ export interface SharingStore {
   putSelfGrants(physician: PhysicianId, grants: SignedGrants): Promise<RecordId[]>
   /** The physician's self-grants of one epoch of a record, the newest first. */
   selfGrants(physician: PhysicianId, record: RecordId, epoch: number): Promise<SelfGrantsReply["tokens"]>
-  invitations(physician: PhysicianId, since: number, limit: number): Promise<InvitationsReply>
+  invitations(physician: PhysicianId, wanted: WantedInvitations): Promise<InvitationsReply>
   /** Members of a record who have accepted it, or opened it. */
   whoAccepted(record: RecordId): Promise<ReadonlySet<PhysicianId>>
   /** Members of a record whose accounts are suspended. */

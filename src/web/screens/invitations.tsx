@@ -24,7 +24,8 @@ export function InvitationsScreen() {
   const heard = useStore(waiting)
   const online = useStore(connection)
   const state = useStore(many.state)
-  const { value: invitations, error, reload } = useAnswer("invitations", () => api.invitations())
+  const { value, error, reload } = useAnswer("invitations", () => api.invitations())
+  const invitations = value?.invitations
   const [declining, setDeclining] = useState<readonly RecordId[] | null>(null)
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the worker has heard of a change, or hears again
@@ -82,6 +83,12 @@ export function InvitationsScreen() {
           onDecline={setDeclining}
         />
       ))}
+      {value !== null && value.unlisted > 0 && (
+        <p className={classes.lead}>
+          {value.unlisted.toLocaleString()} more wait, from senders whom you have not verified. Once you have verified a
+          colleague, everything that they share with you is listed.
+        </p>
+      )}
       {declining && (
         <Dialog
           title={`Decline ${count(declining.length, "invitation")}?`}
