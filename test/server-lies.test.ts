@@ -64,6 +64,18 @@ describe("a server that withholds, repeats or reorders", () => {
     expect((await practice.open("lost")).roster.rows.size).toBe(3)
   })
 
+  it("is refused where what it calls an entry is none", async () => {
+    const work = workspaceOf(await practice.register("garbage"))
+    await work.roster.sync()
+    await add(work, 1)
+    const [id] = [...work.roster.rows.keys()] as [RecordId]
+    const garbage = rewriting(`/api/records/${id}/entries`, (answer) => {
+      for (const entry of answer.entries) Object.assign(entry, { statement: "AAAA", body: undefined })
+    })
+    const told = await practice.open("garbage", "garbage, told", garbage)
+    await expect(told.records.open(id)).rejects.toEqual(code("TAMPERED_CHAIN"))
+  })
+
   it.each([true, false])("cannot leave out a record beside one that it spoils for a while: %s", async (leavesOut) => {
     const username = `beside-${leavesOut}`
     const work = workspaceOf(await practice.register(username))

@@ -308,13 +308,23 @@ export class Page {
       await this.#meet(work)
       await this.countInvitations()
       // What another device confirmed, or an owner has confirmed since.
-      if (work.session.restoredAt >= 0) await sendAgain(work)
+      if (work.session.restoredAt >= 0) await this.#sendAgain(work)
       await work.roster.fold()
       await this.#looked(work)
       await work.session.saveNews()
       this.#rememberSoon(work)
     } catch (error) {
       if (error instanceof AppError && this.#work === work) this.#notice(error)
+    }
+  }
+
+  /** What cannot be sent now is tried again at the next sign-in, and holds up nothing else. */
+  async #sendAgain(work: SignedIn): Promise<void> {
+    try {
+      await sendAgain(work)
+    } catch (error) {
+      if (!(error instanceof AppError) || error.is("TAMPERED") || error.code === "NOT_ALLOWED_SESSION") throw error
+      if (this.#work === work) this.#notice(error)
     }
   }
 

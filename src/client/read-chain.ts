@@ -79,6 +79,15 @@ export async function readChain(
   await session.proveSeen(seen)
 }
 
+/** A statement that stands in a chain. @throws TAMPERED_CHAIN for what is none */
+function parseStored(statement: Uint8Array): EntryStatement {
+  try {
+    return parseEntry(statement)
+  } catch (error) {
+    throw new AppError("TAMPERED_CHAIN", undefined, { cause: error })
+  }
+}
+
 /** Large bodies are fetched one at a time, each just before it is looked at: of many, nobody could hold all. */
 async function withBody(
   session: Session,
@@ -87,7 +96,7 @@ async function withBody(
   without: () => readonly PhysicianId[],
 ): Promise<StoredEntry> {
   if (stored.body !== undefined) return stored
-  const { seq, author, body } = parseEntry(stored.statement)
+  const { seq, author, body } = parseStored(stored.statement)
   if (body === undefined || body.size <= bodyApartBytes || without().includes(author)) return stored
   return { ...stored, body: await session.around.transport.download(bodyPath(record, seq), readBody.maxBytes) }
 }
@@ -103,7 +112,7 @@ export async function leavesBelow(
   const leaves = new Map<number, number>()
   let last: Uint8Array | null = null
   await readChain(session, row.id, { from, to: row.seq + 1, bodies: false }, async ({ statement, leaf }) => {
-    const entry = parseEntry(statement)
+    const entry = parseStored(statement)
     if (last !== null && (entry.prev === undefined || !equal(entry.prev, last))) throw new AppError("TAMPERED_CHAIN")
     last = sha256(statement)
     leaves.set(entry.seq, leaf.index)
@@ -115,7 +124,7 @@ export async function leavesBelow(
 
 /** An entry's leaf, as its own statement says it. Nothing of that is believed before `take` has verified it. */
 function leafOf({ statement, leaf: info }: StoredEntry) {
-  const { record, seq, author } = parseEntry(statement)
+  const { record, seq, author } = parseStored(statement)
   const leaf = { subject: record, stream: "entry", type: "entry", number: seq, actor: author } as const
   return { info, leaf: { ...leaf, statementHash: sha256(statement) } }
 }
