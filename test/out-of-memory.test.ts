@@ -1,6 +1,7 @@
 import { expect, it, vi } from "vitest"
 import { append } from "../src/client/append.ts"
 import { createPatient } from "../src/client/edits.ts"
+import { viewSharing } from "../src/client/sharing.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { summaryOf } from "../src/clinical/summary.ts"
 import { encodeCbor } from "../src/encoding/cbor.ts"
@@ -38,6 +39,7 @@ it("a record that does not fit here is not opened without what does not fit", as
   const other = await practice.open("ada", "another")
   memory.isFull = true
   await expect(other.records.open(id)).rejects.toMatchObject({ code: "UNAVAILABLE_MEMORY" })
+  expect((await viewSharing(other, id)).members.map(({ role }) => role)).toEqual(["owner"])
   memory.isFull = false
   // Nothing is remembered of it: it is no fault of the record's.
   const opened = await other.records.open(id)

@@ -32,8 +32,9 @@ export interface Many {
 export async function viewSharing(work: Workspace, id: RecordId): Promise<SharingView> {
   const { session } = work
   const { head } = await work.records.open(id).catch((error: unknown) => {
-    // Who can read a record that a colleague locked has to be seen to be changed.
-    if (work.roster.lockedBy(id) === null) throw error
+    // Of a record that a colleague locked, or that is too large for this device, it has to be seen who can read it: to change that.
+    const isTooLarge = error instanceof AppError && error.code === "UNAVAILABLE_MEMORY"
+    if (!isTooLarge && work.roster.lockedBy(id) === null) throw error
     return standing(work, id)
   })
   await session.people.meet(head.members.map(({ physician }) => physician))

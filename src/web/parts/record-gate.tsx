@@ -48,6 +48,13 @@ export function RecordGate({ now, reload }: RecordGateProps) {
         <Heading tab="Record">This record can’t be shown now</Heading>
         <br />
         <RetryNotice error={now.error} onRetry={reload} />
+        {now.error.code === "UNAVAILABLE_MEMORY" && now.id && (
+          <p>
+            <Link to="/records/$id/sharing" params={{ id: now.id }}>
+              See who can read it
+            </Link>
+          </p>
+        )}
       </Fragment>
     )
   }
