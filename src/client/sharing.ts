@@ -18,8 +18,8 @@ import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
 import { memberOf, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** How often a change of members that keeps losing the race is tried again. */
-const attempts = 50
+/** How often a change of members that keeps losing the race is tried again: more often than whoever holds it up can keep on. */
+const attempts = 1000
 
 export type ShareMode = "add" | "set"
 

@@ -202,9 +202,11 @@ describe("history in words", () => {
       expect(changes).toHaveLength(100)
       return performance.now() - start
     }
+    // The shortest of a few: what else the machine does makes none of them shorter.
+    const shortest = (count: number) => Math.min(...Array.from({ length: 5 }, () => run(count)))
     run(200)
-    const small = run(400)
-    expect(run(1600)).toBeLessThan(small * 8)
+    const small = shortest(400)
+    expect(shortest(1600)).toBeLessThan(small * 8)
   })
 
   it("passes over what only looks changed", () => {

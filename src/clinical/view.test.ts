@@ -40,10 +40,14 @@ function isPlain(value: unknown): boolean {
   return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain)
 }
 
+/** The shortest of a few: what else the machine does makes none of them shorter. */
 function timeOf(work: () => unknown): number {
-  const start = performance.now()
-  work()
-  return performance.now() - start
+  const times = Array.from({ length: 5 }, () => {
+    const start = performance.now()
+    work()
+    return performance.now() - start
+  })
+  return Math.min(...times)
 }
 
 describe("a view", () => {
