@@ -19,14 +19,14 @@ afterEach(() => practice.close())
 
 const long = 120_000
 const elsewhere = () => join(practice.folder, "elsewhere")
-const putBack = (file: string, force = true) =>
+const putBack = (file: string, force = true, now = Date.now()) =>
   restore({
     file,
     dataDir: elsewhere(),
     force,
     passphrase: async () => passphrase,
     witnesses: [],
-    now: Date.now,
+    now: () => now,
   })
 
 /** No row has changed: a program in the database would let a stranger sign up as soon as somebody signs in. */
@@ -53,6 +53,18 @@ test("a backup that nobody touched is put back, with secrets and without", { tim
   await practice.backUp("without")
   await practice.restore("without")
   await practice.openAnyway("ada")
+})
+
+test("two restores at one moment each keep what they replace", { timeout: long }, async () => {
+  await practice.register("ada")
+  const file = await practice.backUp("with", true)
+  const now = Date.now()
+  const asides = []
+  for (let i = 0; i < 3; i++) asides.push((await putBack(file, true, now)).aside)
+  expect(asides[0]).toBeNull()
+  expect(new Set(asides).size).toBe(3)
+  for (const aside of asides.slice(1))
+    expect(await readdir(aside!)).toEqual(expect.arrayContaining(["healthcrypt.db", "secrets"]))
 })
 
 test("a folder of version 0.2 that was brought along is made as one of today", { timeout: long }, async () => {

@@ -61,7 +61,7 @@ function spoken(succession: SignedSuccession): string {
 
 /** Stands in the data folder from before anything is moved until everything is in its place. */
 export const unfinished = "restore-unfinished"
-const keptAside = /^before-restore-[0-9TZ]+$/
+const keptAside = /^before-restore-[0-9TZ-]+$/
 
 /** Puts a backup into a folder, as the beginning of a log of its own: new name, new key, a leaf that binds both to what was kept. Physicians
  * confirm it with the code. What lay in the folder is kept aside.
@@ -282,16 +282,14 @@ async function writeSecrets(
 /** Moves what was there aside and the restored into its place. A power cut in between leaves the mark, and a server refuses to start
  * until the restore was run once more. @returns where the old things lie */
 async function exchange(folder: DataFolder, part: string, secrets: string, now: number): Promise<string | null> {
-  const time = new Date(now).toISOString().replaceAll(/[-:.]|\d{3}(?=Z)/g, "")
-  const aside = join(folder.path, `before-restore-${time}`)
   const old = [folder.database, `${folder.database}-wal`, `${folder.database}-shm`, folder.secrets]
   const there = old.filter((path) => existsSync(path))
   await writeDurably(
     join(folder.path, unfinished),
     "A restore has not come to its end. Run `healthcrypt restore` once more.\n",
   )
-  if (there.length > 0) await mkdir(aside, { recursive: true, mode: 0o700 })
-  for (const path of there) await rename(path, join(aside, path.slice(folder.path.length + 1)))
+  const aside = there.length > 0 ? await newAside(folder, now) : null
+  for (const path of there) await rename(path, join(aside!, path.slice(folder.path.length + 1)))
   await rename(secrets, folder.secrets)
   await rename(part, folder.database)
   await clear(part)
@@ -299,7 +297,21 @@ async function exchange(folder: DataFolder, part: string, secrets: string, now: 
   await syncFolder(folder.path)
   await rm(join(folder.path, unfinished))
   await syncFolder(folder.path)
-  return there.length > 0 ? aside : null
+  return aside
+}
+
+/** A folder that nothing lies in: of two restores within a second each keeps what it replaces. */
+async function newAside(folder: DataFolder, now: number): Promise<string> {
+  const time = new Date(now).toISOString().replaceAll(/[-:.]|\d{3}(?=Z)/g, "")
+  for (let count = 1; ; count++) {
+    const path = join(folder.path, `before-restore-${time}${count === 1 ? "" : `-${count}`}`)
+    try {
+      await mkdir(path, { mode: 0o700 })
+      return path
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
+    }
+  }
 }
 
 async function hasContent(path: string): Promise<boolean> {
