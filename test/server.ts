@@ -7,8 +7,13 @@ import { join } from "node:path"
 
 export const bin = join(import.meta.dirname, "../bin/healthcrypt.js")
 
-/** What a child process may know of this one: nothing of HEALTHCRYPT_…. */
-export const bareEnv = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", TZ: process.env.TZ ?? "UTC" }
+/** What a child process may know of this one: nothing of HEALTHCRYPT_…. Each compiles the same code: what one has compiled, others take. */
+export const bareEnv = {
+  PATH: process.env.PATH ?? "",
+  HOME: process.env.HOME ?? "/",
+  TZ: process.env.TZ ?? "UTC",
+  NODE_COMPILE_CACHE: join(import.meta.dirname, "../node_modules/.cache/compiled"),
+}
 
 /** The real command, serving on a loopback port of its own choice. */
 export interface LiveServer {
