@@ -10,9 +10,11 @@ beforeAll(async () => {
 })
 afterAll(() => clinic?.close())
 
-/** What a failing disk does to the newest keyring. */
-function damageKeyring(username: string): void {
+/** What a failing disk does to the newest keyring, after whoever signed out has saved theirs: the page shows nothing of that. */
+async function damageKeyring(username: string): Promise<void> {
   const database = new DatabaseSync(join(clinic.dataDir, "healthcrypt.db"), { timeout: 10_000 })
+  const sessions = database.prepare("select count(*) as count from session")
+  await expect.poll(() => sessions.get()?.count, { timeout: 30_000 }).toBe(0)
   database.prepare("update physician set keyring = zeroblob(length(keyring)) where username = ?").run(username)
   database.close()
 }
@@ -25,7 +27,7 @@ it("opens an account whose newest keyring is damaged, on a button of its own, wi
   await page.getByRole("button", { name: "Ada Byron" }).click()
   await page.getByRole("menuitem", { name: "Sign out" }).click()
   await page.getByRole("heading", { name: "Sign in" }).waitFor()
-  damageKeyring("ada")
+  await damageKeyring("ada")
 
   await page.getByLabel("Username").fill("ada")
   await page.getByLabel("Password", { exact: true }).fill(password)
