@@ -37,6 +37,8 @@ it("opens an account whose newest keyring is damaged, on a button of its own, wi
   expect(await page.getByText("Kuhlman").count()).toBe(0)
   await look(page, "a keyring that does not open")
   await way.click()
+  // Until it is there, the fields are those of signing in.
+  await page.getByRole("heading", { name: "Open with an earlier keyring" }).waitFor()
   await page.getByLabel("Username").fill("ada")
   await page.getByLabel("Password", { exact: true }).fill("not the password of ada")
   await page.getByRole("button", { name: "Open with an earlier keyring" }).click()
