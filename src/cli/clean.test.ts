@@ -101,6 +101,19 @@ describe("a terminal", () => {
     expect(wrap(text, 30).join("").replaceAll("↳ ", "").replaceAll(" ", "")).toBe(text.replaceAll(" ", ""))
   })
 
+  it("is never wider than it is, where marks take columns of their own", () => {
+    const spacing = Array.from({ length: 0x110000 }, (_, code) => code)
+      .filter((code) => code < 0xd800 || code > 0xdfff)
+      .map((code) => String.fromCodePoint(code))
+      .filter((character) => /\p{Mc}/u.test(character))
+    expect(spacing.length).toBeGreaterThan(400)
+    for (const mark of spacing) {
+      const [first = ""] = wrap(`A${mark.repeat(77)}verified`, 80)
+      // A terminal gives one or two columns to each.
+      expect(1 + 2 * (Array.from(first).length - 1), mark.codePointAt(0)!.toString(16)).toBeLessThanOrEqual(80)
+    }
+  })
+
   it("shows a table in which no cell makes a row", () => {
     expect(layTable(["Name", "Role"], [["a\nb", "reader\nx"]])).toEqual(["Name  Role", "a b   reader x"])
   })

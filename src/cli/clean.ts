@@ -41,6 +41,8 @@ function widthOf(text: string): number {
   for (const character of text) {
     // Some terminals give what U+FE0F stands behind a second column.
     if (character === "\ufe0f") width += 1
+    // Spacing marks take one column on some terminals and two on others; all other marks take none.
+    else if (/\p{Mc}/u.test(character)) width += 2
     else if (!/[\p{M}\u200c\u200d]/u.test(character))
       width += /[\0-\u10ff\u1e00-\u22ff\u2500-\u259f\ufffd]/.test(character) ? 1 : 2
   }
