@@ -47,6 +47,10 @@ const invite: CliCommand = {
     await io.err.line(
       `Send the link, or the code, to one physician by a way that you trust: whoever has it can sign up, once, until ${momentOf(made.expires)}.`,
     )
+    if (made.registration === "open")
+      await io.err.line(
+        "Anybody may sign up at this server, with an invitation or without: it runs with --registration open.",
+      )
     return 0
   },
 }

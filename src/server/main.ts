@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { createServer } from "node:net"
+import { createServer, isIP } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import type { FastifyInstance } from "fastify"
 import { AppError } from "../errors.ts"
@@ -129,9 +129,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       )
     if (config.transit.kind === "proxy" && !config.hostNames?.length) config.notice(proxyAdvice)
     const url = await urlFor(app, config, pair)
-    held.push(
-      await listenForOperator(folder, app.operator, config.transit.kind === "proxy" ? null : url, config.notice),
-    )
+    held.push(await listenForOperator(folder, app.operator, invitedTo(config, url, portOf(app)), config.notice))
     return { url, close: letGo }
   } catch (error) {
     await letGo()
@@ -213,6 +211,13 @@ function renewing(
 async function urlFor(app: FastifyInstance, { host }: ServerConfig, pair: Pair | undefined): Promise<string> {
   const name = await nameFor(host)
   return urlOf(pair ? "https" : "http", pair ? nameIn(pair, name) : name, portOf(app))
+}
+
+/** Where an invitation leads: by the name that the operator gave, for addresses change. `null` where it is not known. */
+function invitedTo({ transit, hostNames = [] }: ServerConfig, url: string, port: number): string | null {
+  const name = [...hostNames, ...(transit.kind === "auto" ? transit.names : [])].find((one) => isIP(one) === 0)
+  if (transit.kind === "proxy") return name === undefined ? null : `https://${name}`
+  return name === undefined ? url : urlOf(transit.kind === "plain" ? "http" : "https", name, port)
 }
 
 function portOf(app: FastifyInstance): number {

@@ -31,7 +31,14 @@ const moment = z.int()
 
 /** What each is answered with. */
 export const operatorReplies = {
-  invite: z.object({ link: z.string(), code: z.string(), origin: z.string(), logKey: z.string(), expires: moment }),
+  invite: z.object({
+    link: z.string(),
+    code: z.string(),
+    origin: z.string(),
+    logKey: z.string(),
+    expires: moment,
+    registration: z.enum(["open", "invited"]),
+  }),
   list: z.object({
     accounts: z.array(
       z.object({
@@ -65,7 +72,8 @@ export interface Operator {
 /** Does what whoever runs the server asks. Nothing here reads a record, and each act is in the log. */
 export function operatorOf({ store, watchers, now }: RouteContext, about: PracticeReply): Operator {
   const invite = async (days: number, url: string | null): Promise<OperatorReply<"invite">> => {
-    if (about.registration === "closed")
+    const { registration } = about
+    if (registration === "closed")
       throw new AppError(
         "NOT_ALLOWED_REGISTRATION",
         "This server runs with --registration closed, so nobody can sign up. Start it with --registration invited first.",
@@ -79,7 +87,8 @@ export function operatorOf({ store, watchers, now }: RouteContext, about: Practi
     const expires = now() + days * dayMs
     await store.invite(hashOfCode(invite.code), expires)
     const logKey = encodeHex(about.logKey)
-    return { link: inviteLink(url, invite), code: encodeInvite(invite), origin: about.origin, logKey, expires }
+    const link = inviteLink(url, invite)
+    return { link, code: encodeInvite(invite), origin: about.origin, logKey, expires, registration }
   }
 
   return {

@@ -108,10 +108,25 @@ describe("the page's moments", () => {
     await signIn(page, clinic.url, "ada")
     await context.clearCookies()
     await page.goto(`${clinic.url}/settings`)
-    await page.getByText("You were signed out").waitFor()
+    await page.getByText("Your session has ended.").waitFor()
     await page.goto(`${clinic.url}/settings`)
     await page.getByText("Sign in to open the page you asked for.").waitFor()
     clinic.forgive(/401/)
+    await context.close()
+  })
+
+  it("asks nobody to sign in while a session is being picked up", async () => {
+    const { page, context } = await clinic.visitor()
+    await signIn(page, clinic.url, "ada")
+    await page.route("**/api/session", async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      await route.continue()
+    })
+    await page.goto(`${clinic.url}/login`, { waitUntil: "commit" })
+    await page.getByRole("status", { name: "Loading" }).waitFor()
+    expect(await page.getByLabel("Username").count()).toBe(0)
+    await page.getByRole("heading", { name: "Welcome, Ada Byron" }).waitFor()
+    await page.unrouteAll({ behavior: "ignoreErrors" })
     await context.close()
   })
 

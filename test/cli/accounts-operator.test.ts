@@ -195,6 +195,20 @@ describe("the server's socket", () => {
   })
 })
 
+test("an invitation leads to the name that the server was given, and says where it is not needed", async () => {
+  const data = join(folder, "named")
+  const named = await serve({ dataDir: data, args: ["--host-name", "127.0.0.1", "practice.example"] })
+  const made = await accounts(["invite"], data)
+  expect(made.stdout).toContain(`http://practice.example:${named.port}/register#`)
+  expect(made.stderr).toContain("Anybody may sign up at this server")
+  await named.stop()
+  const proxied = await serve({ dataDir: data, args: ["--behind-proxy", "--host-name", "practice.example"] })
+  const behind = await accounts(["invite"], data)
+  expect(behind.stdout).toContain("https://practice.example/register#")
+  expect(behind.stderr).not.toContain("Anybody")
+  await proxied.stop()
+})
+
 test("closed: nobody is taken, and both sides say whom to ask", async () => {
   const closed = await serve({ dataDir: join(folder, "closed"), args: ["--registration", "closed"] })
   const answer = await register(desk(closed.url, folder, "late"))

@@ -3,7 +3,7 @@ import { useForm } from "@mantine/form"
 import { Link, useRouter, useRouterState } from "@tanstack/react-router"
 import { useRef, useState } from "react"
 import { AppError } from "../../errors.ts"
-import { useApp, useSession } from "../app.ts"
+import { maybeRemembered, useApp, useSession } from "../app.ts"
 import { focusFirst, messageOf } from "../form-errors.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import look from "../parts/form.module.css"
@@ -13,6 +13,7 @@ import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
 import { Restored } from "../parts/restored.tsx"
 import { SecretField } from "../parts/secret-field.tsx"
+import { Skeleton } from "../parts/skeleton.tsx"
 import { useStore } from "../store.ts"
 
 const names = ["username", "password"]
@@ -38,6 +39,13 @@ export function LoginScreen() {
 
   if (account.state === "signed-in") return <Redirect to={next} />
   if (account.state === "restored") return <Restored account={account} />
+  // Nobody signs in beside a session that is just being picked up.
+  if (account.state === "unknown" && maybeRemembered())
+    return (
+      <Outside>
+        <Skeleton lines={4} heading />
+      </Outside>
+    )
 
   const submit = form.onSubmit(
     async ({ username, password }) => {
@@ -59,9 +67,7 @@ export function LoginScreen() {
     <Outside>
       <Heading tab="Sign in">Sign in</Heading>
       {wasEnded ? (
-        <p className={look.lead}>
-          You were signed out: your session has ended, your password was changed, or this account was suspended.
-        </p>
+        <p className={look.lead}>Your session has ended. Sign in to go on.</p>
       ) : (
         next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>
       )}
