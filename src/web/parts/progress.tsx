@@ -41,7 +41,7 @@ export function Progress({ label, now, fraction, numbers, timeLeft, cancelling, 
         {numbers.map((number) => (
           <li key={number}>{number}</li>
         ))}
-        <li>{timeLeft === null ? "…" : `${timeText(timeLeft)} left`}</li>
+        {timeLeft !== null && <li>{timeText(timeLeft)} left</li>}
       </ul>
     </section>
   )

@@ -30,7 +30,7 @@ export function ColleaguesScreen() {
       {!colleagues && !error && <Skeleton lines={4} />}
       {colleagues?.length === 0 && (
         <p className={classes.none}>
-          Nobody yet. Find a colleague by username; who shares a record with you is listed here too.
+          Nobody yet. Find a colleague by username; with whom you have a record in common is listed here too.
         </p>
       )}
       <ul className={classes.list}>
