@@ -7,7 +7,8 @@ export function isSmallJson(bytes: Uint8Array, mostNodes: number, mostDepth: num
     const code = bytes[at]!
     if (code === 0x22) {
       at = endOfText(bytes, at)
-      if (at < 0) return false
+      // A text without an end: there is nothing more that a parser could build.
+      if (at < 0) return true
     } else if (code === 0x2c || code === 0x5b || code === 0x7b) {
       if (code !== 0x2c && ++depth > mostDepth) return false
       if (++nodes > mostNodes) return false

@@ -8,6 +8,7 @@ import type { AppDeps } from "./deps.ts"
 import { GuessLimit } from "./guess-limit.ts"
 import { demandMeant } from "./hosts.ts"
 import { limitInFlight } from "./in-flight.ts"
+import { addJsonParser } from "./json.ts"
 import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
 import { type Operator, operatorOf } from "./operator.ts"
@@ -53,6 +54,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.removeContentTypeParser("text/plain")
+  addJsonParser(app)
   app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) => done(null, body))
   app.register(cookie)
   app.decorateRequest("session", null)

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
 import { newId } from "../encoding/ids.ts"
+import { limits } from "../encoding/limits.ts"
 import { actsPath, entriesPath, paths, segmentPath } from "../protocol/paths.ts"
 import { appendBody, draftEntry, newAuthor, type SignedIn } from "./client.fixture.ts"
 import { openTestServer, type TestServer } from "./server.fixture.ts"
@@ -32,7 +33,17 @@ describe("a request that is no request", () => {
     ],
     ["text", "POST", paths.loginStart, "{}", "text/plain", 400, "BAD_INPUT_FORMAT"],
     ["bytes for JSON", "POST", paths.loginStart, Buffer.of(1), "application/octet-stream", 400, "BAD_INPUT_FORMAT"],
+    ["a text without an end", "POST", paths.loginStart, '{"username":"a', "application/json", 400, "BAD_INPUT_FORMAT"],
     ["a prototype", "POST", paths.loginStart, '{"__proto__":{}}', "application/json", 400, "BAD_INPUT_FORMAT"],
+    [
+      "a constructor",
+      "POST",
+      paths.loginStart,
+      '{"constructor":{"prototype":{}}}',
+      "application/json",
+      400,
+      "BAD_INPUT_FORMAT",
+    ],
     ["too much", "POST", paths.loginStart, " ".repeat(70_000), "application/json", 413, "BAD_INPUT_SIZE"],
     ["an array", "POST", paths.loginStart, "[]", "application/json", 400, "BAD_INPUT_FORMAT"],
   ])("%s", async (_, method, url, payload, type, status, code) => {
@@ -63,6 +74,47 @@ describe("a request that is no request", () => {
       const response = await server.client.send("GET", url, undefined, session.headers)
       expect([url, response.statusCode, response.json().code]).toEqual([url, 400, "BAD_INPUT_FORMAT"])
     }
+  })
+
+  describe("JSON that would become far more than its bytes is counted, and never parsed", () => {
+    const cell = "[]"
+    test.each<[string, (size: number) => string]>([
+      ["lists in lists", (size) => "[".repeat(size / 2) + "]".repeat(size / 2)],
+      ["lists that never end", (size) => "[".repeat(size)],
+      ["a list of lists", (size) => `[${`${cell},`.repeat(size / 3)}${cell}]`],
+      ["a list of numbers", (size) => `[${"0,".repeat(size / 2)}0]`],
+      ["names", (size) => `{${'"":0,'.repeat(size / 5)}"":0}`],
+      ["objects in objects", (size) => '{"":'.repeat(size / 4)],
+    ])("%s", async (_, make) => {
+      const parse = vi.spyOn(JSON, "parse")
+      const results = []
+      for (const [url, size] of [
+        [entriesPath(newId<"record">()), 27_000_000],
+        [paths.selfGrants, 90_000],
+        [paths.loginStart, 60_000],
+      ] as const) {
+        const body = `{"statement":${make(size)}}`
+        const headers = { ...session.headers, "content-type": "application/json; charset=utf-8" }
+        const { statusCode, headers: answered, body: said } = await server.client.send("POST", url, body, headers)
+        results.push([statusCode, answered["content-type"], said.includes('"BAD_INPUT_SIZE"')])
+      }
+      expect(parse.mock.calls.length).toBe(0)
+      parse.mockRestore()
+      expect(results).toEqual(Array.from({ length: 3 }, () => [413, "application/json; charset=utf-8", true]))
+    })
+
+    test("the most that an honest client sends is far from it", async () => {
+      const sizes = Array.from({ length: 1000 }, () => 1)
+      const proved = await server.client.send("POST", paths.prefixes, { to: 1, sizes }, session.headers)
+      expect(proved.statusCode).toBe(200)
+      const grants = Array.from({ length: limits.members }, () => ({ recipient: newId(), grant: "AAAA" }))
+      const body = { statement: "AAAA", signature: "A".repeat(86), since: 0, grants }
+      const taken = await server.client.send("POST", entriesPath(newId<"record">()), body, session.headers)
+      expect([taken.statusCode, taken.json().code]).toEqual([400, "BAD_INPUT_STATEMENT"])
+      // A text is one value, however many brackets stand in it.
+      const text = await server.client.send("POST", paths.loginStart, { username: "[{,".repeat(20_000) })
+      expect([text.statusCode, text.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+    })
   })
 
   test("without a session nothing of a body is read", async () => {
