@@ -194,8 +194,8 @@ describe("the drill", () => {
     expect(done.code, done.stderr).toBe(0)
     expect(done.stdout).toMatch(/the whole record +1 +Kuhlman, Fresh/)
     expect(done.stdout).toMatch(/2 of 5 entries +2 +mal +Kuhlman, Shared/)
-    expect(done.stderr).toContain("Sent again: 0 unchanged, 1 as new entries")
-    expect(done.stderr).toContain("1 wait until an owner has confirmed")
+    expect(done.stderr).toContain("Sent again: 0 unchanged, 1 anew")
+    expect(done.stderr).toContain("1 entry waits until an owner has confirmed")
     expect(JSON.stringify(JSON.parse(await readFile(lost, "utf8")))).toContain("After Mal has gone")
     expect((await desks.ada.list()).map(({ firstName }) => firstName).sort()).toEqual(["Alone", "Fresh", "Shared"])
   })
@@ -205,7 +205,7 @@ describe("the drill", () => {
   }, async () => {
     const followed = await machine("open").run(["restored"])
     expect(followed.code, followed.stderr).toBe(0)
-    expect(followed.stderr).toContain("Sent again: 1 unchanged, 0 as new entries")
+    expect(followed.stderr).toContain("Sent again: 1 unchanged, 0 anew")
     const behind = machine("behind")
     expect((await behind.list()).map(({ firstName }) => firstName).sort()).toEqual(["Alone", "Fresh", "Shared"])
     expect(await behind.show(alone)).toMatchObject({ diagnosis: "Sent as it was" })
@@ -221,8 +221,10 @@ describe("the drill", () => {
     expect((await desks.ada.run(["members", shared, "--confirm"])).code).toBe(2)
     await desks.ada.must(["members", shared, "--confirm", "--without", "mal"])
     const sent = await desks.ada.run(["restored"])
-    expect(sent.stderr).toContain("Sent again: 0 unchanged, 1 as new entries")
+    expect(sent.stderr).toContain("Sent again: 0 unchanged, 1 anew")
     expect(await desks.ada.show(shared)).toMatchObject({ diagnosis: "After Mal has gone" })
+    const over = await desks.ada.run(["restored"])
+    expect([over.code, over.stderr]).toEqual([0, expect.stringContaining("Nothing of yours is left")])
   })
 
   test("a colleague who was offline all the while types the code, and goes on", { timeout: longestMs }, async () => {
@@ -307,7 +309,7 @@ describe("the drill", () => {
   }, async () => {
     const done = await desks.dan.run(["restored"], { input: code })
     expect(done.code, done.stderr).toBe(0)
-    expect(done.stderr).toContain("1 as new entries")
+    expect(done.stderr).toContain("1 anew")
     expect((await desks.dan.list()).map(({ firstName }) => firstName)).toEqual(["In the other restore"])
     await server.stop()
     expect((await runCli(["verify", "--data", at("data")])).code).toBe(0)

@@ -1,7 +1,7 @@
 import { changePassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
 import { lostAsText, sendAgain, whatWentBack } from "../client/after-restore.ts"
 import type { Session } from "../client/session.ts"
-import type { SentAgain, WentBack } from "../client/views.ts"
+import type { LostRecord, SentAgain, WentBack } from "../client/views.ts"
 import { type Workspace, workspaceOf } from "../client/workspace.ts"
 import { codeFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, noteLog, withServer } from "./client.ts"
@@ -55,8 +55,8 @@ async function confirm(
   if (next !== null) await changePassword(session, password, next)
   if (renew.includes("recovery")) await printWords(io, session, next ?? password)
   const sent = await goOn(io, work, back)
-  if (typeof options.output === "string") await takeOut(io, work, options.output, options.force === true)
-  return sent.left.length > 0 && typeof options.output !== "string" ? 1 : 0
+  const isOut = typeof options.output === "string" && (await takeOut(io, work, options.output, options.force === true))
+  return sent.left.length > 0 && !isOut ? 1 : 0
 }
 
 /** The roster as the restored server has it, and what this device knows of beyond that. */
@@ -83,39 +83,50 @@ export async function showLoss(out: Out, { time, records, own, renew }: WentBack
   if (time > 0) await out.line(`The server was put back to an earlier state; restored ${momentOf(time)}.`)
   else if (isDone) await out.line("This device knows of no restore that is not confirmed.")
   if (records.length > 0) {
-    const rows = records.map((one) => [
-      one.id,
-      one.has === 0 ? "the whole record" : `${one.had - one.has} of ${one.had} entries`,
-      String(one.own),
-      one.returned.join(", "),
-      one.name,
-    ])
+    const rows = records.map((one) => [one.id, lossOf(one), String(one.own), one.returned.join(", "), one.name])
     const head = ["Record", "Went back", "Yours", "Members again", "Patient"]
     await out.table(head, rows)
   } else if (time > 0) await out.line("Nothing that this device has seen went back.")
-  if (own > 0) await out.line(`${own} of the entries that went back are yours, and are sent again from here.`)
+  if (own === 1) await out.line("One of the entries that went back is yours, and is sent again if it can be.")
+  if (own > 1) await out.line(`${own} of the entries that went back are yours, and are sent again if they can be.`)
   if (renew.length > 0)
     await out.line(
       "Your password or words were changed since. The old ones count again, so they are changed once more now.",
     )
 }
 
+function lossOf({ had, has }: LostRecord): string {
+  if (has === 0) return "the whole record"
+  return has === had ? "no entry" : `${had - has} of ${had} entries`
+}
+
 async function report(io: Io, { unchanged, anew, waiting, left }: SentAgain, { confirm }: WentBack): Promise<void> {
   if (unchanged + anew > 0)
-    await io.err.line(`Sent again: ${unchanged} unchanged, ${anew} as new entries on what the server has.`)
-  if (waiting > 0) await io.err.line(`${waiting} wait until an owner has confirmed who may read their records.`)
-  for (const { id, time, reason } of left) await io.err.line(`${id}, written ${momentOf(time)}: not sent. ${reason}`)
-  if (left.length > 0) await io.err.line("To take what was not sent out of this device: healthcrypt restored -o FILE")
+    await io.err.line(`Sent again: ${unchanged} unchanged, ${anew} anew on what the server has.`)
+  if (waiting === 1) await io.err.line("1 entry waits until an owner has confirmed who may read its record.")
+  if (waiting > 1) await io.err.line(`${waiting} entries wait until an owner has confirmed who may read their records.`)
+  for (const { id, time, reason, hasContent } of left) {
+    const advice = hasContent ? "" : ` Decide that anew: healthcrypt members ${id}`
+    await io.err.line(`${id}, written ${momentOf(time)}: not sent. ${reason}${advice}`)
+  }
+  if (left.some(({ hasContent }) => hasContent))
+    await io.err.line("To save a copy of what was not sent: healthcrypt restored -o FILE")
   if (confirm.length > 0)
     await io.err.line("Records with several members take nothing until an owner has confirmed them:")
   for (const id of confirm) await io.err.line(`  healthcrypt members ${id} --confirm`)
+  if (waiting + left.length + confirm.length === 0) await io.err.line("Nothing of yours is left to send or to decide.")
 }
 
-async function takeOut(io: Io, work: Workspace, file: string, force: boolean): Promise<void> {
+/** @returns whether there was something to write */
+async function takeOut(io: Io, work: Workspace, file: string, force: boolean): Promise<boolean> {
   const lost = await lostAsText(work)
-  if (lost === null) return
+  if (lost === null) {
+    await io.err.line(`There is nothing to write: ${file} was not made.`)
+    return false
+  }
   await writePrivately(file, lost, force)
   await io.err.line(`${file} is not encrypted. Delete it when it is no longer needed.`)
+  return true
 }
 
 async function newPassword(io: Io): Promise<string> {

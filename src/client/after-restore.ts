@@ -3,14 +3,14 @@ import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
-import { awaitsOwner, type ChainHead } from "../proof/chain.ts"
+import { awaitsOwner, type ChainHead, sameMembers } from "../proof/chain.ts"
 import { parseChainHead } from "../proof/chain-head.ts"
-import { type EntryStatement, parseEntry } from "../proof/entry.ts"
+import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
 import { entriesPath } from "../protocol/paths.ts"
 import { appendEntry } from "../protocol/records.ts"
-import { demandDecided, returned, undecided } from "./decided.ts"
+import { decidesSince, demandDecided, returned, undecided } from "./decided.ts"
 import type { Former, KeptHead, OwnEntry } from "./kept.ts"
-import { keptSince } from "./line.ts"
+import { keptSince, sameLine } from "./line.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
 import { resend } from "./transport.ts"
 import type { LostRecord, NotSent, SentAgain, WentBack } from "./views.ts"
@@ -23,7 +23,8 @@ interface Past {
   readonly kept: number
 }
 
-/** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it.
+/** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
+ * restore is confirmed, only what is still to be sent or decided, and records that nobody has written in since.
  * The roster is open and up to date. @throws TAMPERED_ROLLBACK where something is missing that the backup must hold */
 export async function whatWentBack(work: Workspace): Promise<WentBack> {
   const { session, roster } = work
@@ -34,10 +35,13 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
       row === undefined ? [] : (membersOf(row) ?? []),
       session.physician,
     )
+  const isConfirmed = session.restoration?.confirmed !== false
   let own = 0
   for (const { former, kept } of await pastOf(work)) {
-    const lost = former.own.filter(({ leaf }) => leaf >= kept)
-    own += lost.length
+    const lost: OwnEntry[] = []
+    for (const one of former.own)
+      if (one.leaf >= kept && !(await isSettled(work, one, { former, kept }))) lost.push(one)
+    own += lost.filter(({ body }) => body !== undefined).length
     for (const head of former.heads) {
       const row = roster.rows.get(head.record)
       if (head.leaf < kept) {
@@ -48,14 +52,19 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
         continue
       }
       if (records.has(head.record)) continue
-      const again = back(head, row)
+      const had = head.seq + 1
+      const has = Math.min(had, (row?.seq ?? -1) + 1)
+      const mine = lost.filter(({ record }) => record === head.record).length
+      const again = await stillBack(work, row, back(head, row))
+      const goesOn = has === had || (row !== undefined && row.leaf > session.restoredAt)
+      if (isConfirmed && mine === 0 && again.length === 0 && goesOn) continue
       await session.people.meet(again)
       records.set(head.record, {
         id: head.record,
         name: head.name,
-        had: head.seq + 1,
-        has: Math.min(head.seq + 1, (row?.seq ?? -1) + 1),
-        own: lost.filter(({ record }) => record === head.record).length,
+        had,
+        has,
+        own: mine,
         returned: again.map((physician) => session.people.label(physician)),
       })
     }
@@ -67,6 +76,13 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     renew: [...session.pins.renew],
     confirm: await awaiting(work),
   }
+}
+
+/** Of those who are back in a record, the ones that nobody has decided about since. */
+async function stillBack(work: Workspace, row: RosterRow | undefined, back: PhysicianId[]): Promise<PhysicianId[]> {
+  if (back.length === 0 || row === undefined || row.chain === "") return back
+  const open = await undecidedIn(work, parseChainHead(row.chain))
+  return back.filter((physician) => open.includes(physician))
 }
 
 /** Who reads a record again, and nobody has decided about since: see {@link undecided}. */
@@ -103,13 +119,14 @@ export async function sendAgain(work: Workspace): Promise<SentAgain> {
   const report = { unchanged: 0, anew: 0, waiting: 0, left: [] as NotSent[] }
   const made = new Set<string>()
   // The oldest log first: what was written later is sent later.
-  for (const { former, kept } of (await pastOf(work)).reverse())
+  for (const past of (await pastOf(work)).reverse()) {
+    const { former, kept } = past
     for (const own of former.own) {
       if (own.leaf < kept) {
         await work.session.kept.done(former, [own])
         continue
       }
-      const outcome = await sendOne(work, own, kept, made)
+      const outcome = await sendOne(work, own, past, made)
       if (outcome === "unchanged" || outcome === "anew") report[outcome]++
       else if (outcome === "waiting") report.waiting++
       else if (outcome !== "there" && outcome !== "nothing") {
@@ -120,6 +137,7 @@ export async function sendAgain(work: Workspace): Promise<SentAgain> {
       if (outcome === "unchanged" || outcome === "anew" || outcome === "there")
         await work.session.kept.done(former, [own])
     }
+  }
   return report
 }
 
@@ -135,22 +153,21 @@ export async function lostAsText(work: Workspace): Promise<string | null> {
 
 type Outcome = "unchanged" | "anew" | "there" | "nothing" | "waiting" | { readonly left: string }
 
-/** @param kept the first leaves of the log that the entry was in, which the practice's log still has
- * @param made the entries that were made anew so far: record and seq */
-async function sendOne(work: Workspace, own: OwnEntry, kept: number, made: Set<string>): Promise<Outcome> {
+/** @param made the entries that were made anew so far: record and seq */
+async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<string>): Promise<Outcome> {
   const { session, roster, records } = work
+  const { kept } = past
   const sent = appendEntry.body.decode(JSON.parse(own.sent))
   const entry = parseEntry(sent.statement)
   const row = roster.rows.get(own.record)
-  if (row !== undefined && equal(parseBase64url(row.hash), own.hash)) return "there"
+  if (isThere(row, own)) return "there"
   try {
     if (fits(entry, row, kept)) {
       await post(work, own, entry)
       return "unchanged"
     }
-    // That the physician is alone in it is so again, and their next entry begins with a fresh key.
-    if (entry.kind === "members" && entry.members?.length === 1 && isAlone(row)) return "nothing"
-    if (own.body === undefined) return { left: "It says who may read the record: decide that anew, under Sharing." }
+    if (own.body === undefined)
+      return (await isDecided(work, own, past)) ? "nothing" : { left: "It says who may read the record." }
     const body = parseBody(own.body)
     const compress = (sent.body?.length ?? 0) < own.body.length
     if (row === undefined) {
@@ -175,6 +192,32 @@ async function sendOne(work: Workspace, own: OwnEntry, kept: number, made: Set<s
     if (session.log.refusal !== null) throw error
     return error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
   }
+}
+
+/** Whether nothing is left to do about an entry of the physician's own. */
+async function isSettled(work: Workspace, own: OwnEntry, past: Past): Promise<boolean> {
+  if (isThere(work.roster.rows.get(own.record), own)) return true
+  return own.body === undefined && isDecided(work, own, past)
+}
+
+/** Whether an entry about members needs no decision: what it led to is so again, or the physician has decided since.
+ * A record that is gone, and that no entry brings back, has nobody to decide about. */
+async function isDecided(work: Workspace, { record }: OwnEntry, { former, kept }: Past): Promise<boolean> {
+  const { session, roster } = work
+  const me = session.physician
+  const row = roster.rows.get(record)
+  if (row === undefined)
+    return !roster.refused.has(record) && !former.own.some((one) => one.record === record && one.body !== undefined)
+  const readers = (await session.kept.formerReaders()).find(({ line }) => sameLine(line, former.line))
+  const then = readers?.readers.get(record)?.members ?? []
+  const now = membersOf(row) ?? []
+  const others = (members: readonly Member[]) => (members.length === 1 && members[0]!.physician === me ? [] : members)
+  // That the physician is alone in it is so again, and their next entry begins with a fresh key.
+  return sameMembers(others(then), others(now)) || decidesSince(kept, await entriesIn(work, record), now, me)
+}
+
+function isThere(row: RosterRow | undefined, { hash }: OwnEntry): boolean {
+  return row !== undefined && equal(parseBase64url(row.hash), hash)
 }
 
 /** Whether an entry can go as it is: on the head that it was made for, knowing nothing of what is lost, in a record of one's own alone. */

@@ -25,12 +25,7 @@ export async function undecided(
     if (back.length === 0) continue
     const owners = [me, ...then.members.filter(({ role }) => role === "owner").map(({ physician }) => physician)]
     const decisions: ((physician: PhysicianId) => boolean)[] = []
-    let before: Pick<ChainHead, "members" | "mustRaise"> = { members: [], mustRaise: false }
-    for (const { kind, author, keyCommit, members: after, seen } of await entries()) {
-      if (after === undefined) continue
-      const was = before
-      before = { members: after, mustRaise: roleOf(after, author) === null }
-      if (kind !== "members" || seen.size <= kept) continue
+    for (const { was, after, author, keyCommit } of listsSince(kept, await entries())) {
       if (!owners.includes(author) || roleOf(was.members, author) !== "owner") continue
       const isWhole = keyCommit !== undefined && confirms(was, after) && (author === me || !isOwner)
       // What somebody was given after that, it says nothing about.
@@ -41,6 +36,32 @@ export async function undecided(
     for (const physician of back) if (!decisions.some((decides) => decides(physician))) found.add(physician)
   }
   return [...found]
+}
+
+/** Whether the physician has decided anew who may read a record since a restore: confirmed the list, or changed it. Where they are no owner of
+ * it, whoever decided. @param kept the first leaves of the log that were kept @param entries all of the record's, verified */
+export function decidesSince(
+  kept: number,
+  entries: readonly EntryStatement[],
+  members: readonly Member[],
+  me: PhysicianId,
+): boolean {
+  const isOwner = members.length < 2 || roleOf(members, me) === "owner"
+  return listsSince(kept, entries).some(({ was, after, author, keyCommit }) => {
+    const changes = !sameMembers(was.members, after)
+    return (author === me || !isOwner) && (changes || (keyCommit !== undefined && confirms(was, after)))
+  })
+}
+
+/** Entries about members since a restore, each with the list before it and after. */
+function listsSince(kept: number, entries: readonly EntryStatement[]) {
+  let before: Pick<ChainHead, "members" | "mustRaise"> = { members: [], mustRaise: false }
+  return entries.flatMap(({ kind, author, keyCommit, members: after, seen }) => {
+    if (after === undefined) return []
+    const was = before
+    before = { members: after, mustRaise: roleOf(after, author) === null }
+    return kind === "members" && seen.size > kept ? [{ was, after, author, keyCommit }] : []
+  })
 }
 
 /** Demands that nothing is written after a restore before it is decided who reads it. @param removed who goes with what is done

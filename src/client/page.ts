@@ -163,7 +163,8 @@ export class Page {
     const { restoration, around } = session
     if (restoration === null && around.transport.hold === null) return this.enter(session)
     const account = await this.#ask(session, { password })
-    if (around.transport.hold !== null || account.back.own > 0) return this.#set(account)
+    if (around.transport.hold !== null || account.back.own > 0 || account.back.records.some(({ own }) => own > 0))
+      return this.#set(account)
     this.#asking = null
     return this.enter(session)
   }

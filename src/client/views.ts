@@ -131,7 +131,7 @@ export interface LostRecord {
   readonly had: number
   /** How many of them are there; 0 where the whole record is gone. */
   readonly has: number
-  /** Of those that are gone, how many the physician wrote on this device. */
+  /** Of those that are gone, how many the physician wrote on this device and has neither sent nor decided anew. */
   readonly own: number
   /** Who was removed since, or given less, and has what they had again. */
   readonly returned: readonly string[]
@@ -142,7 +142,7 @@ export interface WentBack {
   /** When the server was restored, by its clock; milliseconds since 1970. */
   readonly time: number
   readonly records: readonly LostRecord[]
-  /** Entries of the physician's own that this device can send again. */
+  /** Entries of the physician's own that hold something of a patient: this device sends them again where they still fit. */
   readonly own: number
   /** `password`, `recovery`: ways to unlock that were replaced since, of which the old ones count again. */
   readonly renew: readonly string[]
@@ -176,7 +176,8 @@ export interface NotSent {
   /** When it was written; milliseconds since 1970. */
   readonly time: number
   readonly reason: string
-  /** Whether it holds something of the patient: {@link PageApi.lostToRestore} has it then. */
+  /** Whether it holds something of the patient: {@link PageApi.lostToRestore} has it then. What does not says who may read the record, and
+   * is decided anew. */
   readonly hasContent: boolean
 }
 

@@ -143,6 +143,7 @@ it("has password and words made again, and an owner confirm who may read", { tim
   await confirmWords(owner, await wordsOn(owner))
   await owner.getByRole("heading", { name: "The restore is confirmed" }).waitFor()
   await owner.getByText("One entry waits").waitFor()
+  await owner.getByRole("button", { name: "Save a copy of your entries" }).waitFor()
   await look(owner, "waiting")
   await owner.getByRole("button", { name: "Go to your patients" }).click()
 
@@ -204,6 +205,8 @@ it("names what could not be sent again", { timeout: 240_000 }, async () => {
   await page.getByRole("button", { name: "Confirm the restore" }).click()
   await page.getByText("One could not be sent").waitFor()
   await page.getByText("Kuhlman, Left").waitFor()
+  await page.getByText("Decide that anew, under Sharing.").waitFor()
+  expect(await page.getByRole("button", { name: "Save a copy of your entries" }).count()).toBe(0)
   await look(page, "left")
   await page.context().close()
 })

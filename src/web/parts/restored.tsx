@@ -183,18 +183,19 @@ function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
             this device:
           </p>
           <ul className={classes.list}>
-            {sent.left.map(({ id, name, time, reason }) => (
+            {sent.left.map(({ id, name, time, reason, hasContent }) => (
               <li key={`${id} ${time}`}>
                 <strong>{name || "A record without a name"}</strong>
                 <span>
                   Written {dayOf(time)}. {reason}
+                  {!hasContent && " Decide that anew, under Sharing."}
                 </span>
               </li>
             ))}
           </ul>
-          {sent.left.some(({ hasContent }) => hasContent) && <SaveLost />}
         </>
       )}
+      {(sent.waiting > 0 || sent.left.some(({ hasContent }) => hasContent)) && <SaveLost />}
     </>
   )
 }
@@ -209,7 +210,7 @@ function SaveLost() {
     setProblem("")
     try {
       const text = await api.lostToRestore()
-      if (text === null) setProblem("Yours say who may read a record: there is no text in them to save.")
+      if (text === null) setProblem("Nothing is left here to save: all was sent.")
       else saveFile("healthcrypt-lost-entries.json", "application/json", text)
     } catch (error) {
       setProblem(messageOf(error))
@@ -247,7 +248,7 @@ function whatIsLeft({ renew }: WentBack): string {
 
 function lossOf({ had, has, returned }: LostRecord): string {
   const lost = had - has
-  const entries = has === 0 ? "the whole record" : lost === 1 ? "1 entry" : `${lost} entries`
+  const entries = has === 0 ? "the whole record" : lost === 1 ? "1 entry" : lost === 0 ? "no entry" : `${lost} entries`
   return returned.length === 0 ? entries : `${entries}; ${returned.join(", ")} can read it again`
 }
 

@@ -1,0 +1,72 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { createPatient } from "../../src/client/edits.ts"
+import { unshare } from "../../src/client/sharing.ts"
+import type { RecordId } from "../../src/encoding/ids.ts"
+import { Desk } from "../cli.ts"
+import { brady, edit, give, meet } from "../colleagues.ts"
+import { password, Restoring } from "../restoring.ts"
+
+const long = 240_000
+
+/** Ada had removed Mal, and perhaps written since; a restore took that back. */
+let practice: Restoring
+let id: RecordId
+let ada: Desk
+beforeEach(async () => {
+  practice = await Restoring.start()
+  for (const username of ["ada", "mal"]) await practice.register(username)
+  ada = new Desk({ server: practice.url, username: "ada", password, home: practice.home("ada") })
+})
+afterEach(() => practice.close())
+
+/** @returns the code */
+async function putBack(writes: boolean): Promise<string> {
+  const [one, mal] = [await practice.open("ada"), await practice.open("mal")]
+  await meet(one, mal)
+  id = (await createPatient(one, brady)).id
+  await give(one, mal, id, "writer")
+  for (const work of [one, mal]) await practice.putAway(work)
+  await practice.backUp("night", true)
+  await unshare(one, id, mal.session.physician)
+  if (writes) await edit(one, id, "Gout")
+  await practice.putAway(one)
+  return (await practice.restore("night")).code
+}
+
+test("promises no file where what was not sent only says who may read, and -o says that there is nothing to write", {
+  timeout: long,
+}, async () => {
+  const input = await putBack(false)
+  const first = await ada.run(["restored"], { input })
+  expect([first.code, first.stderr]).toEqual([1, expect.stringContaining(`healthcrypt members ${id}`)])
+  expect(first.stderr).not.toMatch(/-o FILE|Sharing/)
+  expect(first.stdout).not.toContain("sent again")
+  const file = join(practice.folder, "lost.json")
+  const out = await ada.run(["restored", "-o", file])
+  expect([out.code, out.stderr]).toEqual([
+    1,
+    expect.stringContaining(`There is nothing to write: ${file} was not made.`),
+  ])
+  expect(existsSync(file)).toBe(false)
+})
+
+test("comes to an end once everything was sent and decided", { timeout: long }, async () => {
+  const input = await putBack(true)
+  const first = await ada.run(["restored"], { input })
+  expect([first.code, first.stdout], first.stderr).toEqual([
+    1,
+    expect.stringContaining("One of the entries that went back is yours, and is sent again if it can be."),
+  ])
+  expect(first.stderr).toContain("1 entry waits until an owner has confirmed")
+  expect(first.stderr).not.toContain("Nothing of yours is left")
+  await ada.must(["members", id, "--confirm", "--without", "mal"])
+  for (const sent of ["Sent again: 0 unchanged, 1 anew", "Nothing of yours is left to send or to decide."]) {
+    const { code, stdout, stderr } = await ada.run(["restored"])
+    expect([code, stderr]).toEqual([0, expect.stringContaining(sent)])
+    expect(stderr).toContain("Nothing of yours is left to send or to decide.")
+    expect(stderr).not.toContain("not sent")
+    if (!sent.startsWith("Sent")) expect(stdout).not.toMatch(/Went back|yours/)
+  }
+})
