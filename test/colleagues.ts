@@ -36,6 +36,17 @@ export async function meet(a: Workspace, b: Workspace): Promise<void> {
   await b.session.people.verify(a.session.username, code, "code")
 }
 
+/** What is noted of colleagues where each signed an identity with other keys, by the key before. */
+export async function noteChanged({ session }: Workspace, ...colleagues: readonly Workspace[]): Promise<void> {
+  const changed = colleagues.map((one) => one.session.physician)
+  await session.updateKeyring((keyring) => ({
+    ...keyring,
+    colleagues: keyring.colleagues.map((one) =>
+      changed.includes(one.physician) ? { ...one, state: "changed" as const } : one,
+    ),
+  }))
+}
+
 /** Shares a record, and accepts it. */
 export async function give(from: Workspace, to: Workspace, id: RecordId, role: Role): Promise<void> {
   expect(await share(from, [id], to.session.username, role, null, many)).toMatchObject({ done: 1, refused: [] })

@@ -26,6 +26,11 @@ export function suspendedWord(username: string): string {
   return `The server says that the account ${username} is suspended. They stay a member of what is shared with them.`
 }
 
+/** What is said of members whose keys are not those that were verified. */
+export function changedWord(usernames: readonly string[]): string {
+  return `The keys of ${usernames.join(", ")} have changed since you verified them. Until an owner removes them (\`healthcrypt unshare\`), they can read what is written here.`
+}
+
 /** What `--seq` means, for everybody who reads one beside the page. */
 export const counting = "the first is 0; the page calls it entry 1"
 

@@ -10,7 +10,7 @@ import { AppError } from "../errors.ts"
 import { fieldsFrom } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { counting, entryName, recordIdFrom, wholeNumber } from "./ids.ts"
+import { changedWord, counting, entryName, recordIdFrom, wholeNumber } from "./ids.ts"
 import { bothMoments } from "./times.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
@@ -194,6 +194,7 @@ function recordAsText(view: RecordView): string[] {
     // What a record calls them: behind two spaces, so that it is no line of ours.
     ...[...view.identifiers, ...view.contact].map(({ label, value }) => `  ${label}: ${value}`),
     `Who can read this: ${view.readers.join(", ")}`,
+    ...(view.keysChanged.length === 0 ? [] : [changedWord(view.keysChanged)]),
     ...(view.archived ? ["Archived"] : []),
     ...(view.seq === view.head ? [] : [`As ${entryName(view.seq)} left it; the newest is entry ${view.head}`]),
     ...view.unreadable.map(({ seq, author, keyBy, newer }) =>

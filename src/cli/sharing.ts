@@ -13,7 +13,7 @@ import { AppError } from "../errors.ts"
 import { readInput, UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { colleagueFrom, recordIdFrom, suspendedWord, wordsOf } from "./ids.ts"
+import { changedWord, colleagueFrom, recordIdFrom, suspendedWord, wordsOf } from "./ids.ts"
 
 const json = { flags: "--json", description: "Print JSON" }
 const roles: readonly Role[] = ["owner", "writer", "reader"]
@@ -129,7 +129,7 @@ export const members: CliCommand = {
       const before = await viewSharing(work, id)
       if (options.confirm === true) await confirmReaders(io, work, before, without, keep)
       const sharing = options.confirm === true ? await viewSharing(work, id) : before
-      const plain = sharing.members.map(({ colleague, you, role, until, accepted, suspended }) => ({
+      const plain = sharing.members.map(({ colleague, you, role, until, accepted, suspended, keysChanged }) => ({
         username: colleague.username,
         name: colleague.name,
         role,
@@ -138,6 +138,7 @@ export const members: CliCommand = {
         verified: colleague.state === "verified",
         accepted,
         suspended,
+        keysChanged,
       }))
       if (options.json) await io.out.json(plain)
       else {
@@ -153,6 +154,11 @@ export const members: CliCommand = {
         await io.out.table(head, rows)
       }
       for (const { username, suspended } of plain) if (suspended) await io.err.line(suspendedWord(username))
+      const changed = plain
+        .filter(({ keysChanged }) => keysChanged)
+        .map(({ username }) => username)
+        .sort()
+      if (changed.length > 0) await io.err.line(changedWord(changed))
       if (sharing.keyChanges) await io.err.line("Somebody has left: the next change gets a fresh key.")
       if (sharing.confirmFirst) await io.err.line(confirmAdvice(sharing))
       return 0
@@ -191,14 +197,18 @@ async function confirmReaders(
 
 function confirmAdvice({ id, members }: SharingView): string {
   const back = members.filter(({ returned }) => returned).map(({ colleague }) => colleague.username)
-  const without = back.map((username) => ` --without ${username}`).join("")
+  const changed = members
+    .filter(({ keysChanged, returned }) => keysChanged && !returned)
+    .map(({ colleague }) => colleague.username)
+  const without = [...back, ...changed].map((username) => ` --without ${username}`).join("")
   const who = back.length === 0 ? "" : ` By what this device knows, ${back.join(", ")} had been removed, or had less.`
   return `This record takes nothing until an owner has confirmed its members.${who} To do so: healthcrypt members ${id} --confirm${without}`
 }
 
 export const unshare: CliCommand = {
   name: "unshare",
-  summary: "Remove a member, or leave a record yourself. What they have read, they have read",
+  summary:
+    "Remove a member, and all whose keys have changed, or leave a record yourself. What they have read, they have read",
   arguments: "<id> <username>",
   options: [],
   async run(io, _, args) {
@@ -209,12 +219,16 @@ export const unshare: CliCommand = {
       const member = sharing.members.find(({ colleague }) => colleague.username === username)
       if (member === undefined)
         throw new AppError("NOT_ALLOWED", "Nobody with this username can read this record. See `healthcrypt members`.")
-      await unshareRecord(work, id, member.colleague.physician)
+      const also = await unshareRecord(work, id, member.colleague.physician)
       await io.err.line(
         member.you
           ? "You have left this record."
           : "Removed. What they have read, they have read; what is written from now on, they cannot open.",
       )
+      if (also.length > 0)
+        await io.err.line(
+          `Removed with them, because their keys have changed since you verified them: ${also.join(", ")}. You can share the record with them again once you have compared the safety number.`,
+        )
       return 0
     })
   },

@@ -40,6 +40,7 @@ export async function changeMembers(
   const owed = raised
     ? members.filter((member) => member.physician !== session.physician)
     : members.filter((member) => !head.members.some((old) => sameKeys(old, member)))
+  demandGivable(session, me, owed)
   const grants = await Promise.all(
     owed.map(async (member) => {
       const joins = !head.members.some((old) => old.physician === member.physician)
@@ -70,6 +71,21 @@ export async function leaveRecord(session: Session, head: ChainHead): Promise<vo
   await append(session, head.record, head, newSecretKey<"record">(), { kind: "members", members }, {})
 }
 
+/** Demands that a fresh key can be given to all who are owed it. @throws NOT_ALLOWED_CHANGED_KEY */
+function demandGivable({ people }: Session, me: Member, owed: readonly Member[]): void {
+  const changed = owed.filter((member) => people.isChanged(member))
+  if (changed.length === 0) return
+  const names = changed.map(({ physician }) => people.label(physician)).join(", ")
+  const way =
+    me.role === "owner"
+      ? "Remove them under Sharing, or with `healthcrypt unshare`. Once you have compared the safety number again, you can share it with them anew."
+      : "Ask one of its owners to remove them."
+  throw new AppError(
+    "NOT_ALLOWED_CHANGED_KEY",
+    `The keys of ${names} have changed since you verified them. This record needs a fresh key, and nothing is given to them. ${way}`,
+  )
+}
+
 /** What a joiner is owed. */
 function everyKey(keys: EpochKeys): Map<number, RecordKey> {
   const all = new Map<number, RecordKey>()
@@ -93,7 +109,6 @@ async function grantTo(
   keys: Granted["keys"],
 ): Promise<Uint8Array> {
   const { people, physician } = session
-  people.demandNotChanged(member.physician, member.fingerprint)
   const found = await people.keysOf(member.physician, member.fingerprint)
   if (found === null) throw new AppError("TAMPERED_IDENTITY")
   const place = {

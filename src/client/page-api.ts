@@ -183,8 +183,9 @@ export function createPageApi(env: PageEnv): PageApi {
     cancel: async () => page.cancel(),
     unshare: (id, physician) =>
       run(async () => {
-        await unshare(page.work, id, physician)
+        const also = await unshare(page.work, id, physician)
         changed(id)
+        return also
       }),
     confirmMembers: (shown, without) =>
       run(async () => {

@@ -124,12 +124,11 @@ export class People {
     return this.#session.keyring.colleagues.find((one) => one.physician === physician)
   }
 
-  /** Demands that these keys are not others than those that were verified. Keys of somebody who was never verified pass: a member
-   * list vouches for them. @throws NOT_ALLOWED_CHANGED_KEY */
-  demandNotChanged(physician: PhysicianId, fingerprint: Uint8Array): void {
+  /** Whether these keys are others than those that were verified: nothing can be given to them. Keys of somebody who was never verified are
+   * not: a member list vouches for them. */
+  isChanged({ physician, fingerprint }: Pick<Identity, "physician" | "fingerprint">): boolean {
     const pinned = this.pinned(physician)
-    if (pinned !== undefined && (pinned.state === "changed" || !equal(pinned.fingerprint, fingerprint)))
-      throw new AppError("NOT_ALLOWED_CHANGED_KEY")
+    return pinned !== undefined && (pinned.state === "changed" || !equal(pinned.fingerprint, fingerprint))
   }
 
   /** The newest identity of somebody who may be given a record. @throws NOT_ALLOWED_UNVERIFIED, NOT_ALLOWED_CHANGED_KEY */
@@ -137,7 +136,7 @@ export class People {
     const identity = await this.find(username)
     const pinned = this.pinned(identity.physician)
     if (pinned === undefined) throw new AppError("NOT_ALLOWED_UNVERIFIED")
-    this.demandNotChanged(identity.physician, identity.fingerprint)
+    if (this.isChanged(identity)) throw new AppError("NOT_ALLOWED_CHANGED_KEY")
     return identity
   }
 

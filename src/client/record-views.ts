@@ -38,6 +38,10 @@ export async function viewRecord(
       members.length === 1
         ? ["Only you"]
         : members.map(({ physician }) => (people.isMe(physician) ? "You" : people.label(physician))),
+    keysChanged: members
+      .filter((member) => people.isChanged(member))
+      .map(({ physician }) => people.label(physician))
+      .sort(),
     role: members.find(({ physician }) => people.isMe(physician))?.role ?? "reader",
   }
 }

@@ -50,13 +50,14 @@ export async function viewSharing(work: Workspace, id: RecordId): Promise<Sharin
   return {
     id,
     role: me.role,
-    members: head.members.map(({ physician, role, until }) => ({
+    members: head.members.map(({ physician, fingerprint, role, until }) => ({
       colleague: session.people.colleague(physician),
       you: physician === session.physician,
       role,
       until: until ?? null,
       accepted: accepted.includes(physician),
       suspended: suspended.includes(physician),
+      keysChanged: session.people.isChanged({ physician, fingerprint }),
       returned: back.includes(physician),
     })),
     mayShare: me.role === "owner",
@@ -97,14 +98,25 @@ export async function share(
 }
 
 /** Removes a member: a fresh key for everybody else, in the same entry. What they have read, they have read. A record that this member
- * locked, and perhaps left since, goes on with it. */
-export async function unshare(work: Workspace, id: RecordId, physician: PhysicianId): Promise<void> {
-  if (physician === work.session.physician) return leave(work, id)
-  const list = (head: ChainHead) => {
-    const others = head.members.filter((member) => member.physician !== physician)
-    return others.length === head.members.length ? null : others
+ * locked, and perhaps left since, goes on with it. Everybody whose keys have changed goes, too: the fresh key cannot be given to them, and two
+ * of them would else keep each other in.
+ * @returns the usernames of those */
+export async function unshare(work: Workspace, id: RecordId, physician: PhysicianId): Promise<readonly string[]> {
+  const { session, roster } = work
+  if (physician === session.physician) {
+    await leave(work, id)
+    return []
+  }
+  let also: readonly Member[] = []
+  const list = ({ members }: ChainHead) => {
+    const others = members.filter((member) => member.physician !== physician)
+    also = []
+    if (others.length === members.length && !roster.refused.has(id)) return null
+    also = others.filter((member) => session.people.isChanged(member))
+    return others.filter((member) => !also.includes(member))
   }
   await change(work, id, list, [physician])
+  return also.map((member) => session.people.label(member.physician))
 }
 
 /** Confirms, after a restore, who may read a record from now on, under a fresh key: whoever is not kept opens nothing that is written
@@ -288,13 +300,7 @@ function change(
 /** Whether a member's keys are not those that were verified: nothing can be given to them, so they have to go before anything else can. */
 function isChanged({ session }: Workspace, head: ChainHead, physician: PhysicianId): boolean {
   const member = head.members.find((one) => one.physician === physician)
-  if (member === undefined) return false
-  try {
-    session.people.demandNotChanged(member.physician, member.fingerprint)
-    return false
-  } catch {
-    return true
-  }
+  return member !== undefined && session.people.isChanged(member)
 }
 
 function again<T>(work: Workspace, run: () => Promise<T>): Promise<T> {

@@ -119,6 +119,8 @@ export interface RecordView extends ChartView {
   readonly summaryDiffers: boolean
   /** "Only you", or names. */
   readonly readers: readonly string[]
+  /** Who of them has keys in the list that are not those which this physician verified. */
+  readonly keysChanged: readonly string[]
   /** What the physician may do here; a reader is offered no editing. */
   readonly role: Role
 }
@@ -215,6 +217,8 @@ export interface MemberView {
   readonly accepted: boolean
   /** Whether the server says that their account is suspended. They are a member all the same. */
   readonly suspended: boolean
+  /** The list names keys that are not those which this physician verified: they are removed with whoever is removed. */
+  readonly keysChanged: boolean
   /** They were out of it, or had less, by what this device knows, a restore took that back, and nobody has decided about them since. */
   readonly returned: boolean
 }
@@ -485,8 +489,8 @@ export interface PageApi {
   ): Promise<ManyReport>
   /** Stops whatever works on many records after the one at hand. */
   cancel(): Promise<void>
-  /** Removes a member: what comes after, they cannot read. */
-  unshare(id: RecordId, physician: PhysicianId): Promise<void>
+  /** Removes a member, and everybody whose keys have changed: what comes after, they cannot read. @returns the usernames of the others */
+  unshare(id: RecordId, physician: PhysicianId): Promise<readonly string[]>
   /** After a restore: an owner says who may read a record from now on. @param shown what they looked at @param without who may not
    * @returns `already` where others have decided so. @throws CONFLICT_MEMBERS */
   confirmMembers(shown: SharingView, without: readonly PhysicianId[]): Promise<"done" | "already">

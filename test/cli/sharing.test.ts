@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import type { RecordId } from "../../src/encoding/ids.ts"
 import { type Desk, desk } from "../cli.ts"
 import { openClient } from "../client.ts"
-import { give, meet, raiseFalsely } from "../colleagues.ts"
+import { give, meet, noteChanged, raiseFalsely } from "../colleagues.ts"
 import { bareEnv, bin, type LiveServer, removeFolder, serve, tempFolder } from "../server.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -254,4 +254,29 @@ test("a colleague whose key does not open is named, and an owner removes them", 
   expect(await ada.run(["unshare", record, mal])).toMatchObject({ code: 0 })
   expect((await ada.run(["records", "show", record])).stdout).toContain("Hypertension")
   for (const { close } of [owner, writer]) close()
+})
+
+test("members whose keys have changed are named, and are removed with each other", async () => {
+  const record = (await ada.run(["records", "add"], { input: beer })).stdout.trimEnd() as RecordId
+  const program = (who: Desk) =>
+    openClient(server.url, join(folder, `${who.where.username}'s own`), who.where.username, who.where.password)
+  const others = ["nan", "nil"].map((name) => desk(server.url, folder, name)) as [Desk, Desk]
+  for (const other of others) await other.register("Nan", "Nil")
+  const works = await Promise.all([ada, ...others].map(program))
+  const [owner, nan, nil] = works as [(typeof works)[0], (typeof works)[0], (typeof works)[0]]
+  for (const one of [nan, nil]) {
+    await meet(owner, one)
+    await give(owner, one, record, "writer")
+  }
+  await noteChanged(owner, nan, nil)
+  const words =
+    /The keys of nan, nil have changed since you verified them\. Until an owner removes them \(`healthcrypt unshare`\)/
+  expect((await ada.run(["records", "show", record])).stdout).toMatch(words)
+  expect((await ada.run(["members", record])).stderr).toMatch(words)
+  expect(JSON.parse((await ada.run(["members", record, "--json"])).stdout)).toHaveLength(3)
+  const removed = await ada.run(["unshare", record, "nan"])
+  expect(removed).toMatchObject({ code: 0, stdout: "" })
+  expect(removed.stderr).toContain("because their keys have changed since you verified them: nil.")
+  expect(JSON.parse((await ada.run(["members", record, "--json"])).stdout)).toMatchObject([{ keysChanged: false }])
+  for (const { close } of works) close()
 })

@@ -1,3 +1,4 @@
+import { leave } from "../../src/client/sharing.ts"
 import { encodeBase64url, parseBase64url } from "../../src/encoding/base64.ts"
 import { newId, type PhysicianId, type SessionId } from "../../src/encoding/ids.ts"
 import { type IdentityStatement, parseIdentity } from "../../src/proof/identity.ts"
@@ -17,7 +18,7 @@ import {
   type WireIdentity,
 } from "./people-forge.ts"
 import { rewriting } from "./rewriting.ts"
-import { find, home, record, remove, share, signIn } from "./steps.ts"
+import { find, home, record, share, signIn, write } from "./steps.ts"
 
 /** ada knows gus by keys that she has compared. */
 const withGus = share("other", "gus")
@@ -151,8 +152,13 @@ export const identities: readonly Attack[] = [
   {
     name: "a colleague's keys have truly changed, and a fresh epoch is to be sealed to them",
     code: "NOT_ALLOWED_CHANGED_KEY",
-    step: remove("shared", "ben"),
-    plant: (scene) => changeKeys(scene, "cyd"),
+    says: /The keys of cyd have changed since you verified them/,
+    // The patient is ada's, and stays in sight.
+    step: { ...write("shared", { who: "ada" }), hidden: null },
+    plant: async (scene) => {
+      await leave(await scene.accomplice("ben"), scene.cast.records.shared)
+      await changeKeys(scene, "cyd")
+    },
   },
   {
     name: "one's own identity is another's",

@@ -2,7 +2,7 @@ import type { Page } from "playwright-core"
 import { signIn as signInWith } from "../../src/client/account.ts"
 import { savePatient } from "../../src/client/edits.ts"
 import { acceptInvitations } from "../../src/client/invitations.ts"
-import { share as shareRecords, unshare } from "../../src/client/sharing.ts"
+import { share as shareRecords } from "../../src/client/sharing.ts"
 import { formOf } from "../../src/clinical/form.ts"
 import { AppError, type ErrorCode } from "../../src/errors.ts"
 import { type Cast, fieldsOf, many, password, patients, type RecordName, refusalOf, type Username } from "./cast.ts"
@@ -141,25 +141,6 @@ export function share(name: RecordName, to: Username, { who = "ada", device = "s
       await page.getByLabel("Colleague’s username").fill(to)
       await page.getByRole("button", { name: "Share", exact: true }).click()
       await page.getByText(`Shared with ${to} as reader.`).waitFor()
-    },
-  }
-}
-
-/** Removes a member: everybody else gets a fresh key. */
-export function remove(name: RecordName, whom: Username, { who = "ada", device = "same" }: Options = {}): Step {
-  return {
-    name: `${who} removes ${whom} from “${name}”`,
-    who,
-    device,
-    hidden: null,
-    changes: true,
-    client: async ({ open }, { records, ids }) => unshare(await open(), records[name], ids[whom]),
-    command: ({ records }) => ({ args: ["unshare", records[name], whom] }),
-    async page(page, url, { records }) {
-      await enter(page, url, `/records/${records[name]}/sharing`, who, device)
-      await page.getByRole("button", { name: `Remove ${whom}` }).click()
-      await page.getByRole("button", { name: "Remove", exact: true }).click()
-      await page.getByText(`${whom} is removed.`).waitFor()
     },
   }
 }

@@ -13,8 +13,8 @@ export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDo
   const { members } = sharing
   // Whoever comes to the list while it is looked at is proposed like the others.
   const [chosen, setChosen] = useState<ReadonlyMap<PhysicianId, boolean>>(new Map())
-  const isKept = ({ you, colleague: { physician }, returned }: MemberView) =>
-    you || (chosen.get(physician) ?? !returned)
+  const isKept = ({ you, colleague: { physician }, returned, keysChanged }: MemberView) =>
+    you || (chosen.get(physician) ?? !(returned || keysChanged))
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState("")
   const confirm = async () => {
@@ -51,6 +51,9 @@ export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDo
               <span className={classes.who}>
                 <strong>{member.colleague.username}</strong> {member.you ? "you" : member.colleague.name}
                 {member.returned && <em>Had been out of it, or had less, by what this device knows</em>}
+                {member.keysChanged && (
+                  <em>Their keys have changed since you verified them: no key can be given to them</em>
+                )}
               </span>
               <span>{member.role}</span>
             </label>

@@ -5,9 +5,10 @@ import type { TamperedView } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import type { RecordId } from "../record-id.ts"
 import { saveFile } from "../save-file.ts"
+import { useAnswer } from "../use-answer.ts"
 import classes from "./false-key.module.css"
 import { Heading } from "./heading.tsx"
-import { LeaveRecord, RemoveMember } from "./member-dialogs.tsx"
+import { goesToo, LeaveRecord, RemoveMember } from "./member-dialogs.tsx"
 import look from "./tampered.module.css"
 
 interface FalseKeyProps {
@@ -22,6 +23,7 @@ export function FalseKey({ id, view, by: { physician, label, mayRemove }, onDone
   const { api } = useApp()
   const navigate = useNavigate()
   const [asked, setAsked] = useState<"remove" | "leave" | null>(null)
+  const sharing = useAnswer(id, () => api.sharing(id))
   const close = () => setAsked(null)
   return (
     <div className={look.page} data-inside>
@@ -71,6 +73,7 @@ export function FalseKey({ id, view, by: { physician, label, mayRemove }, onDone
       {asked === "remove" && (
         <RemoveMember
           username={label}
+          also={goesToo(sharing.value?.members ?? [], physician)}
           onClose={close}
           onRemove={async () => {
             await api.unshare(id, physician)

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core"
 import { type ReactNode, useRef, useState } from "react"
 import type { MemberView, Role } from "../../client/views.ts"
 import { dayOf, endOfDay } from "../../clinical/days.ts"
+import type { PhysicianId } from "../../encoding/ids.ts"
 import { roles } from "../share-draft.ts"
 import { useProblem } from "../use-problem.ts"
 import { Dialog } from "./dialog.tsx"
@@ -108,16 +109,27 @@ interface RemoveMemberProps {
   username: string
   /** Whether they have taken the record up. */
   accepted?: boolean
+  /** Who goes, too, because their keys have changed. */
+  also: readonly string[]
   onClose: () => void
   onRemove: () => Promise<void>
 }
 
-export function RemoveMember({ username, accepted = true, onClose, onRemove }: RemoveMemberProps) {
+/** Who is removed with a member: all whose keys have changed. */
+export function goesToo(members: readonly MemberView[], physician: PhysicianId): readonly string[] {
+  return members
+    .filter(({ keysChanged, colleague }) => keysChanged && colleague.physician !== physician)
+    .map(({ colleague }) => colleague.username)
+}
+
+export function RemoveMember({ username, accepted = true, also, onClose, onRemove }: RemoveMemberProps) {
   return (
     <Ask title={`Remove ${username}?`} action="Remove" danger onClose={onClose} onDo={onRemove}>
       {accepted
         ? `What ${username} has already read can’t be unread. They cannot open anything written from now on.`
         : `${username} has not accepted the invitation. It is taken back, and they cannot open anything written from now on.`}
+      {also.length > 0 &&
+        ` Removed with them: ${also.join(", ")}. Their keys have changed since you verified them, so that the record’s new key cannot be given to them. You can share the record with them again once you have compared your safety number.`}
     </Ask>
   )
 }

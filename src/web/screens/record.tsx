@@ -7,6 +7,7 @@ import { type Merged, mergedWords } from "../merged.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import { Diagnoses } from "../parts/diagnoses.tsx"
 import { IdentityStrip } from "../parts/identity-strip.tsx"
+import { KeysChanged } from "../parts/keys-changed.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { RecordActions } from "../parts/record-actions.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
@@ -151,6 +152,7 @@ function Notices({ record, merged }: { record: RecordView; merged: Merged | unde
         </Notice>
       )}
       {record.archived && <Notice>This record is archived. It is not shown among your patients.</Notice>}
+      <KeysChanged usernames={record.keysChanged} role={record.role} />
       <Unreadable entries={record.unreadable} />
       {record.summaryDiffers && (
         <Notice tone="amber">

@@ -5,7 +5,8 @@ import type { MemberView, Role, SharingView } from "../../client/views.ts"
 import { AppError } from "../../errors.ts"
 import { useApp } from "../app.ts"
 import { ConfirmReaders } from "../parts/confirm-readers.tsx"
-import { ChangeMember, LeaveRecord, RemoveMember } from "../parts/member-dialogs.tsx"
+import { KeysChanged } from "../parts/keys-changed.tsx"
+import { ChangeMember, goesToo, LeaveRecord, RemoveMember } from "../parts/member-dialogs.tsx"
 import { MemberList } from "../parts/member-list.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
@@ -85,6 +86,13 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
           confirmed who may read it.
         </Notice>
       )}
+      <KeysChanged
+        usernames={members
+          .filter(({ keysChanged }) => keysChanged)
+          .map(usernameOf)
+          .sort()}
+        role={sharing.role}
+      />
       {sharing.keyChanges && (
         <Notice>
           Somebody has left, or declined the invitation. The record’s key changes with the next entry of an owner or a
@@ -171,11 +179,13 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
         <RemoveMember
           username={question.member.colleague.username}
           accepted={question.member.accepted}
+          also={goesToo(members, question.member.colleague.physician)}
           onClose={close}
           onRemove={async () => {
             const { physician, username } = question.member.colleague
-            await api.unshare(id, physician)
-            finish(`${username} is removed. What comes from now on has a key that they do not get.`)
+            const also = await api.unshare(id, physician)
+            const all = also.length === 0 ? `${username} is` : `${[username, ...also].join(", ")} are`
+            finish(`${all} removed. What comes from now on has a key that they do not get.`)
           }}
         />
       )}
@@ -201,8 +211,10 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
   )
 }
 
+const usernameOf = ({ colleague }: MemberView) => colleague.username
+
 function ownersOf(members: readonly MemberView[]): readonly string[] {
-  return members.filter(({ role }) => role === "owner").map(({ colleague }) => colleague.username)
+  return members.filter(({ role }) => role === "owner").map(usernameOf)
 }
 
 /** Why the physician can't leave, and what would let them. */
