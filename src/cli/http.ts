@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs"
-import { Agent, request as httpRequest, type IncomingMessage } from "node:http"
+import { Agent, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http"
 import { request as httpsRequest, Agent as SecureAgent } from "node:https"
 import { rootCertificates } from "node:tls"
-import { answerBytes, type OpenStream, readOnlyHeader, type Send } from "../client/transport.ts"
+import { answerBytes, type HttpRequest, type OpenStream, readOnlyHeader, type Send } from "../client/transport.ts"
 import { AppError } from "../errors.ts"
 
 /** How long a server may say nothing: a command ends within ten seconds when nobody answers. */
@@ -36,51 +36,73 @@ export function connect(
   const url = parseServer(server, from)
   const secure = url.protocol === "https:"
   const options = { keepAlive: true, maxSockets: 8 }
-  const agent = secure
-    ? new SecureAgent({
-        ...options,
-        minVersion: "TLSv1.3",
-        ...(caFile === undefined ? {} : { ca: authorities(caFile) }),
-      })
-    : new Agent(options)
+  const newAgent = (kept: typeof options) =>
+    secure
+      ? new SecureAgent({
+          ...kept,
+          minVersion: "TLSv1.3",
+          ...(caFile === undefined ? {} : { ca: authorities(caFile) }),
+        })
+      : new Agent(kept)
+  const agent = newAgent(options)
+  const fresh = newAgent({ ...options, keepAlive: false })
   const request = secure ? httpsRequest : httpRequest
+
+  /** Asks, and once more on a fresh connection where the server had closed the one that was kept. Only what reads: what changes something
+   * may have arrived. */
+  const ask = <T>(
+    asked: HttpRequest,
+    more: RequestOptions,
+    read: (response: IncomingMessage) => T | Promise<T>,
+    again = false,
+  ): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const { method, path, body } = asked
+      let hasAnswer = false
+      const sent = request(new URL(path, url), { ...more, method, agent: again ? fresh : agent }, (response) => {
+        hasAnswer = true
+        resolve(read(response))
+      })
+      sent.on("timeout", () => sent.destroy(new Error("no answer")))
+      sent.on("error", (cause) => {
+        const isStale = !again && !hasAnswer && sent.reusedSocket && isClosed(cause)
+        if (isStale && method === "GET") resolve(ask(asked, more, read, true))
+        else reject(unreachable(url, from, cause))
+      })
+      sent.end(body)
+    })
+
   return {
-    close: () => agent.destroy(),
-    open: ({ method, path, headers }, signal) =>
-      new Promise((resolve, reject) => {
-        const fail = (cause: unknown) => reject(unreachable(url, from, cause))
-        const sent = request(new URL(path, url), { method, agent, headers, signal }, (response) =>
-          resolve({ status: response.statusCode ?? 0, chunks: chunksOf(url, from, response) }),
-        )
-        sent.on("error", fail)
-        sent.end()
-      }),
-    send: ({ method, path, headers, body, mostBytes = answerBytes }) =>
-      new Promise((resolve, reject) => {
-        const fail = (cause: unknown) => reject(unreachable(url, from, cause))
-        const sent = request(
-          new URL(path, url),
-          {
-            method,
-            agent,
-            headers: { ...headers, ...(body === undefined ? {} : { "content-length": body.length }) },
-            timeout: silenceMs,
-          },
-          (response) =>
-            collect(response, Math.min(mostBytes, limits?.bytes ?? mostBytes)).then((bytes) => {
-              if (response.headers[readOnlyHeader] !== undefined) onReadOnly()
-              resolve({ status: response.statusCode ?? 0, body: bytes })
-            }, fail),
-        )
-        if (limits !== undefined) {
-          const late = setTimeout(() => sent.destroy(new Error("too long")), limits.ms)
-          sent.on("close", () => clearTimeout(late))
-        }
-        sent.on("timeout", () => sent.destroy(new Error("no answer")))
-        sent.on("error", fail)
-        sent.end(body)
-      }),
+    close: () => {
+      agent.destroy()
+      fresh.destroy()
+    },
+    open: (asked, signal) =>
+      ask(asked, { headers: asked.headers, signal }, (response) => ({
+        status: response.statusCode ?? 0,
+        chunks: chunksOf(url, from, response),
+      })),
+    send: (asked) => {
+      const { headers, body, mostBytes = answerBytes } = asked
+      const length = body === undefined ? {} : { "content-length": body.length }
+      const late = limits === undefined ? {} : { signal: AbortSignal.timeout(limits.ms) }
+      const most = Math.min(mostBytes, limits?.bytes ?? mostBytes)
+      const more = { headers: { ...headers, ...length }, timeout: silenceMs, ...late }
+      return ask(asked, more, async (response) => {
+        const bytes = await collect(response, most).catch((cause) => {
+          throw unreachable(url, from, cause)
+        })
+        if (response.headers[readOnlyHeader] !== undefined) onReadOnly()
+        return { status: response.statusCode ?? 0, body: bytes }
+      })
+    },
   }
+}
+
+/** Whether a connection ended. */
+function isClosed(cause: Error): boolean {
+  const { code } = cause as NodeJS.ErrnoException
+  return code === "ECONNRESET" || code === "EPIPE"
 }
 
 async function* chunksOf(url: URL, from: string, response: IncomingMessage): AsyncGenerator<Uint8Array> {
