@@ -10,6 +10,7 @@ import { encodeCbor } from "../src/encoding/cbor.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { brady, edit, give, meet, physicians, refused } from "./colleagues.ts"
 import { openPractice } from "./practice.ts"
+import { worstRecord } from "./worst-record.ts"
 
 const practice = await openPractice()
 
@@ -101,6 +102,19 @@ it("who has spent their budget spends nobody else's", async () => {
   const unreadable = record.steps.filter((step) => step.unreadable).map(({ entry }) => entry.author)
   expect(unreadable).toEqual([mal.session.physician, mal.session.physician])
   expect((await viewRecord(second, record, record.head.seq)).diagnoses.map(({ text: one }) => one)).toContain("Asthma")
+}, 300_000)
+
+it("changes of few bytes end a budget at the seventh entry of 59,000, and what cannot be read after the third", async () => {
+  const plan = [Array(9).fill("tiny"), Array(5).fill("broken")]
+  const { id, ada, writers } = await worstRecord(practice, plan)
+  const { steps, spent, chart } = await ada.records.open(id)
+  const readable = writers.map(({ session: { physician } }) =>
+    steps.filter(({ entry }) => entry.author === physician).map(({ unreadable }) => !unreadable),
+  )
+  expect(readable).toEqual([[...Array(6).fill(true), ...Array(3).fill(false)], Array(5).fill(false)])
+  for (const { session } of writers) expect(spent.get(session.physician)?.bytes).toBe(201_326_592)
+  expect(chart.resources.size).toBeGreaterThan(59_000)
+  await edit(ada, id, "Asthma")
 }, 300_000)
 
 it("a server that damages a body spends nobody's budget: its honest bytes are readable again", async () => {

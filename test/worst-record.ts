@@ -25,6 +25,10 @@ function resource(type: string, rest: string): string {
   return `{"resourceType":"${type}",${rest}}`
 }
 
+function tinyChanges(count: number): [key: string][] {
+  return Array.from({ length: count }, (_, i) => [`A/${i.toString(36)}`])
+}
+
 export const shapes = {
   /** 64 MiB of one text. */
   long: {
@@ -69,6 +73,16 @@ export const shapes = {
   plain: {
     content: (n) => contentOf("Observation", n, [resource("Observation", `"code":{"text":"${"y".repeat(15 * mib)}"}`)]),
     compress: false,
+  },
+  /** 59,000 resources in few bytes, which the next entry replaces. */
+  tiny: {
+    content: () => encodeCbor({ by: "", changes: tinyChanges(59_000).map(([key]) => [key, '{"resourceType":"A"}']) }),
+    compress: true,
+  },
+  /** 499,000 removals, of which the last is said twice. */
+  broken: {
+    content: () => encodeCbor({ by: "", changes: [...tinyChanges(499_000), ["A/0"]] }),
+    compress: true,
   },
 } satisfies Record<string, Shape>
 

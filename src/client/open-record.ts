@@ -144,6 +144,11 @@ export function mostOf(token: Uint8Array): number {
   return token.length * largestRatio
 }
 
+/** What content that cannot be read counts for. It takes as much work as what can be, up to where it is wrong. */
+export function mostIn(content: Uint8Array): number {
+  return Math.min(content.length * limits.unreadTimes, limits.inflatedBytes)
+}
+
 /** What was opened, and an entry of one's own on top of it. @param summary of what comes of it */
 export function grow(
   before: OpenRecord | null,

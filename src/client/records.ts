@@ -23,6 +23,7 @@ import {
   chartAfter,
   Growing,
   grow,
+  mostIn,
   mostOf,
   newerEntry,
   type Opened,
@@ -373,7 +374,7 @@ export class Records {
     } catch (error) {
       demandMemory(error)
       const newer = error instanceof AppError && error.code === "UNAVAILABLE_UPDATE"
-      return { opened: newer ? "newer" : "unreadable", weight: bytes.length }
+      return newer ? { opened: "newer", weight: bytes.length } : { opened: "unreadable", weight: mostIn(bytes) }
     }
   }
 

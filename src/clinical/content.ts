@@ -25,9 +25,10 @@ export interface ContentChange {
   readonly weight: number
 }
 
-/** What text counts for: its bytes, or sixteen a node where it has more nodes than any text that says something. */
-function weightOf(bytes: number, nodes: number): number {
-  return Math.max(bytes, nodes * limits.bytesPerNode)
+/** What text counts for: its bytes, or sixteen a node where it has more nodes than any text that says something. A whole content counts
+ * for 512 a change, too: each is work, however short. */
+function weightOf(bytes: number, nodes: number, changes = 0): number {
+  return Math.max(bytes, nodes * limits.bytesPerNode, changes * limits.bytesPerChange)
 }
 
 const maxNameLength = 500
@@ -90,7 +91,7 @@ class ContentReader {
     }
     const { by, changes } = read
     if (!items.ended || by === undefined || changes === undefined) throw malformed()
-    return { ...read, by, changes, weight: weightOf(this.#bytes.length, this.#nodes) }
+    return { ...read, by, changes, weight: weightOf(this.#bytes.length, this.#nodes, changes.length) }
   }
 
   #changes(): ContentChange[] {

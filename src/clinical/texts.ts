@@ -131,8 +131,9 @@ export class LiveTexts implements Texts {
     const fresh = new Map<string, Uint8Array>()
     for (const { key, text } of changes) if (text !== null && this.#knownAs(key, text) === null) fresh.set(key, text)
     const packed = packedTogether(fresh)
+    const touched = new Set<ArrayBufferLike>()
     for (const { key, text, weight } of changes) {
-      this.#release(key)
+      this.#release(key, touched)
       if (text === null) {
         this.#live.delete(key)
         continue
@@ -141,6 +142,7 @@ export class LiveTexts implements Texts {
       this.#shares.set(author, { weight: share.weight + weight, resources: share.resources + 1 })
       this.#hold(key, { bytes: packed.get(key) ?? this.#knownAs(key, text)!, weight, author })
     }
+    for (const buffer of touched) this.#tidy(buffer)
   }
 
   #knownAs(key: string, text: Uint8Array): Uint8Array | null {
@@ -158,7 +160,8 @@ export class LiveTexts implements Texts {
     this.#shared.set(buffer, shared)
   }
 
-  #release(key: string): void {
+  /** @param touched is given the shared memory that less is live of now */
+  #release(key: string, touched: Set<ArrayBufferLike>): void {
     const old = this.#live.get(key)
     if (old === undefined) return
     const { weight, resources } = this.shareOf(old.author)
@@ -168,8 +171,13 @@ export class LiveTexts implements Texts {
     if (shared === undefined) return
     shared.live -= length
     shared.keys.delete(key)
-    if (isMostOf(shared.live, buffer)) return
-    // What is left moves together, so that never much more is held than is live.
+    touched.add(buffer)
+  }
+
+  /** What is left in shared memory moves together, so that never much more is held than is live. */
+  #tidy(buffer: ArrayBufferLike): void {
+    const shared = this.#shared.get(buffer)
+    if (shared === undefined || isMostOf(shared.live, buffer)) return
     this.#shared.delete(buffer)
     const left = new Map(Array.from(shared.keys, (one) => [one, this.#live.get(one)!.bytes]))
     for (const [one, bytes] of packedTogether(left)) this.#hold(one, { ...this.#live.get(one)!, bytes })

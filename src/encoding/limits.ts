@@ -13,6 +13,10 @@ export const limits = {
   resourceNodes: 500_000,
   /** Text counts as so many bytes a node, if it has fewer. */
   bytesPerNode: 16,
+  /** An entry counts as so many bytes a change, if it has fewer; */
+  bytesPerChange: 512,
+  /** one that cannot be read as so many times what it has. */
+  unreadTimes: 16,
   /** Of one author in one record: what of theirs is live in the fold, */
   authorLiveBytes: 128 * 1024 * 1024,
   authorResources: 60_000,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { Growing } from "../../src/client/open-record.ts"
+import { chartAfter, Growing, mostIn } from "../../src/client/open-record.ts"
 import { encodeBody } from "../../src/clinical/body.ts"
 import { readContent } from "../../src/clinical/content.ts"
 import { Fold } from "../../src/clinical/fold.ts"
@@ -126,6 +126,29 @@ describe("what one author ever wrote", () => {
     expect(record.roomOf(ada)).toBe(0)
     expect(record.exhausted).toEqual([ada])
     expect(record.roomOf(ben)).toBe(201_326_592)
+  })
+
+  it("weighs 512 bytes a change, with a text or without", () => {
+    const removing = (count: number) => content(keys(count).map((key) => [key] as const))
+    const most = removing(393_216)
+    expect(most.weight).toBe(201_326_592)
+    expect(chartAfter(null, ada, most).archived).toBe(false)
+    expect(() => chartAfter(null, ada, removing(393_217))).toThrow(beyond)
+    // Whichever of the three is most, and not their sum.
+    const tiny = keys(60_000).map((key) => resource(key, ""))
+    expect(content(tiny).weight).toBe(30_720_000)
+    const full = keys(4).map((key) => nodes(key, 500_000))
+    expect(content([...tiny.slice(4), ...full]).weight).toBe(16 * (2_000_000 + 59_996 * 2))
+    const long = resource("Basic/0", `,"x":"${"x".repeat(40_000_000)}"`)
+    expect(content([...tiny.slice(1), long]).weight).toBe(encodeBody(body([...tiny.slice(1), long])).length)
+    // What is live has a number of its own.
+    expect(content(tiny).changes[0]!.weight).toBe(32)
+  })
+
+  it("weighs sixteen times what cannot be read, or as much as an entry may have", () => {
+    expect(mostIn(new Uint8Array(1))).toBe(16)
+    expect(mostIn(new Uint8Array(4_194_303))).toBe(67_108_848)
+    for (const length of [4_194_304, 4_194_305, 67_108_864]) expect(mostIn(new Uint8Array(length))).toBe(67_108_864)
   })
 
   it("is 20,000 bodies", () => {
