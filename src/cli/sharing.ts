@@ -55,7 +55,7 @@ const list: CliCommand = {
   options: [json],
   run: (io, options) =>
     withWorkspace(io, async (work) => {
-      const { invitations, unlisted } = await listInvitations(work)
+      const { invitations, unlisted, more } = await listInvitations(work)
       if (options.json)
         await io.out.json(
           invitations.map(({ from, until, time, ...rest }) => ({
@@ -88,7 +88,7 @@ const list: CliCommand = {
       }
       if (unlisted > 0)
         await io.err.line(
-          `${unlisted} more, of senders whom you have not verified. Verify a colleague, and theirs are listed.`,
+          `${more ? "At least " : ""}${unlisted} more, of senders whom you have not verified. Verify a colleague, and theirs are listed.`,
         )
       return invitations.some(({ problem }) => problem?.code.startsWith("TAMPERED")) ? 3 : 0
     }),

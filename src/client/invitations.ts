@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts"
 import { type EntryStatement, parseEntry } from "../proof/entry.ts"
 import { verifyStatement } from "../proof/signature.ts"
 import { paths } from "../protocol/paths.ts"
-import { readInvitations } from "../protocol/records.ts"
+import { readInvitations, waitingAtMost } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
 import { firstFailure } from "./false-keys.ts"
 import { leaveRecord } from "./members.ts"
@@ -34,12 +34,12 @@ const attempts = 8
  * others. What an invitation is worth is found out when it is accepted; what can be told before is told here. */
 export async function listInvitations(work: Workspace): Promise<InvitationList> {
   const found = new Map<RecordId, Invitation>()
-  let unlisted = 0
+  let [unlisted, more] = [0, false]
   for await (const page of pagesOf(work)) {
     for (const one of await viewPage(work, page.invitations)) found.set(one.id, one)
-    unlisted = page.unlisted
+    ;({ unlisted, more } = page)
   }
-  return { invitations: [...found.values()], unlisted }
+  return { invitations: [...found.values()], unlisted, more }
 }
 
 /** So many self-grants are stored at a time. */
@@ -118,7 +118,7 @@ export async function declineInvitations(work: Workspace, ids: readonly RecordId
   })
 }
 
-/** How many invitations wait. */
+/** How many invitations wait; of `waitingAtMost` so many at least. */
 export async function countInvitations(work: Workspace): Promise<number> {
   return (await fetchPage(work, { limit: 0 })).waiting
 }
@@ -140,21 +140,26 @@ async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
   return walk
 }
 
+interface Page extends Pick<InvitationList, "unlisted" | "more"> {
+  readonly invitations: readonly Given[]
+}
+
 /** One after the other: what senders put into them is not held all at once. */
-async function* pagesOf(work: Workspace): AsyncGenerator<{ invitations: readonly Given[]; unlisted: number }> {
+async function* pagesOf(work: Workspace): AsyncGenerator<Page> {
   const colleagues = work.session.keyring.colleagues.map(({ physician }) => physician)
   for (let at = 0; at < colleagues.length; at += namedAtOnce) {
     const from = colleagues.slice(at, at + namedAtOnce).join()
     for (let since = 0, more = true; more; ) {
       const page = await fetchPage(work, { since, from })
-      yield { invitations: page.invitations, unlisted: 0 }
+      yield { invitations: page.invitations, unlisted: 0, more: false }
       more = page.more && page.next > since
       since = page.next
     }
   }
   const without = colleagues.slice(0, namedAtOnce).join()
   const { invitations, waiting } = await fetchPage(work, { limit: unverifiedAtMost, without })
-  yield { invitations, unlisted: Math.max(0, waiting - invitations.length) }
+  const unlisted = Math.max(0, waiting - invitations.length)
+  yield { invitations, unlisted, more: waiting >= waitingAtMost }
 }
 
 function fetchPage({ session }: Workspace, wanted: Readonly<Record<string, string | number>>) {

@@ -272,6 +272,8 @@ export interface InvitationList {
   readonly invitations: readonly Invitation[]
   /** How many more wait, of senders who are not verified. The server's word. */
   readonly unlisted: number
+  /** Whether these are so many at least: the server counts no further. */
+  readonly more: boolean
 }
 
 /** One line of Activity. */

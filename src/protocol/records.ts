@@ -158,6 +158,9 @@ export const readSelfGrants = {
   reply: z.object({ tokens: z.array(selfGrantToken).max(selfGrantsAtMost) }),
 }
 
+/** Invitations are counted so far: whoever has an account can send any number. */
+export const waitingAtMost = 1000
+
 /** Records that name the caller as a member and that they have neither accepted nor left: the entry that invited them last, in the
  * log's order, and what an owner may have changed it to since. Where `from` names physicians it is what those sent; else it is the newest
  * that others sent than those in `without`, in one answer. The client believes none of it before it has verified the chain. */
@@ -175,7 +178,7 @@ export const readInvitations = {
         until: moment.optional(),
       }),
     ),
-    /** How many wait, of those that were asked for. */
+    /** How many wait, of those that were asked for and looked at: `waitingAtMost` are so many at least. */
     waiting: count,
     next: count,
     more: z.boolean(),

@@ -7,7 +7,7 @@ import { protocolHeader, protocolVersion, readOnlyHeader } from "../protocol/pat
 import type { AppDeps } from "./deps.ts"
 import { GuessLimit } from "./guess-limit.ts"
 import { demandMeant } from "./hosts.ts"
-import { limitInFlight } from "./in-flight.ts"
+import { limitInFlight, Turns } from "./in-flight.ts"
 import { addJsonParser } from "./json.ts"
 import { logSigner } from "./log.ts"
 import { opaqueServer } from "./opaque.ts"
@@ -87,7 +87,15 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     version: await ownVersion(),
     registration: deps.registration,
   }
-  const context = { store, sessions, opaque, guesses: new GuessLimit(now), watchers: new Watchers(deps.commentMs), now }
+  const context = {
+    store,
+    sessions,
+    opaque,
+    guesses: new GuessLimit(now),
+    watchers: new Watchers(deps.commentMs),
+    turns: new Turns(),
+    now,
+  }
   const witnesses = new Witnesses(store, deps.witnesses ?? [], (witness, trouble) =>
     trouble === null
       ? app.log.info({ witness }, "cosigning again")

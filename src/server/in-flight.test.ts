@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest"
 import { newId, type RecordId } from "../encoding/ids.ts"
 import { bodyPath, entriesPath, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
 import { type Author, draftEntry, type SignedIn, signUp } from "./client.fixture.ts"
+import { Turns } from "./in-flight.ts"
 import { openTestServer, type TestServer } from "./server.fixture.ts"
 
 const mib = 1024 * 1024
@@ -110,4 +111,19 @@ test("answers that nobody reads are as many as fit, and are let go of", async ()
     .poll(async () => (await again()).rawPayload.length, { timeout: 60_000, interval: 500 })
     .toBe(drafted.body.length)
   expect(events.socket.closed).toBe(false)
+})
+
+test("others come in between what one physician asks for at once", async () => {
+  const turns = new Turns()
+  const order: string[] = []
+  const read = (name: string) => turns.take(ada.physician, async () => void order.push(name))
+  const all = Promise.all(["a", "b", "c", "d", "e", "f", "g", "h"].map(read))
+  const between = new Promise<void>((resolve) => {
+    setImmediate(() => {
+      order.push("somebody else")
+      resolve()
+    })
+  })
+  await Promise.all([all, between])
+  expect(order.indexOf("somebody else")).toBeLessThanOrEqual(4)
 })

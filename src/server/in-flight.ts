@@ -98,6 +98,7 @@ export class Turns {
     const running = this.#running.get(physician)! - (next === undefined ? 1 : 0)
     if (running > 0) this.#running.set(physician, running)
     else this.#running.delete(physician)
-    next?.()
+    // What everybody else wants comes in between: a read of the database stops all others while it lasts.
+    if (next !== undefined) setImmediate(next)
   }
 }

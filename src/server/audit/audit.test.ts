@@ -269,7 +269,7 @@ describe("what nobody signed for is noticed", () => {
     ["a node too many", "insert into node values (40, 0, zeroblob(32))"],
     [
       "a reader was added",
-      "insert or replace into member select record, (select id from physician where username = 'cy.d'), 'reader', null, 1, null, null from member where physician = (select id from physician where username = 'ada') limit 1",
+      "insert or replace into member select record, (select id from physician where username = 'cy.d'), 'reader', null, 1, null, null, physician, 1 from member where physician = (select id from physician where username = 'ada') limit 1",
     ],
     ["a role was changed", "update member set role = 'reader'"],
     ["a member is gone", "delete from member where record = (select min(record) from member)"],

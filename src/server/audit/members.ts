@@ -107,13 +107,14 @@ function derive(findings: Findings, links: readonly Link[], acts: readonly ActRo
 /** What one entry changes. */
 function follow(members: Map<PhysicianId, Standing>, before: Link | null, { entry, head }: Link): void {
   if (entry.members === undefined) return
+  const by = { invited: entry.seq, inviter: entry.author, invited_leaf: head.leaf }
   const old = new Map(before?.head.members.map((member) => [member.physician, member]))
   for (const { physician, role, until = null, fingerprint } of head.members) {
     const was = old.get(physician)
-    const standing = members.get(physician) ?? { accepted: null, removed: null, invited: 0 }
+    const standing = members.get(physician) ?? { ...by, accepted: null, removed: null }
     const named = was === undefined || (standing.accepted === null && !equal(was.fingerprint, fingerprint))
     const accepted = before === null ? head.leaf : standing.accepted
-    members.set(physician, { ...standing, role, until, accepted, ...(named && { invited: entry.seq }) })
+    members.set(physician, { ...standing, role, until, accepted, ...(named && by) })
     old.delete(physician)
   }
   for (const physician of old.keys()) {
@@ -124,5 +125,6 @@ function follow(members: Map<PhysicianId, Standing>, before: Link | null, { entr
 }
 
 function isSame(a: Standing, b: Standing): boolean {
-  return (["role", "until", "invited", "accepted", "removed"] as const).every((name) => a[name] === b[name])
+  const all = ["role", "until", "invited", "inviter", "invited_leaf", "accepted", "removed"] as const
+  return all.every((name) => a[name] === b[name])
 }

@@ -4,7 +4,7 @@ import { demandMember } from "../access.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 /** What happened with a record, for its members, and with the caller's own account. */
-export function activityRoutes(app: Api, { store, sessions, now }: RouteContext): void {
+export function activityRoutes(app: Api, { store, sessions, turns, now }: RouteContext): void {
   const { params, query, reply } = readActivity
 
   app.get(
@@ -13,8 +13,9 @@ export function activityRoutes(app: Api, { store, sessions, now }: RouteContext)
     async (request) => {
       const { record } = request.params
       const { before, limit, pinned } = request.query
-      demandMember(await store.chainHead(record), sessionOf(request).physician, now())
-      return store.recordActivity(record, before, limit, pinned)
+      const { physician } = sessionOf(request)
+      demandMember(await store.chainHead(record), physician, now())
+      return turns.take(physician, () => store.recordActivity(record, before, limit, pinned))
     },
   )
 
@@ -33,7 +34,8 @@ export function activityRoutes(app: Api, { store, sessions, now }: RouteContext)
     { ...signedIn(sessions), schema: { querystring: query, response: { 200: reply } } },
     async (request) => {
       const { before, limit, pinned } = request.query
-      return store.accountActivity(sessionOf(request).physician, before, limit, pinned)
+      const { physician } = sessionOf(request)
+      return turns.take(physician, () => store.accountActivity(physician, before, limit, pinned))
     },
   )
 }

@@ -12,6 +12,7 @@ import type {
 import type { ZodTypeProvider } from "fastify-type-provider-zod"
 import { AppError } from "../../errors.ts"
 import type { Attempt, Begun, GuessLimit } from "../guess-limit.ts"
+import type { Turns } from "../in-flight.ts"
 import type { OpaqueServer } from "../opaque.ts"
 import type { Sessions } from "../sessions.ts"
 import type { Store, StoredSession } from "../store/store.ts"
@@ -41,6 +42,8 @@ export interface RouteContext {
   /** Every evaluation of the OPRF, by whatever route, is an attempt of this one count: each tells what one password becomes. */
   readonly guesses: GuessLimit
   readonly watchers: Watchers
+  /** Whatever reads more than a few rows takes its turn. */
+  readonly turns: Turns
   /** Milliseconds since 1970. */
   readonly now: () => number
 }

@@ -7,7 +7,7 @@ import { statementHash } from "../../proof/statement.ts"
 import { paths } from "../../protocol/paths.ts"
 import { act, appendEntry, readBody, readChanges, readEntries } from "../../protocol/records.ts"
 import { demandMember } from "../access.ts"
-import { isLarge, Turns } from "../in-flight.ts"
+import { isLarge } from "../in-flight.ts"
 import { isFull } from "../store/spare-sessions.ts"
 import { verifyEntry } from "../verify-entry.ts"
 import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./context.ts"
@@ -16,9 +16,7 @@ import { type Api, jsonLimit, type RouteContext, sessionOf, signedIn } from "./c
 const largest = jsonLimit(19 * 1024 * 1024 + 1024 * 1024 + 65_536)
 
 /** Records: append one entry, read a chain, follow what changes, and say that one was read. */
-export function entryRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
-  const turns = new Turns()
-
+export function entryRoutes(app: Api, { store, sessions, watchers, turns, now }: RouteContext): void {
   app.post(
     paths.entries,
     {

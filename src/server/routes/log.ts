@@ -2,14 +2,17 @@ import { AppError } from "../../errors.ts"
 import { readSuccessions } from "../../protocol/log.ts"
 import { paths } from "../../protocol/paths.ts"
 import { readLeaves, readPrefixes } from "../../protocol/records.ts"
-import { type Api, type RouteContext, signedIn } from "./context.ts"
+import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
 /** What the log proves about itself. */
-export function logRoutes(app: Api, { store, sessions }: RouteContext): void {
+export function logRoutes(app: Api, { store, sessions, turns }: RouteContext): void {
   app.get(
     paths.leaves,
     { ...signedIn(sessions), schema: { querystring: readLeaves.query, response: { 200: readLeaves.reply } } },
-    async ({ query: { from, to, pinned } }) => store.readLeaves(from, to, pinned),
+    async (request) => {
+      const { from, to, pinned } = request.query
+      return turns.take(sessionOf(request).physician, () => store.readLeaves(from, to, pinned))
+    },
   )
 
   app.get(
@@ -21,9 +24,10 @@ export function logRoutes(app: Api, { store, sessions }: RouteContext): void {
   app.post(
     paths.prefixes,
     { ...signedIn(sessions), schema: { body: readPrefixes.body, response: { 200: readPrefixes.reply } } },
-    async ({ body: { to, sizes } }) => {
+    async (request) => {
+      const { to, sizes } = request.body
       if (to > store.treeHead().size || sizes.some((size) => size > to)) throw new AppError("BAD_INPUT_FORMAT")
-      return { proofs: await store.prefixes(sizes, to) }
+      return { proofs: await turns.take(sessionOf(request).physician, () => store.prefixes(sizes, to)) }
     },
   )
 }

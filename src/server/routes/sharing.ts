@@ -11,7 +11,7 @@ import { type Api, jsonLimit, limited, type RouteContext, sessionOf, signedIn } 
 const largest = jsonLimit(65_536 + 600 * 108)
 
 /** Colleagues: who they are, what they invite to, and taking an invitation up. */
-export function sharingRoutes(app: Api, { store, sessions, watchers, now }: RouteContext): void {
+export function sharingRoutes(app: Api, { store, sessions, watchers, turns, now }: RouteContext): void {
   const misses = new MissLimit(now)
 
   app.post(
@@ -47,14 +47,18 @@ export function sharingRoutes(app: Api, { store, sessions, watchers, now }: Rout
     },
     async (request) => {
       const { record } = request.params
-      return { tokens: await store.selfGrants(sessionOf(request).physician, record, request.query.epoch) }
+      const { physician } = sessionOf(request)
+      return { tokens: await turns.take(physician, () => store.selfGrants(physician, record, request.query.epoch)) }
     },
   )
 
   app.get(
     paths.invitations,
     { ...signedIn(sessions), schema: { querystring: readInvitations.query, response: { 200: readInvitations.reply } } },
-    async (request) => store.invitations(sessionOf(request).physician, request.query),
+    async (request) => {
+      const { physician } = sessionOf(request)
+      return turns.take(physician, () => store.invitations(physician, request.query))
+    },
   )
 
   app.get(

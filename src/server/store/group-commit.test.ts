@@ -59,7 +59,11 @@ test("a work that throws is undone alone, its leaves' places go to the next", as
     throw new AppError("CONFLICT_HEAD")
   })
   const broken = commits.write(async (batch) => {
-    await batch.db.insertInto("member").values({ record: newId(), physician: newId(), invited: 0 }).execute()
+    const inviter = newId<"physician">()
+    await batch.db
+      .insertInto("member")
+      .values({ record: newId(), physician: inviter, invited: 0, inviter, invited_leaf: 0 })
+      .execute()
   })
   const good = commits.write(async (batch) => leaf(batch, 0))
   await expect(refused).rejects.toMatchObject({ code: "CONFLICT_HEAD" })

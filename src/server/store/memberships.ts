@@ -9,10 +9,12 @@ import type { MemberRow, SealedGrantRow, SelfGrantRow } from "./schema.ts"
 import type { VerifiedEntry } from "./store.ts"
 
 type Place = Pick<MemberRow, "record" | "physician">
+/** The entry that invites. */
+type Invited = Pick<MemberRow, "invited" | "inviter" | "invited_leaf">
 
 /** Writes what an `open` or `members` entry changes about who belongs to a record, and the keys that came with it. */
 export function membershipWriter(compiler: Db) {
-  const invite = prepare<Place & Pick<MemberRow, "role" | "until" | "invited" | "accepted">>((p) =>
+  const invite = prepare<Place & Invited & Pick<MemberRow, "role" | "until" | "accepted">>((p) =>
     compiler
       .insertInto("member")
       .values({
@@ -21,10 +23,18 @@ export function membershipWriter(compiler: Db) {
         role: p.role,
         until: p.until,
         invited: p.invited,
+        inviter: p.inviter,
+        invited_leaf: p.invited_leaf,
         accepted: p.accepted,
       })
       .onConflict((conflict) =>
-        conflict.columns(["record", "physician"]).doUpdateSet({ role: p.role, until: p.until, invited: p.invited }),
+        conflict.columns(["record", "physician"]).doUpdateSet({
+          role: p.role,
+          until: p.until,
+          invited: p.invited,
+          inviter: p.inviter,
+          invited_leaf: p.invited_leaf,
+        }),
       ),
   )
   const change = prepare<Place & Pick<MemberRow, "role" | "until">>((p) =>
@@ -35,10 +45,10 @@ export function membershipWriter(compiler: Db) {
       .where("physician", "=", p.physician),
   )
   /** Whoever accepted stays accepted; whoever did not is invited by this entry now. */
-  const inviteAgain = prepare<Place & Pick<MemberRow, "invited">>((p) =>
+  const inviteAgain = prepare<Place & Invited>((p) =>
     compiler
       .updateTable("member")
-      .set({ invited: p.invited })
+      .set({ invited: p.invited, inviter: p.inviter, invited_leaf: p.invited_leaf })
       .where("record", "=", p.record)
       .where("physician", "=", p.physician)
       .where("accepted", "is", null),
@@ -69,14 +79,14 @@ export function membershipWriter(compiler: Db) {
     const { record, seq, author, epoch } = entry
     const old = byPhysician(before?.members ?? [])
     const now = byPhysician(head.members)
+    const by = { invited: seq, inviter: author, invited_leaf: leaf }
     for (const physician of old.keys()) if (!now.has(physician)) await remove(db, { record, physician, leaf })
     for (const { physician, role, until = null, fingerprint } of head.members) {
       const was = old.get(physician)
       const accepted = before === null ? leaf : null
-      if (was === undefined) await invite(db, { record, physician, role, until, invited: seq, accepted })
+      if (was === undefined) await invite(db, { record, physician, role, until, ...by, accepted })
       else if (was.role !== role || (was.until ?? null) !== until) await change(db, { record, physician, role, until })
-      if (was !== undefined && !equal(was.fingerprint, fingerprint))
-        await inviteAgain(db, { record, physician, invited: seq })
+      if (was !== undefined && !equal(was.fingerprint, fingerprint)) await inviteAgain(db, { record, physician, ...by })
     }
     for (const { recipient, grant } of grants)
       await putGrant(db, { record, seq, recipient, token: grant, token_sha256: sha256(grant) })

@@ -65,6 +65,27 @@ test("what the first version stored is there after sharing came: own records are
   expect(rows("pragma integrity_check")).toEqual([{ integrity_check: "ok" }])
 })
 
+test("who invited each member, and where, is known of what was stored before", async () => {
+  const migrator = new Migrator({ db, provider: migrations(sqliteTypes) })
+  await migrator.migrateTo("0007-entry-authors")
+  const old = new DatabaseSync(file)
+  old.exec(`
+    pragma foreign_keys = off;
+    insert into record values ('r1', 2, x'', 9, '');
+    insert into entry values ('r1', 0, 'ada', 'open', 0, x'', x'', x'', 7, null, null, null, null),
+      ('r1', 1, 'ada', 'members', 1, x'', x'', x'', 8, null, null, null, null),
+      ('r1', 2, 'bea', 'members', 1, x'', x'', x'', 9, null, null, null, null);
+    insert into member values ('r1', 'ada', 'owner', null, 0, 7, null), ('r1', 'bea', 'owner', null, 1, 12, null),
+      ('r1', 'cy', 'reader', null, 2, null, null);`)
+  old.close()
+  expect((await migrator.migrateToLatest()).error).toBe(undefined)
+  expect(rows("select physician, invited, inviter, invited_leaf as leaf from member order by physician")).toEqual([
+    { physician: "ada", invited: 0, inviter: "ada", leaf: 7 },
+    { physician: "bea", invited: 1, inviter: "ada", leaf: 8 },
+    { physician: "cy", invited: 2, inviter: "bea", leaf: 9 },
+  ])
+})
+
 test("a step that fails leaves the database as it was", async () => {
   await new Migrator({ db, provider: migrations(sqliteTypes) }).migrateTo("0001-first")
   const schema = "select name, sql from sqlite_master order by name"

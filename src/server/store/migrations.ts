@@ -7,6 +7,7 @@ import { entryAuthors } from "./migration-entry-authors.ts"
 import { sessions } from "./migration-sessions.ts"
 import { sharing } from "./migration-sharing.ts"
 import { succession } from "./migration-succession.ts"
+import { waiting } from "./migration-waiting.ts"
 
 /** What the migrations need to know of a database. */
 export interface ColumnTypes {
@@ -45,6 +46,7 @@ export function migrations(types: ColumnTypes): MigrationProvider {
       "0005-access": access(types),
       "0006-succession": succession(types),
       "0007-entry-authors": entryAuthors(),
+      "0008-waiting": waiting(types),
     }),
   }
 }

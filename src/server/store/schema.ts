@@ -176,6 +176,10 @@ export interface MemberRow {
   until: number | null
   /** The seq of the entry that named them last while they had not accepted: `open` for its author. */
   invited: number
+  /** The author of that entry, */
+  inviter: PhysicianId
+  /** and its leaf. */
+  invited_leaf: number
   /** The leaf of their `accept`, or of the entry by which they opened the record; null while invited and once removed. */
   accepted: number | null
   /** The leaf of the entry that took away what they had accepted: their feed ends with it, until they accept again. */

@@ -85,6 +85,7 @@ export function InvitationsScreen() {
       ))}
       {value !== null && value.unlisted > 0 && (
         <p className={classes.lead}>
+          {value.more && "At least "}
           {value.unlisted.toLocaleString()} more wait, from senders whom you have not verified. Once you have verified a
           colleague, everything that they share with you is listed.
         </p>
