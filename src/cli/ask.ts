@@ -41,20 +41,27 @@ export async function newPasswordFrom(io: Io, variables: readonly string[]): Pro
     if (line !== "") return line
     throw new UsageError(`Give the new password as one line on standard input, or set ${variables[0]}.`)
   }
-  const first = answer(await io.err.askSecret("New password (12 characters or more)"))
-  const second = answer(await io.err.askSecret("The same again"))
-  if (first !== second) throw new AppError("BAD_INPUT_PASSWORD", "The two passwords differ. Try again.")
-  return first
+  return askTwice(io, "New password (12 characters or more)")
+}
+
+/** Asks for a new secret until it is long enough and was typed twice alike, up to three times. */
+async function askTwice(io: Io, question: string): Promise<string> {
+  for (let asked = 1; ; asked++) {
+    const first = answer(await io.err.askSecret(question))
+    const second = answer(await io.err.askSecret("The same again"))
+    const isShort = [...first.normalize("NFC")].length < 12
+    if (first === second && !isShort) return first
+    const problem = first === second ? "Choose at least 12 characters." : "The two differ."
+    if (asked === 3) throw new AppError("BAD_INPUT_PASSWORD", `${problem} Nothing was changed.`)
+    await io.err.line(`${problem} Type it again.`)
+  }
 }
 
 /** A passphrase for a backup's secrets: from the environment, or asked for twice on a terminal. */
 export async function newPassphraseFrom(io: Io): Promise<string> {
   const variable = "HEALTHCRYPT_BACKUP_PASSPHRASE"
-  const first = await secretFrom(io, variable, "A passphrase for the secrets (12 characters or more)")
-  if (io.env[variable]) return first
-  const second = await secretFrom(io, variable, "The same again")
-  if (first !== second) throw new AppError("BAD_INPUT_PASSWORD", "The two passphrases differ. Try again.")
-  return first
+  const question = "A passphrase for the secrets (12 characters or more)"
+  return io.env[variable] || !io.isTerminal ? secretFrom(io, variable, question) : askTwice(io, question)
 }
 
 export async function usernameFrom(io: Io): Promise<string> {

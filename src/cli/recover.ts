@@ -1,9 +1,9 @@
 import { checkPassword, demandConfirmed, type WayByWords, wayByWords } from "../client/account.ts"
-import { ask, codeFrom, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
+import { ask, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { printWords } from "./register.ts"
-import { goOn, lookBack, showLoss } from "./restored.ts"
+import { checkedCode, goOn, lookBack, showLoss } from "./restored.ts"
 
 export const recover: CliCommand = {
   name: "recover",
@@ -27,13 +27,12 @@ export const recover: CliCommand = {
     const password = io.env.HEALTHCRYPT_NEW_PASSWORD || io.env.HEALTHCRYPT_PASSWORD
     if (!io.isTerminal && !password)
       throw new UsageError("Set HEALTHCRYPT_NEW_PASSWORD or HEALTHCRYPT_PASSWORD to the new password.")
-    const next = await newPasswordFrom(io, ["HEALTHCRYPT_NEW_PASSWORD", "HEALTHCRYPT_PASSWORD"])
-    checkPassword(next)
+    const next = isRestored ? null : await newPassword(io)
     return withServer(io, async (around) => {
       const way = await wayByWords(around, username, words, options.reopen === true)
       if (!isRestored) demandConfirmed(way.session)
       return endAfter(way.session, async () => {
-        if (isRestored) await confirm(io, way, next, code)
+        if (next === null) await confirm(io, way, code)
         else await printWords(io, await way.finish(next))
         return 0
       })
@@ -42,13 +41,21 @@ export const recover: CliCommand = {
 }
 
 /** Confirms a restore of the server before anything is set anew, and goes on as `restored` does. */
-async function confirm(io: Io, { session, finish }: WayByWords, password: string, code: string | null): Promise<void> {
+async function confirm(io: Io, { session, finish }: WayByWords, given: string | null): Promise<void> {
   const { work, back } = await lookBack(session)
   // Password and words are both set anew, whichever was changed since.
   await showLoss(io.err, { ...back, renew: [] }, session.restoration === null)
-  if (session.restoration?.confirmed === false) await session.confirmRestore(code ?? (await codeFrom(io)))
+  const code = session.restoration?.confirmed === false ? (given ?? (await checkedCode(io, session))) : null
+  const password = await newPassword(io)
+  if (code !== null) await session.confirmRestore(code)
   await printWords(io, await finish(password))
   await goOn(io, work, back)
+}
+
+async function newPassword(io: Io): Promise<string> {
+  const next = await newPasswordFrom(io, ["HEALTHCRYPT_NEW_PASSWORD", "HEALTHCRYPT_PASSWORD"])
+  checkPassword(next)
+  return next
 }
 
 /** The code of a restore in the first line, the words behind it. */

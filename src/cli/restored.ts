@@ -1,5 +1,6 @@
-import { changePassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
+import { changePassword, checkPassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
 import { lostAsText, sendAgain, whatWentBack } from "../client/after-restore.ts"
+import { demandCode } from "../client/restoration.ts"
 import type { Session } from "../client/session.ts"
 import type { LostRecord, SentAgain, WentBack } from "../client/views.ts"
 import { type Workspace, workspaceOf } from "../client/workspace.ts"
@@ -47,9 +48,11 @@ async function confirm(
   else await showLoss(io.out, back, session.restoration === null)
   const { renew } = session.pins
   // Asked for before anything is confirmed: nothing is left half done for want of it.
+  const code = isConfirmed ? null : await checkedCode(io, session)
   const next = renew.includes("password") ? await newPassword(io) : null
-  if (!isConfirmed) {
-    await session.confirmRestore(await codeFrom(io))
+  if (next !== null) checkPassword(next)
+  if (code !== null) {
+    await session.confirmRestore(code)
     await io.err.line("Confirmed: your devices take this server for yours again.")
   }
   if (next !== null) await changePassword(session, password, next)
@@ -57,6 +60,13 @@ async function confirm(
   const sent = await goOn(io, work, back)
   const isOut = typeof options.output === "string" && (await takeOut(io, work, options.output, options.force === true))
   return sent.left.length > 0 && !isOut ? 1 : 0
+}
+
+/** The code, which is the right one; nothing is confirmed yet. @throws BAD_INPUT_RESTORE_CODE */
+export async function checkedCode(io: Io, { restoration }: Session): Promise<string> {
+  const code = await codeFrom(io)
+  if (restoration !== null) demandCode(restoration, code)
+  return code
 }
 
 /** The roster as the restored server has it, and what this device knows of beyond that. */

@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
+import { changePassword } from "../../src/client/account.ts"
 import { desk } from "../cli.ts"
+import { Restoring, password as restoringPassword } from "../restoring.ts"
 import { type LiveServer, removeFolder, serve, tempFolder } from "../server.ts"
 import { hasTerminal, openTerminal } from "../terminal.ts"
 
@@ -87,6 +89,65 @@ describe.skipIf(!hasTerminal)("on a terminal", () => {
     terminal.types("\u0003")
     expect(await terminal.ended).toBe(2)
     expect(terminal.screen()).toContain("Nothing was changed")
+  })
+
+  /** Types a new password and its repetition. */
+  const typesTwice = async (terminal: ReturnType<typeof openTerminal>, first: string, second = first) => {
+    for (const [question, typed] of [
+      ["New password", first],
+      ["The same again", second],
+    ] as const) {
+      await terminal.asks(question)
+      terminal.types(`${typed}\r`)
+    }
+  }
+
+  test("a new password that was mistyped is asked for again, up to three times", async () => {
+    const named = { ...env(), HEALTHCRYPT_USERNAME: "ada", HEALTHCRYPT_PASSWORD: password }
+    const right = openTerminal(["password"], named)
+    await typesTwice(right, "a new long password", "a new lonk password")
+    await right.reads("The two differ")
+    await typesTwice(right, "short")
+    await right.reads("at least 12 characters")
+    await typesTwice(right, password)
+    expect(await right.ended, right.screen()).toBe(0)
+    const wrong = openTerminal(["password"], named)
+    for (let i = 0; i < 3; i++) await typesTwice(wrong, "a new long password", "a new lonk password")
+    expect(await wrong.ended).toBe(1)
+    expect(wrong.screen()).toContain("Nothing was changed")
+  })
+
+  test("after a restore the code is asked for before a new password, and nothing is confirmed before both are there", async () => {
+    const practice = await Restoring.start()
+    try {
+      await practice.register("cyd")
+      await practice.backUp("night", true)
+      const cyd = await practice.open("cyd")
+      await changePassword(cyd.session, restoringPassword, "a password of since")
+      await practice.putAway(cyd)
+      const { code } = await practice.restore("night")
+      const named = {
+        HEALTHCRYPT_SERVER: practice.url,
+        HEALTHCRYPT_HOME: practice.home("cyd"),
+        HEALTHCRYPT_USERNAME: "cyd",
+        HEALTHCRYPT_PASSWORD: restoringPassword,
+      }
+      const stopped = openTerminal(["restored"], named)
+      await stopped.asks("The code of 30 digits")
+      stopped.types(`${code}\r`)
+      await stopped.asks("New password")
+      stopped.types("\u0003")
+      expect(await stopped.ended).toBe(2)
+      const again = openTerminal(["restored"], named)
+      await again.asks("The code of 30 digits")
+      again.types(`${code}\r`)
+      await typesTwice(again, "one more long password", "one more lonk password")
+      await typesTwice(again, "one more long password")
+      expect(await again.ended, again.screen()).toBe(0)
+      await practice.open("cyd", "cyd", "one more long password")
+    } finally {
+      await practice.close()
+    }
   })
 
   test("the shell is a prompt", async () => {
