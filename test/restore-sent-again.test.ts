@@ -77,3 +77,22 @@ test("two tabs of one device send again once", { timeout: 120_000 }, async () =>
   const { steps } = await (await practice.open("ada", "fresh")).records.open(id)
   expect(steps.filter(({ entry }) => entry.kind === "write")).toHaveLength(2)
 })
+
+test("nobody else is said to have begun a record whose first entry was too large to be kept", {
+  timeout: 120_000,
+}, async () => {
+  const one = await practice.openAnyway("ada", "one")
+  await one.session.confirmRestore(code)
+  await sendAgain(one)
+  await practice.backUp("later", true)
+  const patient = { resourceType: "Patient", name: [{ family: "Large" }], x: "x".repeat(8 * 1024 * 1024) }
+  const large = await one.records.create({ by: "Ada", changes: [["Patient/1", JSON.stringify(patient)]] })
+  await edit(one, large.id, "Asthma")
+  await practice.putAway(one)
+  const second = await practice.restore("later")
+  const again = await practice.openAnyway("ada", "one")
+  await again.session.confirmRestore(second.code)
+  const { left } = await sendAgain(again)
+  expect(left).toEqual([expect.objectContaining({ id: large.id, hasContent: true })])
+  expect(left[0]!.reason).toMatch(/this device has not kept the entry that began it.* too large/)
+})

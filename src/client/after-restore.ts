@@ -171,7 +171,7 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     const body = parseBody(own.body)
     const compress = (sent.body?.length ?? 0) < own.body.length
     if (row === undefined) {
-      if (entry.kind !== "open") return { left: "The record is not there any more, and somebody else began it." }
+      if (entry.kind !== "open") return { left: withoutBeginning(own, past) }
       await records.create(body, compress, own.record)
       return "anew"
     }
@@ -192,6 +192,15 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     if (session.log.refusal !== null) throw error
     return error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
   }
+}
+
+/** Why an entry has no record to go into. */
+function withoutBeginning({ record }: OwnEntry, { former }: Past): string {
+  const isKept = former.own.some((one) => one.record === record && one.seq === 0)
+  const why = isKept
+    ? "the entry that began it cannot be sent again."
+    : "this device has not kept the entry that began it: it was written elsewhere, or it was too large or too long ago."
+  return `The record is not there any more, and ${why}`
 }
 
 /** Whether nothing is left to do about an entry of the physician's own. */
