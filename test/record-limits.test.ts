@@ -47,6 +47,20 @@ describe("a record", () => {
     await expect(leave(ben, id)).rejects.toEqual(refused("NOT_ALLOWED_LAST_OWNER"))
   })
 
+  it("can be given to somebody new, however often a writer changes its key", { timeout: 300_000 }, async () => {
+    const [ada, mal, cyd] = (await physicians(practice, "ada15", "mal15", "cyd15")) as [Workspace, Workspace, Workspace]
+    await meet(ada, mal)
+    await meet(ada, cyd)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    for (let n = 0; n < 200; n++) await raiseFalsely(mal, id, ada)
+    await expect(raiseFalsely(mal, id, ada)).rejects.toEqual(refused("BAD_INPUT_ENTRIES"))
+    await ada.roster.sync()
+    await unshare(ada, id, mal.session.physician)
+    await give(ada, cyd, id, "reader")
+    expect((await cyd.records.open(id)).keys).toHaveLength(202)
+  })
+
   it("names no moment that a calendar does not have", async () => {
     const [ada, ben] = (await physicians(practice, "ada12", "ben12")) as [Workspace, Workspace]
     await meet(ada, ben)

@@ -23,7 +23,9 @@ export const limits = {
   /** and all that they ever wrote there. */
   authorBodyBytes: 192 * 1024 * 1024,
   authorEntries: 20_000,
-  /** So many entries of one author in one record the server takes: with contents, and with other members or another key. */
+  /** So many entries of one author in one record the server takes: with contents, */
   storedEntries: 10_000,
-  storedMemberEntries: 2_000,
+  /** and with other members or another key: of an owner, and of any other member. A grant holds about 1,500 keys. */
+  storedOwnerEntries: 500,
+  storedMemberEntries: 200,
 } as const

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest"
 import { encodeCbor } from "../encoding/cbor.ts"
 import { context } from "../encoding/context.ts"
 import { idBytes, idFromBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
+import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { type GrantPlace, importRecipient, openGrant, sealGrant } from "./grants.ts"
 import { newSecretKey } from "./keys.ts"
@@ -70,6 +71,14 @@ describe("grants", () => {
     await expect(sealGrant(recipient, place, { by: "", keys: epochs(1800) })).rejects.toMatchObject({
       code: "BAD_INPUT_SIZE",
     })
+  })
+
+  it("hold every key of a record that an owner and five others changed as often as a server lets them", async () => {
+    const count = limits.storedOwnerEntries + 5 * limits.storedMemberEntries
+    const all = new Map(Array.from({ length: count + 1 }, (_, epoch) => [epoch, newSecretKey<"record">()]))
+    const by = "Å".repeat(500)
+    const grant = await sealGrant(recipient, place, { by, keys: all })
+    expect((await openGrant(mine.seed, place, grant)).keys.size).toBe(count + 1)
   })
 
   it("refuse a seal key of another length", async () => {

@@ -208,13 +208,17 @@ function appender(db: Db, heads: ChainHeads, charge: Charge) {
   }
 }
 
-/** Whoever opens a record verifies every entry of it, so each author may add so many. What takes members out, and gives nothing else to
+/** Whoever opens a record verifies every entry of it, so each author may add so many. A new member is given the key of every epoch, so that
+ * one author must not begin as many as a grant holds. What takes members out, and gives nothing else to
  * anybody, is always taken: a record must not become one whose members stay for ever.
  * @throws BAD_INPUT_ENTRIES */
 async function demandRoom(db: Db, { entry, before }: VerifiedEntry): Promise<void> {
   const { kind, seq, record, author, members } = entry
-  const most = kind === "members" ? limits.storedMemberEntries : limits.storedEntries
-  if (seq < most || before === null) return
+  if (before === null) return
+  const isOwner = before.members.some(({ physician, role }) => physician === author && role === "owner")
+  const mostChanges = isOwner ? limits.storedOwnerEntries : limits.storedMemberEntries
+  const most = kind === "members" ? mostChanges : limits.storedEntries
+  if (seq < most) return
   if (members !== undefined && onlyRemoves(before.members, members)) return
   const { count } = await db
     .selectFrom("entry")

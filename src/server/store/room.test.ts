@@ -64,7 +64,7 @@ test.each(databases)("members are changed so often, and can always be removed, o
   const [ada, bob] = [await enrol(at, "ada"), await enrol(at, "bob")]
   const record = newId<"record">()
   const first = await append(at, ada, record, null)
-  const most = limits.storedMemberEntries
+  const most = limits.storedOwnerEntries
   const both = [memberOf(ada, "owner"), memberOf(bob, "owner")]
   const joins = await changeMembers(at, ada, first, both)
   fill(at, record, ada, "members", most)
@@ -73,5 +73,28 @@ test.each(databases)("members are changed so often, and can always be removed, o
   await at.store.append({ ...joins, entry: { ...joins.entry, author: bob.physician } })
   const removes = await changeMembers(at, ada, shared, [memberOf(ada, "owner")])
   await at.store.append(late(removes, most + 2))
+  await at.close()
+})
+
+test.each(databases)("who is no owner changes the key less often, on $name", async ({ open }) => {
+  const at = await open()
+  const [ada, bob] = [await enrol(at, "ada"), await enrol(at, "bob")]
+  const most = limits.storedMemberEntries
+  expect(most).toBeLessThan(limits.storedOwnerEntries)
+  const next = async (count: number) => {
+    const record = newId<"record">()
+    const first = await append(at, ada, record, null)
+    const entry = await changeMembers(at, ada, first, [memberOf(ada, "owner"), memberOf(bob, "reader")])
+    fill(at, record, ada, "members", count)
+    return late(entry, most + 1)
+  }
+  const asWriter = ({ before, ...rest }: VerifiedEntry) => ({
+    ...rest,
+    before: { ...before!, members: [memberOf(ada, "writer")] },
+  })
+  await at.store.append(asWriter(await next(most - 1)))
+  const refused = await next(most)
+  await expect(at.store.append(asWriter(refused))).rejects.toMatchObject({ code: "BAD_INPUT_ENTRIES" })
+  await at.store.append(refused)
   await at.close()
 })
