@@ -2,7 +2,8 @@ import { connect, type Socket } from "node:net"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { newId, type RecordId } from "../encoding/ids.ts"
 import { bodyPath, entriesPath, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
-import { type Author, draftEntry, type SignedIn, signUp } from "./client.fixture.ts"
+import { segmentMaxBytes } from "../protocol/records.ts"
+import { type Author, draftEntry, randomToken, type SignedIn, signToken, signUp } from "./client.fixture.ts"
 import { Turns } from "./in-flight.ts"
 import { openTestServer, type TestServer } from "./server.fixture.ts"
 
@@ -110,6 +111,29 @@ test("answers that nobody reads are as many as fit, and are let go of", async ()
   await expect
     .poll(async () => (await again()).rawPayload.length, { timeout: 60_000, interval: 500 })
     .toBe(drafted.body.length)
+  expect(events.socket.closed).toBe(false)
+})
+
+test("streams that nobody reads are as many as fit, and hold no more than is counted", async () => {
+  const { signed } = await signToken(ada, "segments", randomToken(1))
+  for (let i = 0; i < 3; i++) {
+    const segment = { id: newId<"segment">(), token: randomToken(segmentMaxBytes), signed }
+    await server.store.putSegment(ada.physician, segment)
+  }
+  const before = process.memoryUsage().arrayBuffers
+  const events = ask(ada, "GET", paths.events)
+  const reads = Array.from({ length: 60 }, () => ask(ada, "GET", paths.segments))
+  await expect.poll(() => statuses(reads).waits, { timeout: 20_000 }).toBeUndefined()
+  expect(statuses(reads)["200"]).toHaveLength(25)
+  expect(statuses(reads)["429"]).toHaveLength(35)
+  expect((process.memoryUsage().arrayBuffers - before) / mib).toBeLessThan(200)
+  const other = await server.client.send("GET", paths.segments, undefined, sessionOf(bea).headers)
+  expect(other.statusCode).toBe(200)
+  // Who reads nothing is let go of, and all of it comes again.
+  const again = () => server.client.send("GET", paths.segments, undefined, sessionOf(ada).headers)
+  await expect
+    .poll(async () => (await again()).rawPayload.length, { timeout: 60_000, interval: 500 })
+    .toBe(3 * (16 + 4 + segmentMaxBytes))
   expect(events.socket.closed).toBe(false)
 })
 

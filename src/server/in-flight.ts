@@ -1,7 +1,15 @@
+import { Readable } from "node:stream"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
 import type { PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { network } from "./guess-limit.ts"
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** So much lies in memory while nobody reads an answer that is a stream. Left out: a piece or a line, which is not counted. */
+    streamBytes?: number
+  }
+}
 
 const mib = 1024 * 1024
 /** What is smaller is not counted. */
@@ -49,7 +57,11 @@ export function limitInFlight(app: FastifyInstance): void {
 
   app.addHook("preParsing", async (request, reply) => hold(request, reply, bodyBytes(request)))
   app.addHook("onSend", async (request, reply, payload) => {
-    // Streams are read as fast as they are taken.
+    if (payload instanceof Readable) {
+      // No piece of it was made so far.
+      hold(request, reply, request.routeOptions.config.streamBytes ?? 0)
+      return payload
+    }
     if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload
     // While a long text waits, Node holds it with three bytes a character besides.
     const bytes = typeof payload === "string" && payload.length > largeBytes ? Buffer.from(payload) : payload

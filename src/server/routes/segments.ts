@@ -10,9 +10,13 @@ import { demandAccount } from "../statements.ts"
 import type { Segment } from "../store/store.ts"
 import { type Api, type RouteContext, sessionOf, signedIn } from "./context.ts"
 
+const pieceBytes = 64 * 1024
+/** The segment that is being sent, and pieces on their way. */
+const streamBytes = segmentMaxBytes + 16 * pieceBytes
+
 /** The roster's sealed segments, as bytes: only inserted. Those that a keyring does not list go with it, and nothing else deletes. */
 export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void {
-  app.get(paths.segments, signedIn(sessions), async (request, reply) =>
+  app.get(paths.segments, { ...signedIn(sessions), config: { streamBytes } }, async (request, reply) =>
     reply.type(segmentsType).send(Readable.from(pack(store.segments(sessionOf(request).physician)))),
   )
 
@@ -39,6 +43,7 @@ export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void
 async function* pack(segments: AsyncIterable<Segment>): AsyncGenerator<Uint8Array> {
   for await (const { id, token } of segments) {
     yield concat(idBytes(id), u32be(token.length))
-    yield token
+    // Copies: a part of a token would keep all of it while it waits.
+    for (let at = 0; at < token.length; at += pieceBytes) yield token.slice(at, at + pieceBytes)
   }
 }
