@@ -182,6 +182,13 @@ async function confirmReaders(
     throw new UsageError(
       `${undecided.join(", ")} had been removed, or had less, and the restore took that back. Say --without or --keep of each.`,
     )
+  const changed = sharing.members
+    .filter(({ keysChanged, colleague }) => keysChanged && !leftOut.includes(colleague.username))
+    .map(({ colleague }) => colleague.username)
+  if (changed.length > 0)
+    throw new UsageError(
+      `The keys of ${changed.join(", ")} have changed since you verified them, so that no fresh key can be given to them. Say --without of each. You can share the record with them again once you have compared the safety number.`,
+    )
   const without = leftOut.map((username) => {
     const member = sharing.members.find(({ colleague }) => colleague.username === username)
     if (member !== undefined) return member.colleague.physician

@@ -14,7 +14,7 @@ export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDo
   // Whoever comes to the list while it is looked at is proposed like the others.
   const [chosen, setChosen] = useState<ReadonlyMap<PhysicianId, boolean>>(new Map())
   const isKept = ({ you, colleague: { physician }, returned, keysChanged }: MemberView) =>
-    you || (chosen.get(physician) ?? !(returned || keysChanged))
+    you || (!keysChanged && (chosen.get(physician) ?? !returned))
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState("")
   const confirm = async () => {
@@ -43,7 +43,7 @@ export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDo
               <input
                 type="checkbox"
                 checked={isKept(member)}
-                disabled={member.you}
+                disabled={member.you || member.keysChanged}
                 onChange={({ currentTarget: { checked } }) =>
                   setChosen(new Map(chosen).set(member.colleague.physician, checked))
                 }
