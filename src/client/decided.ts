@@ -64,6 +64,20 @@ function listsSince(kept: number, entries: readonly EntryStatement[]) {
   })
 }
 
+/** Whether this device saw another list of members, in entries that a restore took back. */
+export async function sawAnother(
+  session: Session,
+  { record, members }: Pick<ChainHead, "record" | "members">,
+): Promise<boolean> {
+  for (const { line, readers } of await session.kept.formerReaders()) {
+    const then = readers.get(record)
+    if (then === undefined || sameMembers(then.members, members)) continue
+    const kept = keptSince(line, session.line)?.size
+    if (kept !== undefined && then.leaf >= kept) return true
+  }
+  return false
+}
+
 /** Demands that nothing is written after a restore before it is decided who reads it. @param removed who goes with what is done
  * @throws NOT_ALLOWED_RESTORED */
 export async function demandDecided(

@@ -1,6 +1,7 @@
 import { readDates } from "../clinical/dates.ts"
 import type { PhysicianId } from "../encoding/ids.ts"
-import type { Member } from "../proof/entry.ts"
+import type { Member, Role } from "../proof/entry.ts"
+import { Awaiting } from "./awaiting.ts"
 import type { People } from "./people.ts"
 import type { Roster } from "./roster.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
@@ -15,6 +16,7 @@ const overlayLimit = 300
 export class HomeList {
   readonly #roster: Roster
   readonly #people: People
+  readonly #awaiting: Awaiting
   /** Who else can read a row's record, by row. */
   readonly #shared = new WeakMap<RosterRow, readonly Member[]>()
   #indexed: readonly RosterRow[] = []
@@ -22,9 +24,10 @@ export class HomeList {
   #index: SearchIndex | null = null
   #sorted = new Map<string, { version: number; rows: readonly RosterRow[] }>()
 
-  constructor({ roster, session }: Workspace) {
-    this.#roster = roster
-    this.#people = session.people
+  constructor(work: Workspace, awaiting = new Awaiting(work)) {
+    this.#roster = work.roster
+    this.#people = work.session.people
+    this.#awaiting = awaiting
   }
 
   /** @param today YYYY-MM-DD, for dates typed with two-digit years */
@@ -38,6 +41,7 @@ export class HomeList {
       rows: ordered.slice(query.offset, query.offset + query.limit).map((row) => this.#homeRow(row)),
       complete,
       refused: [...this.#roster.refused].map(([id, { code, message }]) => ({ id, code, message })),
+      waiting: this.#waiting(),
     }
   }
 
@@ -62,6 +66,17 @@ export class HomeList {
     return [...this.#roster.rows.values()]
       .filter((row) => key(row) === wanted && !this.#roster.refused.has(row.id))
       .map((row) => this.#homeRow(row))
+  }
+
+  #waiting(): number {
+    let count = 0
+    for (const row of this.#roster.rows.values())
+      if (this.#awaiting.has(row) && this.#roleIn(this.#members(row)) === "owner") count++
+    return count
+  }
+
+  #roleIn(members: readonly Member[]): Role {
+    return members.find(({ physician }) => this.#people.isMe(physician))?.role ?? "owner"
   }
 
   #rows(sort: HomeSort, archived: boolean): readonly RosterRow[] {
@@ -105,10 +120,11 @@ export class HomeList {
       diagnoses,
       updated,
       archived,
-      role: members.find(({ physician }) => this.#people.isMe(physician))?.role ?? "owner",
+      role: this.#roleIn(members),
       sharedWith: members
         .filter(({ physician }) => !this.#people.isMe(physician))
         .map(({ physician }) => this.#people.label(physician)),
+      waits: this.#awaiting.has(row),
     }
   }
 

@@ -21,7 +21,7 @@ import { acceptInvitations, declineInvitations, listInvitations } from "./invita
 import { Page, type PageEnv } from "./page.ts"
 import { history, namedIn, viewRecord } from "./record-views.ts"
 import { rememberSession } from "./remembered.ts"
-import { confirmMembers, leave, share, unshare, viewSharing } from "./sharing.ts"
+import { confirmMany, confirmMembers, leave, share, stopsHere, unshare, viewSharing } from "./sharing.ts"
 import type { PageApi } from "./views.ts"
 import { todayOf } from "./workspace.ts"
 
@@ -196,6 +196,22 @@ export function createPageApi(env: PageEnv): PageApi {
         } finally {
           changed(shown.id)
         }
+      }),
+    waiting: () =>
+      run(async () => {
+        await page.work.ready
+        return page.work.awaiting.list()
+      }),
+    confirmMany: (shown, progress) =>
+      run(async () => {
+        const report = await page.stoppable(async (signal) => {
+          await page.work.ready
+          return confirmMany(page.work, shown, { progress, signal })
+        })
+        // What was confirmed is confirmed, also where the rest has to wait for the server.
+        await sendAgain(page.work).catch((error: unknown) => stopsHere(page.work, error))
+        for (const { id } of shown) changed(id)
+        return report
       }),
     leave: (id) =>
       run(async () => {

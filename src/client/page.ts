@@ -4,6 +4,7 @@ import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
 import { changePassword, checkPassword, demandConfirmed, practiceOf, renewWords, type WayByWords } from "./account.ts"
 import { lostAsText, sendAgain, whatWentBack } from "./after-restore.ts"
+import { Awaiting } from "./awaiting.ts"
 import { listen } from "./events.ts"
 import { HomeList } from "./home.ts"
 import { inTime } from "./in-time.ts"
@@ -38,6 +39,7 @@ const keepAliveMs = 60_000
 
 interface SignedIn extends Workspace {
   readonly list: HomeList
+  readonly awaiting: Awaiting
   readonly drafts: Drafts
   /** Settles when the roster is open and up to date. */
   ready: Promise<void>
@@ -203,12 +205,12 @@ export class Page {
     await session.confirmRestore(code)
     const sheet = finish === undefined ? await this.#renew(asking, newPassword) : await finish(asking.password)
     try {
-      return { sent: await sendAgain(asking), sheet }
+      return { sent: await sendAgain(asking), sheet, waits: await new Awaiting(asking).list() }
     } catch (error) {
       if (sheet === null) throw error
       // The words that count from now on are shown whatever becomes of the rest, which is sent with the next sign-in.
       if (error instanceof AppError) this.#notice(error)
-      return { sent: null, sheet }
+      return { sent: null, sheet, waits: [] }
     } finally {
       this.#lastActive = this.now
     }
@@ -246,9 +248,11 @@ export class Page {
     demandConfirmed(session)
     await rememberSession(session)
     const work = workspaceOf(session)
+    const awaiting = new Awaiting(work)
     const signedIn: SignedIn = {
       ...work,
-      list: new HomeList(work),
+      list: new HomeList(work, awaiting),
+      awaiting,
       drafts: new Drafts(session),
       ready: Promise.resolve(),
       complete: false,
@@ -322,6 +326,8 @@ export class Page {
   /** What cannot be sent now is tried again at the next sign-in, and holds up nothing else. */
   async #sendAgain(work: SignedIn): Promise<void> {
     try {
+      await work.awaiting.look()
+      this.#emitRoster(work)
       await sendAgain(work)
     } catch (error) {
       if (!(error instanceof AppError) || error.is("TAMPERED") || error.code === "NOT_ALLOWED_SESSION") throw error
@@ -479,6 +485,7 @@ export class Page {
       for (const id of changed) this.emit({ type: "record", id })
       this.#emitRoster(work)
       await this.#meet(work)
+      await work.awaiting.look()
       await work.roster.fold()
     }
     await this.countInvitations()

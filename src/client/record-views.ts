@@ -4,9 +4,12 @@ import { Fold } from "../clinical/fold.ts"
 import { changesBetween } from "../clinical/history.ts"
 import { viewOf } from "../clinical/view.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
+import { awaitsOwner } from "../proof/chain.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
+import { undecided } from "./decided.ts"
 import type { OpenRecord } from "./open-record.ts"
 import type { People } from "./people.ts"
+import type { Session } from "./session.ts"
 import type { HistoryItem, RecordView } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -43,6 +46,19 @@ export async function viewRecord(
       .map(({ physician }) => people.label(physician))
       .sort(),
     role: members.find(({ physician }) => people.isMe(physician))?.role ?? "reader",
+    waits: await waitsFor(session, record),
+  }
+}
+
+/** Who has to confirm, after a restore, who may read a record. Whoever is back is nobody to ask. */
+async function waitsFor(session: Session, { head, steps }: OpenRecord): Promise<RecordView["waits"]> {
+  const back = await undecided(session, head, async () => steps.map(({ entry }) => entry))
+  if (back.length === 0 && !awaitsOwner(head, session.restoredAt)) return null
+  const { people } = session
+  const owners = head.members.filter(({ physician, role }) => role === "owner" && !back.includes(physician))
+  return {
+    mine: owners.some(({ physician }) => people.isMe(physician)),
+    owners: owners.filter(({ physician }) => !people.isMe(physician)).map(({ physician }) => people.label(physician)),
   }
 }
 

@@ -14,7 +14,7 @@ import { whileOvertaken } from "./overtaken.ts"
 import { errorOf } from "./roster.ts"
 import { type EpochKeys, gapsOf, headOf, keysOf, rowOf } from "./roster-row.ts"
 import { cleanUsername } from "./username.ts"
-import type { ManyProgress, ManyReport, SharingView } from "./views.ts"
+import type { ManyProgress, ManyReport, ReaderView, SharingView, WaitingRecord } from "./views.ts"
 import { memberOf, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -126,7 +126,7 @@ export async function unshare(work: Workspace, id: RecordId, physician: Physicia
  * @returns `already` where others have decided so. @throws NOT_ALLOWED_ROLE for who is no owner; CONFLICT_MEMBERS */
 export async function confirmMembers(
   work: Workspace,
-  shown: Pick<SharingView, "id" | "members">,
+  shown: { readonly id: RecordId; readonly members: readonly ReaderView[] },
   without: readonly PhysicianId[],
 ): Promise<"done" | "already"> {
   const { session } = work
@@ -143,6 +143,20 @@ export async function confirmMembers(
     return decides || (await undecidedIn(work, head)).length > 0 ? kept : null
   }
   return change(work, shown.id, list, out, true)
+}
+
+/** Confirms the readers of many records, each for the list that was shown. A record that stands apart is refused: whoever is back in it is
+ * decided about by name, with {@link confirmMembers}. */
+export async function confirmMany(work: Workspace, shown: readonly WaitingRecord[], many: Many): Promise<ManyReport> {
+  const lists = new Map(shown.map((one) => [one.id, one]))
+  // Whose keys have changed, the log says: all of it is looked at before anything is sealed.
+  await work.roster.sync()
+  await work.roster.looked()
+  return doMany(work, [...lists.keys()], many, async (id) => {
+    const list = lists.get(id)!
+    if (list.apart) throw new AppError("NOT_ALLOWED_RESTORED")
+    return confirmMembers(work, list, [])
+  })
 }
 
 /** Takes this physician out of a record, which then is none of their patients any more. @throws NOT_ALLOWED_LAST_OWNER */

@@ -74,6 +74,8 @@ export interface HomeRow {
   readonly role: Role
   /** The other members, by verified username or the name they are known by; empty where nobody else can read it. */
   readonly sharedWith: readonly string[]
+  /** Nothing can be written in it before an owner has confirmed, after a restore, who may read it. */
+  readonly waits: boolean
 }
 
 export type HomeSort = "name" | "birthDate" | "diagnoses" | "updated"
@@ -97,6 +99,8 @@ export interface HomePage {
   readonly complete: boolean
   /** Records the roster could not show, with the code that says why. */
   readonly refused: readonly { readonly id: RecordId; readonly code: ErrorCode; readonly message: string }[]
+  /** How many records wait, after a restore, until this physician has confirmed who may read them; archived ones too. */
+  readonly waiting: number
 }
 
 export interface RecordView extends ChartView {
@@ -123,6 +127,9 @@ export interface RecordView extends ChartView {
   readonly keysChanged: readonly string[]
   /** What the physician may do here; a reader is offered no editing. */
   readonly role: Role
+  /** Nothing can be written before an owner has confirmed, after a restore, who may read the record; null where nobody has to.
+   * `owners` are the others who can do so. */
+  readonly waits: { readonly mine: boolean; readonly owners: readonly string[] } | null
 }
 
 /** A record of which a restored server has less than this device had seen. */
@@ -158,6 +165,8 @@ export interface AfterRestore {
   readonly sent: SentAgain | null
   /** New recovery words, where they had to be made. */
   readonly sheet: RecoverySheet | null
+  /** Records of which an owner has to confirm first who may read them. */
+  readonly waits: readonly WaitingRecord[]
 }
 
 /** What became of the physician's own entries after a restore. */
@@ -207,20 +216,37 @@ export interface ColleagueView extends Colleague {
   readonly suspended: boolean
 }
 
-export interface MemberView {
+/** Somebody who can read a record. */
+export interface ReaderView {
   readonly colleague: Colleague
   readonly you: boolean
   readonly role: Role
   /** Milliseconds since 1970, or null for no end. The server alone enforces it. */
   readonly until: number | null
+  /** They were out of it, or had less, by what this device knows, a restore took that back, and nobody has decided about them since. */
+  readonly returned: boolean
+}
+
+/** A record that takes nothing, after a restore, until an owner has confirmed who may read it. */
+export interface WaitingRecord {
+  readonly id: RecordId
+  readonly firstName: string
+  readonly lastName: string
+  readonly birthDate: string
+  readonly members: readonly ReaderView[]
+  /** Whether the physician is an owner of it. */
+  readonly mine: boolean
+  /** Somebody is back, or this device saw another list: it is decided by itself, and not with others. */
+  readonly apart: boolean
+}
+
+export interface MemberView extends ReaderView {
   /** Whether they have taken the record up, as the server says; until then they can, and can decline. */
   readonly accepted: boolean
   /** Whether the server says that their account is suspended. They are a member all the same. */
   readonly suspended: boolean
   /** The list names keys that are not those which this physician verified: they are removed with whoever is removed. */
   readonly keysChanged: boolean
-  /** They were out of it, or had less, by what this device knows, a restore took that back, and nobody has decided about them since. */
-  readonly returned: boolean
 }
 
 /** Who can read a record, and what the physician may do about it. */
@@ -496,6 +522,10 @@ export interface PageApi {
   /** After a restore: an owner says who may read a record from now on. @param shown what they looked at @param without who may not
    * @returns `already` where others have decided so. @throws CONFLICT_MEMBERS */
   confirmMembers(shown: SharingView, without: readonly PhysicianId[]): Promise<"done" | "already">
+  /** All records that wait for an owner after a restore, by the patient's name. */
+  waiting(): Promise<readonly WaitingRecord[]>
+  /** Confirms the readers of many, each as it was shown. What stands apart is refused. */
+  confirmMany(shown: readonly WaitingRecord[], progress: (progress: ManyProgress) => void): Promise<ManyReport>
   leave(id: RecordId): Promise<void>
   invitations(): Promise<InvitationList>
   acceptInvitations(ids: readonly RecordId[], progress: (progress: ManyProgress) => void): Promise<ManyReport>

@@ -15,6 +15,7 @@ export interface HomeView {
   readonly matching: number
   readonly complete: boolean
   readonly refused: HomePage["refused"]
+  readonly waiting: number
   readonly pages: ReadonlyMap<number, readonly HomeRow[]>
   readonly error: AppError | null
 }
@@ -46,6 +47,7 @@ const empty: HomeView = {
   matching: 0,
   complete: false,
   refused: [],
+  waiting: 0,
   pages: new Map(),
   error: null,
 }
@@ -146,8 +148,8 @@ export function createHomeList(api: PageApi): HomeList {
   }
 }
 
-function counts({ total, matching, complete, refused }: HomePage): Partial<HomeView> {
-  return { total, matching, complete, refused }
+function counts({ total, matching, complete, refused, waiting }: HomePage): Partial<HomeView> {
+  return { total, matching, complete, refused, waiting }
 }
 
 function asAppError(error: unknown): AppError {

@@ -6,7 +6,7 @@ import type { RecordId } from "./record-id.ts"
 import type { ShareOrder } from "./share-draft.ts"
 import { createStore, type Store } from "./store.ts"
 
-export type ManyKind = "share" | "accept" | "decline"
+export type ManyKind = "share" | "accept" | "decline" | "confirm"
 
 export interface ManyState {
   /** What runs, or ran last; null before the first. */

@@ -143,6 +143,14 @@ const share = createRoute({
     "ShareScreen",
   ),
 })
+const confirm = createRoute({
+  getParentRoute: () => inside,
+  path: "/confirm",
+  component: lazyRouteComponent(
+    parts(() => import("./screens/confirm.tsx")),
+    "ConfirmScreen",
+  ),
+})
 const invitations = createRoute({
   getParentRoute: () => inside,
   path: "/invitations",
@@ -205,6 +213,7 @@ const routeTree = rootRoute.addChildren([
     version,
     importPage,
     share,
+    confirm,
     invitations,
     activity,
     colleagues,

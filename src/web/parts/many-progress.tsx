@@ -7,6 +7,7 @@ const doing: Record<ManyKind, string> = {
   share: "Sharing",
   accept: "Accepting",
   decline: "Declining",
+  confirm: "Confirming",
 }
 
 /** What works on many records just now. */

@@ -132,9 +132,14 @@ function Cells({ row, reachable, selecting, selected }: CellsProps) {
 
 /** Beside the diagnoses, so that no name has to make room for them. */
 function Tags({ row }: { row: HomeRow }) {
-  if (!row.archived && row.role !== "reader" && row.sharedWith.length === 0) return null
+  if (!row.archived && !row.waits && row.role !== "reader" && row.sharedWith.length === 0) return null
   return (
     <span className={classes.tags}>
+      {row.waits && (
+        <span className={classes.waits}>
+          waits<Hidden> until an owner has confirmed who can read it</Hidden>
+        </span>
+      )}
       {row.archived && <span className={classes.tag}>archived</span>}
       {row.role === "reader" && <span className={classes.tag}>read only</span>}
       {row.sharedWith.length > 0 && <span className={classes.shared}>{withWhom(row)}</span>}

@@ -7,13 +7,14 @@ import { useProblem } from "../use-problem.ts"
 import { ButtonLink } from "./button-link.tsx"
 import { Notice } from "./notice.tsx"
 
-/** What can be done with a whole record; a reader is offered no editing. Archiving is an entry like any other and can be undone at once. */
+/** What can be done with a whole record; a reader is offered no editing, nor is anybody while it waits for an owner. Archiving is an entry like any other and can be undone at once. */
 export function RecordActions({ record, onChange }: { record: RecordView; onChange: () => void }) {
   const { api, work } = useApp()
   const { problem, fail, clear } = useProblem()
   const [busy, setBusy] = useState<"" | "export" | "archive">("")
   const [exported, setExported] = useState("")
-  const { id, archived, role } = record
+  const { id, archived } = record
+  const mayWrite = record.role !== "reader" && record.waits === null
 
   const attempt = async (what: "export" | "archive", run: () => Promise<void>) => {
     setBusy(what)
@@ -42,7 +43,7 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
 
   return (
     <>
-      {role !== "reader" && (
+      {mayWrite && (
         <ButtonLink to="/records/$id/edit" params={{ id }}>
           Edit
         </ButtonLink>
@@ -50,7 +51,7 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
       <Button variant="default" loading={busy === "export"} onClick={() => void attempt("export", exportRecord)}>
         Export
       </Button>
-      {role !== "reader" && (
+      {mayWrite && (
         <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
           {archived ? "Restore" : "Archive"}
         </Button>

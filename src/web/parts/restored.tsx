@@ -1,11 +1,13 @@
 import { Button, TextInput } from "@mantine/core"
 import { useForm } from "@mantine/form"
+import { useNavigate } from "@tanstack/react-router"
 import { useState } from "react"
-import type { Account, AfterRestore, LostRecord, WentBack } from "../../client/views.ts"
+import type { Account, AfterRestore, LostRecord, WaitingRecord, WentBack } from "../../client/views.ts"
 import { newPasswordProblem, repeatProblem } from "../account-rules.ts"
 import { useApp } from "../app.ts"
 import { focusFirst, messageOf, showErrors } from "../form-errors.ts"
 import { saveFile } from "../save-file.ts"
+import { joined } from "../shown.ts"
 import { useLeavingCheck } from "../use-after-press.ts"
 import look from "./form.module.css"
 import { Heading } from "./heading.tsx"
@@ -28,9 +30,11 @@ export function Restored({ account }: { account: RestoredAccount }) {
   const [busy, setBusy] = useState(false)
   const [after, setAfter] = useState<AfterRestore | null>(null)
   const [wordsKept, setWordsKept] = useState(false)
-  const enter = async () => {
+  const navigate = useNavigate()
+  const enter = async (to?: "/confirm") => {
     session.set(await api.enterRestored())
     if (after?.sheet) await api.confirmWords()
+    if (to) await navigate({ to })
   }
 
   const needsPassword = back.renew.includes("password")
@@ -133,8 +137,18 @@ export function Restored({ account }: { account: RestoredAccount }) {
   )
 }
 
-function SentAgain({ after: { sent }, onDone }: { after: AfterRestore; onDone: () => Promise<void> }) {
+interface SentAgainProps {
+  after: AfterRestore
+  onDone: (to?: "/confirm") => Promise<void>
+}
+
+function SentAgain({ after: { sent, waits }, onDone }: SentAgainProps) {
   const [busy, setBusy] = useState(false)
+  const mine = waits.filter((one) => one.mine)
+  const go = (to?: "/confirm") => {
+    setBusy(true)
+    onDone(to).catch(() => setBusy(false))
+  }
   return (
     <Outside wide>
       <Heading tab="Server restored">The restore is confirmed</Heading>
@@ -145,20 +159,51 @@ function SentAgain({ after: { sent }, onDone }: { after: AfterRestore; onDone: (
       ) : (
         <WhatWasSent sent={sent} />
       )}
+      <Waiting records={mine} who="you have" />
+      <Waiting records={waits.filter((one) => !one.mine)} who="their owners have" />
       <div className={classes.go}>
-        <Button
-          size="md"
-          loading={busy}
-          onClick={() => {
-            setBusy(true)
-            onDone().catch(() => setBusy(false))
-          }}
-        >
+        {mine.length > 0 && (
+          <Button size="md" loading={busy} onClick={() => go("/confirm")}>
+            Confirm who can read {mine.length === 1 ? "it" : "them"}
+          </Button>
+        )}
+        <Button size="md" variant={mine.length > 0 ? "default" : "filled"} loading={busy} onClick={() => go()}>
           Go to your patients
         </Button>
       </div>
     </Outside>
   )
+}
+
+const atOnce = 8
+
+/** Records that take nothing until somebody has confirmed who can read them. */
+function Waiting({ records, who }: { records: readonly WaitingRecord[]; who: string }) {
+  if (records.length === 0) return null
+  const more = records.length - atOnce
+  return (
+    <>
+      <p className={look.lead}>
+        {records.length === 1
+          ? `One record waits until ${who} confirmed who can read it:`
+          : `${records.length.toLocaleString()} records wait until ${who} confirmed who can read them:`}
+      </p>
+      <ul className={classes.list}>
+        {records.slice(0, atOnce).map(({ id, firstName, lastName, members, mine }) => (
+          <li key={id}>
+            <strong>{joined([lastName, firstName], ", ") || "A record without a name"}</strong>
+            {!mine && <span>{ownersOf(members)}</span>}
+          </li>
+        ))}
+        {more > 0 && <li>and {more.toLocaleString()} more</li>}
+      </ul>
+    </>
+  )
+}
+
+function ownersOf(members: WaitingRecord["members"]): string {
+  const owners = members.filter(({ role, returned }) => role === "owner" && !returned)
+  return owners.length === 0 ? "" : `of ${owners.map(({ colleague }) => colleague.username).join(", ")}`
 }
 
 function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
@@ -172,8 +217,8 @@ function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
       )}
       {sent.waiting > 0 && (
         <p className={look.lead}>
-          {sent.waiting === 1 ? "One entry waits" : `${sent.waiting} entries wait`} until an owner has confirmed, under
-          Sharing, who may read the record.
+          {sent.waiting === 1 ? "One entry waits" : `${sent.waiting} entries wait`} on this device until an owner has
+          confirmed who can read the record.
         </p>
       )}
       {sent.left.length > 0 && (

@@ -12,6 +12,7 @@ import { PatientForm } from "../parts/patient-form.tsx"
 import { RecordGate } from "../parts/record-gate.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { Unreadable } from "../parts/unreadable.tsx"
+import { Waits } from "../parts/waits.tsx"
 import { draftName, parseDraft } from "../patient-draft.ts"
 import { asRecordId } from "../record-id.ts"
 import { joined } from "../shown.ts"
@@ -29,6 +30,7 @@ export function EditRecordScreen() {
   if (now.state !== "ready") return <RecordGate now={now} reload={reload} />
   if (opened.current?.id !== now.record.id) opened.current = now.record
   if (now.record.role === "reader") return <OnlyReading record={now.record} />
+  if (now.record.waits !== null) return <Waiting record={now.record} />
   return <Edit key={now.record.id} record={opened.current} head={now.record.head} />
 }
 
@@ -38,6 +40,30 @@ function OnlyReading({ record: { id } }: { record: RecordView }) {
       <Heading tab="Record">You may read this record, not write in it</Heading>
       <p className={classes.reading}>Ask one of its owners to make you a writer.</p>
       <KeptDraft id={id} />
+      <p className={classes.reading}>
+        <Link to="/records/$id" params={{ id }}>
+          Back to the record
+        </Link>
+      </p>
+    </div>
+  )
+}
+
+/** Nothing is typed here that cannot be saved. What was typed before stays a draft, and is in the form again afterwards. */
+function Waiting({ record }: { record: RecordView }) {
+  const { id } = record
+  const kept = useKeptDraft(draftName(id))
+  return (
+    <div className={classes.page}>
+      <Heading tab="Edit">Edit {joined([record.firstName, record.lastName], " ")}</Heading>
+      <div className={classes.others}>
+        <Waits record={record} />
+      </div>
+      {kept !== "loading" && parseDraft(kept) !== null && (
+        <p className={classes.reading}>
+          What you typed here before is kept on this device, and is in the form again after that.
+        </p>
+      )}
       <p className={classes.reading}>
         <Link to="/records/$id" params={{ id }}>
           Back to the record

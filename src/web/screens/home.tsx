@@ -47,6 +47,7 @@ export function HomeScreen() {
         )}
       </div>
       {account.state === "signed-in" && !account.wordsConfirmed && <WordsNotice />}
+      {view.waiting > 0 && <WaitingNotice waiting={view.waiting} />}
       {first === "asking" ? <Skeleton lines={4} /> : first ? <FirstRun /> : <Patients view={view} />}
     </>
   )
@@ -166,6 +167,26 @@ function WordsNotice() {
         }
       >
         Your recovery words are not confirmed. Without them a forgotten password cannot be mended by anyone.
+      </Notice>
+    </div>
+  )
+}
+
+/** After a restore of the server. */
+function WaitingNotice({ waiting }: { waiting: number }) {
+  return (
+    <div className={classes.notice}>
+      <Notice
+        tone="amber"
+        actions={
+          <ButtonLink to="/confirm" size="xs" variant="default">
+            Confirm who can read {waiting === 1 ? "it" : "them"}
+          </ButtonLink>
+        }
+      >
+        {waiting === 1
+          ? "1 record waits until you have confirmed who can read it."
+          : `${waiting.toLocaleString()} records wait until you have confirmed who can read them.`}
       </Notice>
     </div>
   )

@@ -52,7 +52,7 @@ export function InvitationsScreen() {
         Records that colleagues share with you. Nothing of a patient is shown before you accept, and a record that was
         tampered with is not taken.
       </p>
-      {state.running && state.kind !== "share" && <ManyProgressBar state={state} onCancel={() => void many.cancel()} />}
+      {state.running && isOfInvitations(state) && <ManyProgressBar state={state} onCancel={() => void many.cancel()} />}
       {!state.running && (
         <Outcome
           state={state}
@@ -111,6 +111,10 @@ export function InvitationsScreen() {
   )
 }
 
+function isOfInvitations({ kind }: ManyState): boolean {
+  return kind === "accept" || kind === "decline"
+}
+
 /** Whether trying again would find the same. */
 function stays({ code }: { readonly code: ErrorCode }): boolean {
   return code.startsWith("TAMPERED") || code === "CANNOT_OPEN"
@@ -148,7 +152,7 @@ function leftOf(invitations: readonly Invitation[], { ids, report }: ManyState):
  * @param onAgain null where nothing is left to go on with */
 function Outcome({ state, onAgain }: { state: ManyState; onAgain: (() => void) | null }) {
   const { kind, report, problem } = state
-  if (kind === null || kind === "share" || (!report && !problem)) return null
+  if (!isOfInvitations(state) || (!report && !problem)) return null
   const did = kind === "accept" ? "accepted" : "declined"
   const passing = report?.refused.filter((refusal) => !stays(refusal)) ?? []
   return (

@@ -14,6 +14,7 @@ import { RecordGate } from "../parts/record-gate.tsx"
 import { type RecordTab, RecordTabs } from "../parts/record-tabs.tsx"
 import { ResourceGroup } from "../parts/resource-group.tsx"
 import { Unreadable } from "../parts/unreadable.tsx"
+import { Waits } from "../parts/waits.tsx"
 import { RecordProvider, useOpenRecord } from "../record-context.ts"
 import { asRecordId, type RecordId } from "../record-id.ts"
 import { useAnswer } from "../use-answer.ts"
@@ -141,6 +142,7 @@ function ReaderLine({ record: { id, head } }: { record: RecordView }) {
 function Notices({ record, merged }: { record: RecordView; merged: Merged | undefined }) {
   return (
     <div className={classes.notices}>
+      {record.seq === record.head && <Waits record={record} />}
       {record.seq < record.head && (
         <Notice tone="amber">
           This is version {record.seq + 1} of {record.head + 1}, as it was at {showMoment(record.updated)}.

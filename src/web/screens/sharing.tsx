@@ -12,6 +12,7 @@ import { Notice } from "../parts/notice.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
 import { ShareForm } from "../parts/share-form.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
+import { waitsFor } from "../parts/waits.tsx"
 import { useOpenRecord } from "../record-context.ts"
 import { emptyShare, termsOf } from "../share-draft.ts"
 import { useAnswer } from "../use-answer.ts"
@@ -81,10 +82,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
   return (
     <div className={classes.page}>
       {sharing.confirmFirst && !mayShare && (
-        <Notice tone="amber">
-          The server was put back to an earlier state. Nothing can be written here until an owner of this record has
-          confirmed who may read it.
-        </Notice>
+        <Notice tone="amber">{waitsFor(ownersOf(members.filter(({ returned }) => !returned)))}</Notice>
       )}
       <KeysChanged
         usernames={members
@@ -158,7 +156,7 @@ function Sharing({ sharing, onChange }: { sharing: SharingView; onChange: () => 
             </Button>
           </>
         ) : (
-          <p className={classes.lead}>{whyStay(members)}</p>
+          <p className={classes.lead}>{whyStay(members, sharing.confirmFirst)}</p>
         )}
       </section>
       <p className={classes.foot}>
@@ -218,7 +216,7 @@ function ownersOf(members: readonly MemberView[]): readonly string[] {
 }
 
 /** Why the physician can't leave, and what would let them. */
-function whyStay(members: readonly MemberView[]): string {
+function whyStay(members: readonly MemberView[], confirmFirst: boolean): string {
   const others = members.filter(({ you, role }) => !you && role === "owner")
   const waiting = ownersOf(others.filter(({ accepted, until }) => !accepted && until === null))
   if (waiting.length > 0) {
@@ -226,5 +224,5 @@ function whyStay(members: readonly MemberView[]): string {
       ? `You can’t leave yet: ${waiting[0]} is to be an owner, but has not accepted the invitation. Until then you are the only one who decides who reads this record.`
       : `You can’t leave yet: ${waiting.join(", ")} are to be owners, but nobody has accepted the invitation. Until one of them has, you are the only one who decides who reads this record.`
   }
-  return `You are its only owner${others.length > 0 ? " without a last day" : ""}, so you can’t leave: somebody has to decide who reads it. Make a colleague an owner first.`
+  return `You are its only owner${others.length > 0 ? " without a last day" : ""}, so you can’t leave: somebody has to decide who reads it. ${confirmFirst ? "Confirm who can read it; after that you can make a colleague an owner." : "Make a colleague an owner first."}`
 }
