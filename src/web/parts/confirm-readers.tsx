@@ -6,6 +6,7 @@ import { useApp } from "../app.ts"
 import { messageOf } from "../form-errors.ts"
 import classes from "./confirm-readers.module.css"
 import { Notice } from "./notice.tsx"
+import { ColleagueName } from "./verified-mark.tsx"
 
 /** After a restore of the server: an owner says who may read a record from now on. */
 export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDone: (words: string) => void }) {
@@ -49,8 +50,13 @@ export function ConfirmReaders({ sharing, onDone }: { sharing: SharingView; onDo
                 }
               />
               <span className={classes.who}>
-                <strong>{member.colleague.username}</strong> {member.you ? "you" : member.colleague.name}
-                {member.returned && <em>Had been out of it, or had less, by what this device knows</em>}
+                <ColleagueName colleague={member.colleague} you={member.you} />
+                {member.returned && (
+                  <em>
+                    You or another owner had removed {member.colleague.username}, or given them less, before the server
+                    was put back.
+                  </em>
+                )}
                 {member.keysChanged && (
                   <em>Their keys have changed since you verified them: no key can be given to them</em>
                 )}
