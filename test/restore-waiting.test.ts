@@ -6,8 +6,9 @@ import { confirmMany, share, unshare } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import type { Role } from "../src/proof/entry.ts"
+import { desk } from "./cli.ts"
 import { brady, edit, give, home, many, meet } from "./colleagues.ts"
-import { Restoring } from "./restoring.ts"
+import { password, Restoring } from "./restoring.ts"
 
 /** After a restore: which records wait for their owner, who that is, and what confirms many of them at a time. */
 let practice: Restoring
@@ -121,4 +122,23 @@ test("a list that has moved since it was shown is not confirmed, and is listed a
   expect(await confirmMany(bea, await new Awaiting(bea).list(), many)).toMatchObject({ done: 1 })
   expect((await share(bea, [id], "mal", "reader", null, many)).done).toBe(1)
   expect((await confirmMany(ada, list, many)).refused).toMatchObject([{ id, code: "CONFLICT_MEMBERS" }])
+})
+
+test("the command line confirms many, and names the others with their own command", { timeout: long }, async () => {
+  const alone = await shared("Alone")
+  const both = await shared("Both", [bea, "writer"])
+  const removed = await shared("Removed", [bea, "writer"], [mal, "writer"])
+  await putBack(() => unshare(ada, removed, mal.session.physician))
+  await practice.putAway(ada)
+  const machine = desk(practice.url, practice.folder, "ada").with({ home: practice.home("ada"), password })
+  const run: typeof machine.run = (...args) => machine.run(...args)
+  expect((await run(["members", "-"], { input: both })).code).toBe(2)
+  expect((await run(["members", "-", "--confirm"], { input: "" })).code).toBe(2)
+  const done = await run(["members", "-", "--confirm"], { input: [alone, both, removed].join("\n") })
+  expect(done.code, done.stderr).toBe(1)
+  expect(done.stderr).toContain("Confirmed, each under a fresh key: 1.")
+  expect(done.stderr).toContain(`healthcrypt members ${removed} --confirm --without mal`)
+  expect(done.stderr).toContain("Nothing to confirm in 1 of these.")
+  const again = await run(["members", "-", "--confirm"], { input: both })
+  expect([again.code, again.stderr]).toEqual([0, expect.stringContaining("Nothing to confirm in 1 of these.")])
 })

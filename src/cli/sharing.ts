@@ -1,14 +1,17 @@
+import { Awaiting } from "../client/awaiting.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../client/invitations.ts"
 import {
+  confirmMany,
   confirmMembers,
   type Many,
   share as shareRecords,
   unshare as unshareRecord,
   viewSharing,
 } from "../client/sharing.ts"
-import type { ManyReport, Role, SharingView } from "../client/views.ts"
+import type { ManyReport, ReaderView, Role, SharingView, WaitingRecord } from "../client/views.ts"
 import type { Workspace } from "../client/workspace.ts"
 import { dayOf, endOfDay } from "../clinical/days.ts"
+import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { readInput, UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
@@ -32,13 +35,10 @@ export const share: CliCommand = {
     const role = roles.find((one) => one === options.role)
     if (role === undefined) throw new UsageError("--role takes reader, writer or owner.")
     const until = options.until === undefined ? null : lastDay(String(options.until))
-    const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
+    const ids = await idsFrom(io, args)
     if (until !== null && until <= Date.now()) throw new UsageError("--until takes a day that is still to come.")
-    if (words.length === 0)
-      throw new UsageError("No record's id came on standard input. See `healthcrypt records list`.")
     // One record that is named is given just what is said; of many, nothing is taken from who has more.
     const mode = args[0] === "-" ? "add" : "set"
-    const ids = words.map((_, at) => recordIdFrom(words, at))
     return withWorkspace(io, (work) =>
       many(io, ["Shared", "shared so already"], (how) => shareRecords(work, ids, username, role, until, how, mode)),
     ).catch((error) => {
@@ -112,7 +112,8 @@ const decline: CliCommand = {
 
 export const members: CliCommand = {
   name: "members",
-  summary: "Show who can read a record, and, after a restore, confirm it",
+  summary:
+    "Show who can read a record, and, after a restore, confirm it; `-` with --confirm reads many ids from standard input",
   arguments: "<id>",
   options: [
     json,
@@ -121,10 +122,16 @@ export const members: CliCommand = {
     { flags: "--keep <username...>", description: "with --confirm: these too, although they had been removed" },
   ],
   async run(io, options, args) {
-    const id = recordIdFrom(args)
     const [without, keep] = [wordsOf(options.without), wordsOf(options.keep)]
     if (without.length + keep.length > 0 && options.confirm !== true)
       throw new UsageError("--without and --keep go with --confirm.")
+    if (args[0] === "-") {
+      if (options.confirm !== true || options.json === true || without.length + keep.length > 0)
+        throw new UsageError("With - goes --confirm, and nothing else: name the record to say more.")
+      const ids = await idsFrom(io, args)
+      return withWorkspace(io, (work) => confirmAll(io, work, ids))
+    }
+    const id = recordIdFrom(args)
     return withWorkspace(io, async (work) => {
       const before = await viewSharing(work, id)
       if (options.confirm === true) await confirmReaders(io, work, before, without, keep)
@@ -180,7 +187,7 @@ async function confirmReaders(
     .filter((username) => !leftOut.includes(username) && !kept.includes(username))
   if (undecided.length > 0)
     throw new UsageError(
-      `${undecided.join(", ")} had been removed, or had less, and the restore took that back. Say --without or --keep of each.`,
+      `You or another owner had removed ${undecided.join(", ")}, or given them less, before the server was put back. Say --without or --keep of each.`,
     )
   const changed = sharing.members
     .filter(({ keysChanged, colleague }) => keysChanged && !leftOut.includes(colleague.username))
@@ -202,14 +209,53 @@ async function confirmReaders(
   await io.err.line(said)
 }
 
+/** Confirms many records, each for the list that this program saw. Who is back in one is decided about by name. */
+async function confirmAll(io: Io, work: Workspace, ids: readonly RecordId[]): Promise<number> {
+  const waiting = new Map((await new Awaiting(work).list()).map((one) => [one.id, one]))
+  const asked = [...new Set(ids)]
+  const found = asked.flatMap((id) => waiting.get(id) ?? [])
+  const apart = found.filter((one) => one.mine && one.apart)
+  const nothing = asked.filter((id) => !waiting.has(id))
+  const ready = found.filter((one) => !apart.includes(one))
+  const code = ready.length === 0 ? 0 : await many(io, confirmed, (how) => confirmMany(work, ready, how))
+  for (const one of apart) await io.err.line(`${one.id}: ${whatWas(one.members)} To confirm it: ${confirmCommand(one)}`)
+  if (nothing.length > 0) await io.err.line(`Nothing to confirm in ${nothing.length} of these.`)
+  return code !== 0 ? code : apart.length > 0 ? 1 : 0
+}
+
+const confirmed: Words = ["Confirmed, each under a fresh key", "confirmed already"]
+
 function confirmAdvice({ id, members }: SharingView): string {
-  const back = members.filter(({ returned }) => returned).map(({ colleague }) => colleague.username)
-  const changed = members
-    .filter(({ keysChanged, returned }) => keysChanged && !returned)
-    .map(({ colleague }) => colleague.username)
-  const without = [...back, ...changed].map((username) => ` --without ${username}`).join("")
-  const who = back.length === 0 ? "" : ` By what this device knows, ${back.join(", ")} had been removed, or had less.`
-  return `This record takes nothing until an owner has confirmed its members.${who} To do so: healthcrypt members ${id} --confirm${without}`
+  const who = members.some(({ returned, keysChanged }) => returned || keysChanged) ? ` ${whatWas(members)}` : ""
+  return `This record takes nothing until an owner has confirmed its members.${who} To do so: ${confirmCommand({ id, members })}`
+}
+
+/** Why a record is decided by itself. */
+function whatWas(members: readonly ReaderView[]): string {
+  const back = backIn(members)
+  const changed = changedIn(members)
+  const said = [
+    ...(back.length === 0
+      ? []
+      : [`You or another owner had removed ${back.join(", ")}, or given them less, before the server was put back.`]),
+    ...(changed.length === 0 ? [] : [`The keys of ${changed.join(", ")} have changed since you verified them.`]),
+  ]
+  return said.length === 0
+    ? "This device had seen another list of members before the server was put back."
+    : said.join(" ")
+}
+
+function confirmCommand({ id, members }: Pick<WaitingRecord, "id" | "members">): string {
+  const out = new Set([...backIn(members), ...changedIn(members)])
+  return `healthcrypt members ${id} --confirm${[...out].map((username) => ` --without ${username}`).join("")}`
+}
+
+function backIn(members: readonly ReaderView[]): string[] {
+  return members.filter(({ returned }) => returned).map(({ colleague }) => colleague.username)
+}
+
+function changedIn(members: readonly ReaderView[]): string[] {
+  return members.filter(({ keysChanged }) => keysChanged).map(({ colleague }) => colleague.username)
 }
 
 export const unshare: CliCommand = {
@@ -279,6 +325,13 @@ const declineUnlessAccepted: typeof declineInvitations = async (work, ids, how) 
     return { ...one, message: `You have accepted this record. To leave it: ${leave}` }
   })
   return { ...report, refused }
+}
+
+/** The record that is named, or those on standard input. */
+async function idsFrom(io: Io, args: readonly string[]): Promise<RecordId[]> {
+  const words = args[0] === "-" ? (await readInput(io)).split(/\s+/).filter((word) => word !== "") : [args[0] ?? ""]
+  if (words.length === 0) throw new UsageError("No record's id came on standard input. See `healthcrypt records list`.")
+  return words.map((_, at) => recordIdFrom(words, at))
 }
 
 /** Runs work on many records: Ctrl+C stops it after the one at hand, and asking again goes on there. */

@@ -67,20 +67,23 @@ export class Awaiting {
   async #view(row: RosterRow, head: ChainHead): Promise<WaitingRecord> {
     const { people } = this.#work.session
     const returned = this.#foundAt(row).back ?? []
+    const members = head.members.map(({ physician, fingerprint, role, until }) => ({
+      colleague: people.colleague(physician),
+      you: people.isMe(physician),
+      role,
+      until: until ?? null,
+      returned: returned.includes(physician),
+      keysChanged: people.isChanged({ physician, fingerprint }),
+    }))
+    const differs = members.some((one) => one.returned || one.keysChanged)
     return {
       id: row.id,
       firstName: row.firstName,
       lastName: row.lastName,
       birthDate: row.birthDate,
       mine: head.members.some(({ physician, role }) => people.isMe(physician) && role === "owner"),
-      apart: returned.length > 0 || (await sawAnother(this.#work.session, head)),
-      members: head.members.map(({ physician, role, until }) => ({
-        colleague: people.colleague(physician),
-        you: people.isMe(physician),
-        role,
-        until: until ?? null,
-        returned: returned.includes(physician),
-      })),
+      apart: differs || (await sawAnother(this.#work.session, head)),
+      members,
     }
   }
 }

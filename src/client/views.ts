@@ -225,6 +225,8 @@ export interface ReaderView {
   readonly until: number | null
   /** They were out of it, or had less, by what this device knows, a restore took that back, and nobody has decided about them since. */
   readonly returned: boolean
+  /** The list names keys that are not those which this physician verified: they are removed with whoever is removed. */
+  readonly keysChanged: boolean
 }
 
 /** A record that takes nothing, after a restore, until an owner has confirmed who may read it. */
@@ -236,7 +238,7 @@ export interface WaitingRecord {
   readonly members: readonly ReaderView[]
   /** Whether the physician is an owner of it. */
   readonly mine: boolean
-  /** Somebody is back, or this device saw another list: it is decided by itself, and not with others. */
+  /** Somebody is back or has other keys, or this device saw another list: it is decided by itself, and not with others. */
   readonly apart: boolean
 }
 
@@ -245,8 +247,6 @@ export interface MemberView extends ReaderView {
   readonly accepted: boolean
   /** Whether the server says that their account is suspended. They are a member all the same. */
   readonly suspended: boolean
-  /** The list names keys that are not those which this physician verified: they are removed with whoever is removed. */
-  readonly keysChanged: boolean
 }
 
 /** Who can read a record, and what the physician may do about it. */

@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core"
 import { Link } from "@tanstack/react-router"
 import { useEffect, useState } from "react"
-import type { WaitingRecord } from "../../client/views.ts"
+import type { ReaderView, WaitingRecord } from "../../client/views.ts"
 import { useApp } from "../app.ts"
 import { count } from "../dates.ts"
 import type { ManyState } from "../many.ts"
@@ -123,7 +123,7 @@ function Apart({ records, limit, onMore }: ApartProps) {
   return (
     <section>
       <h2>To decide one by one</h2>
-      <p className={classes.lead}>This device knows that these lists were different before the server was put back.</p>
+      <p className={classes.lead}>This device knows more of these lists than the server that was put back.</p>
       <ul className={classes.apart}>
         {records.slice(0, limit).map((record) => (
           <li key={record.id}>
@@ -144,10 +144,12 @@ function Apart({ records, limit, onMore }: ApartProps) {
 }
 
 function whyApart({ members }: WaitingRecord): string {
-  const back = members.filter(({ returned }) => returned).map(({ colleague }) => colleague.username)
-  return back.length === 0
-    ? "Somebody had been added, or given more."
-    : `You or another owner had removed ${back.join(", ")}, or given them less.`
+  const names = (which: readonly ReaderView[]) => which.map(({ colleague }) => colleague.username).join(", ")
+  const back = members.filter(({ returned }) => returned)
+  const changed = members.filter(({ keysChanged }) => keysChanged)
+  if (back.length > 0) return `You or another owner had removed ${names(back)}, or given them less.`
+  if (changed.length > 0) return `The keys of ${names(changed)} have changed since you verified them.`
+  return "Somebody had been added, or given more."
 }
 
 /** What became of the last confirmation. */
