@@ -261,6 +261,24 @@ describe("over its quota an account", () => {
     expect(codeOf(later)).toBe("done")
   })
 
+  test("of reads and exports writes all the same: whoever has stolen a session alone does not keep its physician from it", async () => {
+    await open({ leaves: 6 })
+    const record = newId<"record">()
+    expect(codeOf(await write(ada, record))).toBe("done")
+    const tell = async () =>
+      codeOf(await server.client.send("POST", actsPath(record), { act: "export" }, sessionOf(ada).headers))
+    const { size } = server.store.treeHead()
+    // Nobody is kept from reading by what cannot be noted.
+    for (let i = 0; i < 9; i++) expect(await tell()).toBe("done")
+    expect(server.store.treeHead().size).toBe(size + 6)
+    expect([codeOf(await write(ada)), codeOf(await write(ada))]).toEqual(["done", "done"])
+    server.clock.time += hourMs
+    const later = await server.client.login("ada", password)
+    const before = server.store.treeHead().size
+    await server.client.send("POST", actsPath(record), { act: "export" }, later.headers)
+    expect(server.store.treeHead().size).toBe(before + 1)
+  })
+
   test("of bytes or of records is told whom to ask", async () => {
     await open({ bytes: 20_000, records: 2 })
     expect([codeOf(await write(ada)), codeOf(await write(ada))]).toEqual(["done", "done"])

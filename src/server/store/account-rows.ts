@@ -47,7 +47,7 @@ export async function insertPhysician(db: Db, given: NewPhysician, time: number)
     })
     .execute()
   const bytes = given.keyring.token.length + given.profile.token.length + given.identity.statement.length
-  const usage = { physician: given.physician, bytes, records: 0, hour: 0, leaves: 0 }
+  const usage = { physician: given.physician, bytes, records: 0, hour: 0, leaves: 0, acts: 0 }
   await db.insertInto("usage").values(usage).execute()
   await insertIdentity(db, given.physician, 0, given.identity)
   for (const seal of given.unlocks) await putUnlock(db, given.physician, seal)

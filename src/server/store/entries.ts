@@ -80,7 +80,7 @@ export function entryStore({
     recordAct: (physician, session, record, act) =>
       writer.write(async (batch) => {
         if (act === "read" && !(await markRead(batch.db, session, record))) return
-        await charge(batch.db, physician, { bytes: 0, leaves: 1 }, batch.time)
+        await charge(batch.db, physician, { bytes: 0, acts: 1 }, batch.time)
         batch.addLeaf({
           subject: record,
           stream: "act",

@@ -3,6 +3,7 @@ import { type Migration, type MigrationProvider, Migrator } from "kysely/migrati
 import { AppError } from "../../errors.ts"
 import { access } from "./migration-access.ts"
 import { accountStatements } from "./migration-account-statements.ts"
+import { acts } from "./migration-acts.ts"
 import { entryAuthors } from "./migration-entry-authors.ts"
 import { sessions } from "./migration-sessions.ts"
 import { sharing } from "./migration-sharing.ts"
@@ -47,6 +48,7 @@ export function migrations(types: ColumnTypes): MigrationProvider {
       "0006-succession": succession(types),
       "0007-entry-authors": entryAuthors(),
       "0008-waiting": waiting(types),
+      "0009-acts": acts(types),
     }),
   }
 }

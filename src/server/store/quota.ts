@@ -10,7 +10,7 @@ const hourMs = 3_600_000
 export interface Quota {
   readonly bytes: number
   readonly records: number
-  /** Leaves within an hour by the clock. */
+  /** Leaves within an hour by the clock; and as many more for reads and exports. */
   readonly leaves: number
 }
 
@@ -26,6 +26,9 @@ export interface Used {
   readonly bytes: number
   readonly records?: number
   readonly leaves?: number
+  /** Leaves that say of a record that it was read or exported. They need no key: whoever has stolen a session can make any number, and
+   * must not keep its physician from writing. */
+  readonly acts?: number
 }
 
 /** Counts what a write takes, in its own transaction: one statement. `always` counts and refuses nothing.
@@ -37,6 +40,7 @@ interface Params {
   bytes: number
   records: number
   leaves: number
+  acts: number
   hour: number
   mostBytes: number
   mostRecords: number
@@ -46,28 +50,32 @@ interface Params {
 export function charger(compiler: Db, quota: Quota): Charge {
   const add = prepare<Params>((p) => {
     const leaves = sql<number>`case when hour = ${p.hour} then leaves else 0 end + ${p.leaves}`
+    const acts = sql<number>`case when hour = ${p.hour} then acts else 0 end + ${p.acts}`
     return compiler
       .updateTable("usage")
       .set({
         bytes: sql<number>`bytes + ${p.bytes}`,
         records: sql<number>`records + ${p.records}`,
         leaves,
+        acts,
         hour: p.hour,
       })
       .where("physician", "=", p.physician)
       .where(sql<boolean>`(${p.bytes} <= 0 or bytes + ${p.bytes} <= ${p.mostBytes})`)
       .where(sql<boolean>`(${p.records} <= 0 or records + ${p.records} <= ${p.mostRecords})`)
       .where(sql<boolean>`(${p.leaves} <= 0 or ${leaves} <= ${p.mostLeaves})`)
+      .where(sql<boolean>`(${p.acts} <= 0 or ${acts} <= ${p.mostLeaves})`)
   })
   const none = Number.MAX_SAFE_INTEGER
-  return async (db, physician, { bytes, records = 0, leaves = 0 }, time, how) => {
+  return async (db, physician, { bytes, records = 0, leaves = 0, acts = 0 }, time, how) => {
     const most = how === "always" ? { bytes: none, records: none, leaves: none } : quota
     const hour = Math.floor(time / hourMs)
     const { numAffectedRows } = await add(db, {
       physician,
-      bytes: bytes + leaves * leafBytes,
+      bytes: bytes + (leaves + acts) * leafBytes,
       records,
       leaves,
+      acts,
       hour,
       mostBytes: most.bytes,
       mostRecords: most.records,
@@ -75,8 +83,10 @@ export function charger(compiler: Db, quota: Quota): Charge {
     })
     if (numAffectedRows === 1n) return
     const now = await db.selectFrom("usage").selectAll().where("physician", "=", physician).executeTakeFirstOrThrow()
-    const thisHour = (now.hour === hour ? now.leaves : 0) + leaves
-    throw new AppError(leaves > 0 && thisHour > quota.leaves ? "UNAVAILABLE_QUOTA_HOUR" : "UNAVAILABLE_QUOTA")
+    const before = now.hour === hour ? now : { leaves: 0, acts: 0 }
+    const over = (added: number, counted: number) => added > 0 && counted + added > quota.leaves
+    const thisHour = over(leaves, before.leaves) || over(acts, before.acts)
+    throw new AppError(thisHour ? "UNAVAILABLE_QUOTA_HOUR" : "UNAVAILABLE_QUOTA")
   }
 }
 

@@ -81,6 +81,8 @@ interface UsageRow {
   /** Hours since 1970. */
   hour: number
   leaves: number
+  /** Leaves for reads and exports, which the number before leaves out. */
+  acts: number
 }
 
 /** A code with which one physician can sign up. It goes when it is used, or has expired. */
