@@ -1,4 +1,4 @@
-import { restore as putBack, type Restored, restoreCode } from "../server/backup/restore.ts"
+import { restore as putBack, type Restored, restoreCode, spanOf } from "../server/backup/restore.ts"
 import { parseWitnessAddress } from "../server/witnesses.ts"
 import { secretFrom, textOf, UsageError } from "./ask.ts"
 import type { CliCommand, Io } from "./command.ts"
@@ -38,9 +38,30 @@ export const restore: CliCommand = {
     const passphrase = () => secretFrom(io, "HEALTHCRYPT_BACKUP_PASSPHRASE", "The backup's passphrase")
     const done = await putBack({ file, dataDir, force: options.force === true, passphrase, witnesses, now: Date.now })
     if (done.aside !== null) await io.err.line(`What was there before lies in ${done.aside}.`)
+    await sayLost(io, done.lost)
     await say(io, done)
     return 0
   },
+}
+
+/** What physicians will meet, and what to do about it, in order. */
+async function sayLost(io: Io, lost: Restored["lost"]): Promise<void> {
+  const { accounts } = lost
+  await io.err.line(`What physicians will meet:${spanOf(lost)} What was written after that is missing.`)
+  if (accounts === null) await io.err.line("- Accounts that were made since are gone; which, nobody can say here.")
+  else if (accounts.length === 1) await io.err.line(`- 1 account that was made since is gone: ${accounts[0]}.`)
+  else if (accounts.length > 1)
+    await io.err.line(`- ${accounts.length} accounts that were made since are gone: ${accounts.join(", ")}.`)
+  await io.err.line("- Passwords and recovery words of that time count again, and those that were set since do not.")
+  await io.err.line(
+    "- Accounts are suspended, or not, as they were then. Sessions have ended, and invitations are void.",
+  )
+  await io.err.line("What to do next:")
+  await io.err.line("1. Start the server. Look at `healthcrypt accounts list`, and suspend anew who has to be.")
+  await io.err.line(
+    "2. Read the code below to every physician. They sign in with the password of that time, and type it.",
+  )
+  await io.err.line("3. Invite again whose account is gone: `healthcrypt accounts invite`. They sign up anew.")
 }
 
 async function say(io: Io, { succession, code }: Pick<Restored, "succession" | "code">): Promise<void> {

@@ -40,6 +40,7 @@ import { type Entropy, newWords, parseWords, recoverySeed } from "../vault/words
 import { encodeProfile, keyringItems, signAccount } from "./account-statements.ts"
 import { boundOf } from "./bound.ts"
 import { fetchLine, signedOf } from "./line.ts"
+import { withRestore } from "./put-back.ts"
 import { keepPageSecret } from "./remembered.ts"
 import { openFormer, opens } from "./reopen.ts"
 import { unconfirmed } from "./restoration.ts"
@@ -273,7 +274,9 @@ export async function wayByWords(
   const name = cleanUsername(username)
   const entropy = parseWords(words)
   const practice = await practiceOf(around)
-  const account = await proveWords(around, practice, name, entropy)
+  const account = await proveWords(around, practice, name, entropy).catch(async (error: unknown) => {
+    throw await withRestore(around, practice, error)
+  })
   const key = await unlock(account, "recovery", entropy)
   const session = former
     ? (await standOnFormer(around, practice, account, key, "recovery")).session
@@ -370,7 +373,7 @@ async function logIn(around: Surroundings, username: string, password: string) {
       await around.transport
         .call("POST", paths.loginAbandon, { json: loginAbandon.body.encode({ login }) })
         .catch(() => {})
-    throw error
+    throw await withRestore(around, practice, error)
   }
 }
 

@@ -127,6 +127,9 @@ it("has password and words made again, and an owner confirm who may read", { tim
   }
   const { code } = await practice.restore("second")
 
+  await signIn(owner, "eve", "a new password of eve's")
+  await owner.getByText("put back to an earlier state on").waitFor()
+  await look(owner, "refused-since")
   await signIn(owner, "eve")
   await owner.getByRole("heading", { name: restoredHeading }).waitFor()
   await owner.getByText("mal can read it again").waitFor()

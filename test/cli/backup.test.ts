@@ -34,6 +34,7 @@ beforeAll(async () => {
   const made = await backup(sealed, ["--with-secrets"], { HEALTHCRYPT_BACKUP_PASSPHRASE: passphrase })
   expect(made.code, made.stderr).toBe(0)
   await ada.must(["records", "edit", id], { diagnosis: "Gout" })
+  await desk(server.url, folder, "bea").register("Bea", "Beta")
   await server.stop()
 })
 afterAll(async () => {
@@ -169,6 +170,7 @@ describe("restore", () => {
     expect(await contentOf(at("guessed"))).toEqual({})
     const done = await restore(sealed, at("guessed"))
     expect([done.code, done.stdout], done.stderr).toEqual([0, expect.stringMatching(/^(\d{5} ){5}\d{5}\n$/)])
+    expect(done.stderr).toContain("Accounts that were made since are gone; which, nobody can say here.")
     expect(await verifies(at("guessed"))).toBe(true)
   })
 
@@ -183,9 +185,13 @@ describe("restore", () => {
 
     await cp(data, at("replaced"), { recursive: true })
     await writeFile(at("replaced/note"), "to be kept")
-    refusal(await restore(sealed, at("replaced")), /would be lost.*--force/s)
+    const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
+    const times = new RegExp(`would be lost.*backup ends at ${time}.*replaced at ${time}.*--force`, "s")
+    refusal(await restore(sealed, at("replaced")), times)
     const done = await restore(sealed, at("replaced"), ["--force"])
     expect(done.code, done.stderr).toBe(0)
+    expect(done.stderr).toContain("1 account that was made since is gone: bea.")
+    expect(done.stderr).toMatch(/accounts list.*accounts invite/s)
     const aside = (await readdir(at("replaced"))).filter((name) => name.startsWith("before-restore-"))
     expect(aside).toHaveLength(1)
     expect(

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { wayByWords } from "../../src/client/account.ts"
 import { createPatient } from "../../src/client/edits.ts"
 import { unshare } from "../../src/client/sharing.ts"
 import type { RecordId } from "../../src/encoding/ids.ts"
@@ -50,6 +51,23 @@ test("promises no file where what was not sent only says who may read, and -o sa
     expect.stringContaining(`There is nothing to write: ${file} was not made.`),
   ])
   expect(existsSync(file)).toBe(false)
+})
+
+test("a sign-in that fails says that the server was put back, for 30 days, and not whether there is such an account", {
+  timeout: long,
+}, async () => {
+  const message = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message)
+  const words = await practice.register("eve")
+  await putBack(false)
+  const day = new Date().toLocaleDateString("en-GB", { dateStyle: "long" })
+  const said = `put back to an earlier state on ${day}`
+  const known = await message(practice.open("ada", "ada", "a password of since"))
+  expect(known).toMatch(/^Username and password do not match/)
+  expect(known).toContain(said)
+  expect(await message(practice.open("nobody", "new"))).toBe(known)
+  expect(await message(wayByWords(practice.device("new"), "nobody", words.join(" ")))).toContain(said)
+  practice.pass(31 * 24 * 3_600_000)
+  expect(await message(practice.open("nobody", "new"))).not.toContain("put back")
 })
 
 test("comes to an end once everything was sent and decided", { timeout: long }, async () => {

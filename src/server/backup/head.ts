@@ -35,6 +35,30 @@ export function readHead(file: string): DatabaseHead {
   }
 }
 
+/** When the newest leaf of a database's log was made, in milliseconds since 1970; null where it cannot be read. */
+export function newestTime(file: string): number | null {
+  const [row] = rowsOf(file, "select time from leaf order by idx desc limit 1") ?? []
+  return typeof row?.time === "number" ? row.time : null
+}
+
+/** The usernames of a database by physician; null where it cannot be read. */
+export function usernamesIn(file: string): ReadonlyMap<string, string> | null {
+  const rows = rowsOf(file, "select id, username from physician order by username")
+  return rows === null ? null : new Map(rows.map(({ id, username }) => [String(id), String(username)]))
+}
+
+function rowsOf(file: string, query: string) {
+  let database: DatabaseSync | null = null
+  try {
+    database = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
+    return database.prepare(query).all()
+  } catch {
+    return null
+  } finally {
+    database?.close()
+  }
+}
+
 /** Origin, size and root of a note whose signature nobody has looked at; null for what is none. */
 export function parseHead(note: string): (TreeHead & { readonly origin: string }) | null {
   const [origin, size, root] = note.split("\n")

@@ -24,7 +24,7 @@ import { succeed } from "../store/succeed.ts"
 import { storedSuccessions } from "../store/successions.ts"
 import type { WitnessAddress } from "../witnesses.ts"
 import { clear, newestBackup, readSecretFiles, refusalOf, sync } from "./backup.ts"
-import { parseHead, readHead } from "./head.ts"
+import { newestTime, parseHead, readHead, usernamesIn } from "./head.ts"
 import { backupTable, openSealedSecrets, type SecretFiles } from "./sealed-secrets.ts"
 import { askWitness } from "./witnessed.ts"
 
@@ -47,6 +47,17 @@ export interface Restored {
   readonly code: string
   /** Where what was replaced lies now; null where nothing was there. */
   readonly aside: string | null
+  readonly lost: Lost
+}
+
+/** What a restore takes back, as far as the database that it replaces tells. */
+interface Lost {
+  /** When the newest leaf of the backup was made, in milliseconds since 1970. */
+  readonly backupTime: number | null
+  /** The same of the replaced database; null where there is none that can be read. */
+  readonly replacedTime: number | null
+  /** The usernames of accounts that the backup does not have; null where nobody can say. */
+  readonly accounts: readonly string[] | null
 }
 
 /** A key of the log, with all that lay beside it. */
@@ -125,7 +136,8 @@ async function putBack(
   }
   const found = (await fittingSecrets(folder, note, origin)) ?? (await openSecrets())
   const old = { origin, logKey: logSigner(found.seed).publicKey }
-  const known = await demandNothingLarger(folder, { practice, tree, note, ...old }, witnesses, force)
+  const lost = lostOf(folder, part)
+  const known = await demandNothingLarger(folder, { practice, tree, note, ...old }, lost, witnesses, force)
 
   const seed = new Uint8Array(randomBytes(32))
   const signer = logSigner(seed)
@@ -143,7 +155,7 @@ async function putBack(
     throw new AppError("TAMPERED_LOG", "The restored database does not verify. Take another backup.")
   await sync(part)
   await writeSecrets(secretsPart, found, seed, succession.number)
-  return { succession, code: spoken(succession), aside: await exchange(folder, part, secretsPart, now()) }
+  return { succession, code: spoken(succession), lost, aside: await exchange(folder, part, secretsPart, now()) }
 
   async function openSecrets(): Promise<FittingSecrets> {
     if (sealed === null) throw noSecrets()
@@ -152,6 +164,15 @@ async function putBack(
     if (fits === null) throw noSecrets()
     return fits
   }
+}
+
+/** What lies in the folder after an interrupted restore is half of that one's own, and tells nothing. */
+function lostOf(folder: DataFolder, part: string): Lost {
+  const isThere = existsSync(folder.database) && !existsSync(join(folder.path, unfinished))
+  const before = isThere ? usernamesIn(folder.database) : null
+  const after = usernamesIn(part)
+  const accounts = before && after && [...before].flatMap(([id, username]) => (after.has(id) ? [] : [username]))
+  return { backupTime: newestTime(part), replacedTime: isThere ? newestTime(folder.database) : null, accounts }
 }
 
 /** The sealed secrets of a backup, which the restored database does not keep; null where it has none. */
@@ -209,6 +230,7 @@ function signed(note: string, origin: string, logKey: Uint8Array): Promise<TreeH
 async function demandNothingLarger(
   folder: DataFolder,
   backup: { practice: string; tree: TreeHead; note: string; origin: string; logKey: Uint8Array },
+  lost: Lost,
   witnesses: readonly WitnessAddress[],
   force: boolean,
 ): Promise<TreeHead> {
@@ -250,7 +272,7 @@ async function demandNothingLarger(
       const more = head.size - backup.tree.size
       throw new AppError(
         "NOT_ALLOWED",
-        `${who} knows of ${head.size} leaves of the log, and the backup holds ${backup.tree.size}: ${more} would be lost. ` +
+        `${who} knows of ${head.size} leaves of the log, and the backup holds ${backup.tree.size}: ${more} would be lost.${spanOf(lost)} ` +
           "Take a newer backup, or, where there is none, add --force.",
       )
     }
@@ -258,6 +280,14 @@ async function demandNothingLarger(
     if (ours !== null && ours.size > largest.size) largest = ours
   }
   return { size: largest.size, root: largest.root }
+}
+
+/** From when to when is lost, in a sentence. */
+export function spanOf({ backupTime, replacedTime }: Pick<Lost, "backupTime" | "replacedTime">): string {
+  if (backupTime === null) return ""
+  const at = (time: number) => `${new Date(time).toISOString().slice(0, 19)}Z`
+  const replaced = replacedTime === null ? "" : `, the database that is replaced at ${at(replacedTime)}`
+  return ` The backup ends at ${at(backupTime)}${replaced}.`
 }
 
 /** Everything of the old secrets, with the fresh key in the old one's place and the old one beside it. */

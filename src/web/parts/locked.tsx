@@ -2,7 +2,7 @@ import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { useEffect, useState } from "react"
 import type { Account } from "../../client/views.ts"
-import { AppError } from "../../errors.ts"
+import { AppError, errors } from "../../errors.ts"
 import { useApp } from "../app.ts"
 import { draftsPrefix, sealedStorage } from "../browser-storage.ts"
 import { messageOf } from "../form-errors.ts"
@@ -45,7 +45,7 @@ export function Locked({ account }: { account: LockedAccount }) {
         session.set(await api.signIn(account.username, password))
       } catch (error) {
         setOtherAnswer(wrongPassword(error))
-        setProblem(wrongPassword(error) ? "This is not your password. Try again." : messageOf(error))
+        setProblem(wrongPassword(error) ? notYours(messageOf(error)) : messageOf(error))
         setBusy(false)
         form.getInputNode("password")?.focus()
       }
@@ -111,6 +111,11 @@ function useDraftsKept(): boolean {
     }
   }, [])
   return kept
+}
+
+/** The username is not in question here; what the server says of a restore is. */
+function notYours(message: string): string {
+  return message.replace(errors.NOT_ALLOWED_SIGN_IN[1], "This is not your password. Try again.")
 }
 
 function wrongPassword(error: unknown): boolean {
