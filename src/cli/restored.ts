@@ -124,6 +124,8 @@ async function report(io: Io, { unchanged, anew, waiting, left }: SentAgain, { c
   if (confirm.length > 0)
     await io.err.line("Records with several members take nothing until an owner has confirmed them:")
   for (const id of confirm) await io.err.line(`  healthcrypt members ${id} --confirm`)
+  if (confirm.length > 1)
+    await io.err.line("Many at once: healthcrypt members - --confirm reads their ids from standard input, a line each.")
   if (waiting + left.length + confirm.length === 0) await io.err.line("Nothing of yours is left to send or to decide.")
 }
 
