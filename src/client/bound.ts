@@ -1,5 +1,5 @@
 import { sha256 } from "#sha256"
-import { compare, concat, concatAll, equal, u64be } from "../encoding/bytes.ts"
+import { compare, equal, putU64 } from "../encoding/bytes.ts"
 import { idBytes, type RecordId } from "../encoding/ids.ts"
 import type { Keyring } from "../vault/keyring.ts"
 
@@ -22,11 +22,21 @@ const looseAtMost = 4096
 /** So many days are told apart. What ends later counts with the last of them. */
 const daysAtMost = 4096
 const dayMs = 24 * 3_600_000
+const headBytes = 16 + 8 + 32
 
 /** One hash over heads: SHA-256 over id (16 B) ‖ u64be seq ‖ hash (32 B) of every record, sorted by id. */
 function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): Uint8Array<ArrayBuffer> {
-  const parts = Array.from(heads, ([record, { seq, hash }]) => concat(idBytes(record), u64be(seq), hash))
-  return sha256(concatAll(parts.sort(compare)))
+  const sorted = Array.from(heads, ([record, head]) => ({ id: idBytes(record), head })).sort((a, b) =>
+    compare(a.id, b.id),
+  )
+  const all = new Uint8Array(sorted.length * headBytes)
+  const view = new DataView(all.buffer)
+  for (const [i, { id, head }] of sorted.entries()) {
+    all.set(id, i * headBytes)
+    putU64(view, i * headBytes + 16, head.seq)
+    all.set(head.hash, i * headBytes + 24)
+  }
+  return sha256(all)
 }
 
 /** Binds all records as they stand before a leaf of the log. Records that end some day are counted apart, by that day: on whose coming
