@@ -36,7 +36,7 @@ import { deriveUnlockKey, newSecretKey, type PhysicianKey, wipe } from "../vault
 import { profilePlace, unlockPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
 import { importSigner } from "../vault/signer.ts"
-import { type Entropy, newWords, parseWords, recoverySeed } from "../vault/words.ts"
+import type { Entropy } from "../vault/words.ts"
 import { encodeProfile, keyringItems, signAccount } from "./account-statements.ts"
 import { boundOf } from "./bound.ts"
 import { fetchLine, signedOf } from "./line.ts"
@@ -50,6 +50,9 @@ import { cleanUsername } from "./username.ts"
 import type { NewAccount, RecoverySheet } from "./views.ts"
 
 const minPasswordLength = 12
+
+/** The list of the recovery words comes when it is needed: most who sign in never do. */
+const wordsOf = () => import("../vault/words.ts")
 
 /** Loads what a password needs, the largest part of the program, if nothing has done so before. */
 export function loadOpaque() {
@@ -115,6 +118,7 @@ export async function register(around: Surroundings, input: NewAccount): Promise
   const line = isFirst ? [] : (await fetchLine(around.transport, practice)).line
   const physician = newId<"physician">()
   const key: PhysicianKey = newSecretKey<"physician">()
+  const { newWords, recoverySeed } = await wordsOf()
   const { entropy, words } = newWords()
   const seals = [
     await sealUnlock(key, registration.exportKey, physician, "password", 0),
@@ -272,7 +276,7 @@ export async function wayByWords(
   former = false,
 ): Promise<WayByWords> {
   const name = cleanUsername(username)
-  const entropy = parseWords(words)
+  const entropy = (await wordsOf()).parseWords(words)
   const practice = await practiceOf(around)
   const account = await proveWords(around, practice, name, entropy).catch(async (error: unknown) => {
     throw await withRestore(around, practice, error)
@@ -302,6 +306,7 @@ async function proveWords(around: Surroundings, practice: PracticeReply, usernam
     json: { username },
     reply: recoverStart.reply,
   })
+  const { recoverySeed } = await wordsOf()
   const signer = await importSigner(await recoverySeed(entropy))
   const signature = await signer.sign("recovery", encodeRecovery(practice.practice, username, nonce))
   const account = await around.transport.call("POST", paths.recoverFinish, {
@@ -409,6 +414,7 @@ async function replaceUnlocks(
   let recovery: { recoveryKey: Uint8Array; generation: number; token: Uint8Array } | undefined
   let words: string[] | null = null
   if (what.words) {
+    const { newWords, recoverySeed } = await wordsOf()
     const made = newWords()
     const sealed = await sealUnlock(key, made.entropy, physician, "recovery", next("recovery"))
     const signer = await importSigner(await recoverySeed(made.entropy))

@@ -16,7 +16,6 @@ import {
 import { accountActivity, endSession, listDevices, listSessions, recordActivity } from "./activity.ts"
 import { sendAgain } from "./after-restore.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
-import { importFile } from "./imports.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "./invitations.ts"
 import { Page, type PageEnv } from "./page.ts"
 import { history, namedIn, viewRecord } from "./record-views.ts"
@@ -134,7 +133,7 @@ export function createPageApi(env: PageEnv): PageApi {
         const tick = (resourcesDone: number, resourcesTotal: number) =>
           progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
         const report = await page.stoppable(async (signal) => {
-          await page.work.ready
+          const [{ importFile }] = await Promise.all([import("./imports.ts"), page.work.ready])
           return importFile(page.work, name, bytes, tick, signal)
         })
         for (const { id } of report.records) changed(id)
