@@ -40,10 +40,10 @@ import type { Entropy } from "../vault/words.ts"
 import { encodeProfile, keyringItems, signAccount } from "./account-statements.ts"
 import { boundOf } from "./bound.ts"
 import { fetchLine, signedOf } from "./line.ts"
-import { withRestore } from "./put-back.ts"
 import { keepPageSecret } from "./remembered.ts"
 import { openFormer, opens } from "./reopen.ts"
 import { unconfirmed } from "./restoration.ts"
+import { withRestoreHint } from "./restore-hint.ts"
 import { Session, type Surroundings, unlock } from "./session.ts"
 import { resend } from "./transport.ts"
 import { cleanUsername } from "./username.ts"
@@ -279,7 +279,7 @@ export async function wayByWords(
   const entropy = (await wordsOf()).parseWords(words)
   const practice = await practiceOf(around)
   const account = await proveWords(around, practice, name, entropy).catch(async (error: unknown) => {
-    throw await withRestore(around, practice, error)
+    throw await withRestoreHint(around, practice, error)
   })
   const key = await unlock(account, "recovery", entropy)
   const session = former
@@ -378,7 +378,7 @@ async function logIn(around: Surroundings, username: string, password: string) {
       await around.transport
         .call("POST", paths.loginAbandon, { json: loginAbandon.body.encode({ login }) })
         .catch(() => {})
-    throw await withRestore(around, practice, error)
+    throw await withRestoreHint(around, practice, error)
   }
 }
 

@@ -1,4 +1,4 @@
-import { Button, TextInput } from "@mantine/core"
+import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { Link, useRouter, useRouterState } from "@tanstack/react-router"
 import { useRef, useState } from "react"
@@ -12,7 +12,7 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
 import { Restored } from "../parts/restored.tsx"
-import { SecretField } from "../parts/secret-field.tsx"
+import { SignInFields } from "../parts/sign-in-fields.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useStore } from "../store.ts"
 
@@ -72,21 +72,7 @@ export function LoginScreen() {
         next !== "/" && <p className={look.lead}>Sign in to open the page you asked for.</p>
       )}
       <form className={look.form} onSubmit={submit} onInput={prepare} noValidate>
-        <TextInput
-          label="Username"
-          autoFocus
-          autoComplete="username"
-          autoCapitalize="none"
-          spellCheck={false}
-          key={form.key("username")}
-          {...form.getInputProps("username")}
-        />
-        <SecretField
-          label="Password"
-          autoComplete="current-password"
-          key={form.key("password")}
-          {...form.getInputProps("password")}
-        />
+        <SignInFields form={form} />
         {problem && (
           <Notice
             tone="danger"

@@ -1,4 +1,4 @@
-import { Button, TextInput } from "@mantine/core"
+import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { Link } from "@tanstack/react-router"
 import { useState } from "react"
@@ -10,7 +10,7 @@ import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
 import { Restored } from "../parts/restored.tsx"
-import { SecretField } from "../parts/secret-field.tsx"
+import { SignInFields } from "../parts/sign-in-fields.tsx"
 import classes from "./reopen.module.css"
 
 const names = ["username", "password"]
@@ -66,21 +66,7 @@ export function ReopenScreen() {
         <li>The list of your records is made anew, which may take a while. See that all of them are there.</li>
       </ul>
       <form className={look.form} onSubmit={submit} noValidate>
-        <TextInput
-          label="Username"
-          autoFocus
-          autoComplete="username"
-          autoCapitalize="none"
-          spellCheck={false}
-          key={form.key("username")}
-          {...form.getInputProps("username")}
-        />
-        <SecretField
-          label="Password"
-          autoComplete="current-password"
-          key={form.key("password")}
-          {...form.getInputProps("password")}
-        />
+        <SignInFields form={form} />
         {problem && (
           <Notice tone="danger" live>
             {problem}

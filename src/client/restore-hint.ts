@@ -9,7 +9,7 @@ const saidForMs = 30 * 24 * 3_600_000
 /** What somebody is told who was refused at sign-in: where the server was put back within the last 30 days, an earlier password may count.
  * That is the server's word, and the same whether there is such an account.
  * @returns the error, with more to say where it is about that */
-export async function withRestore(
+export async function withRestoreHint(
   { transport, now }: Surroundings,
   practice: PracticeReply,
   error: unknown,
