@@ -68,7 +68,7 @@ export async function extendChain(
   const next = before === null ? checkOpen(entry) : checkNext(before, entry, author)
   checkSeen(before, entry, leaf)
   const keys = await findKeys(entry.author, author.fingerprint)
-  if (keys === null || !equal(fingerprintOf(entry.author, keys.signKey, keys.sealKey), author.fingerprint))
+  if (keys === null || !equal(fingerprintOnce(entry.author, keys), author.fingerprint))
     throw new AppError("TAMPERED_IDENTITY")
   await verifyStatement("entry", keys.signKey, signed.statement, signed.signature)
   const { keyCommit } = entry
@@ -91,6 +91,17 @@ export async function extendChain(
       ...next,
     },
   }
+}
+
+/** Fingerprints, by the very keys that they were made from. An author's are asked for with each entry. */
+const fingerprints = new WeakMap<PublicKeys, { readonly physician: PhysicianId; readonly fingerprint: Uint8Array }>()
+
+function fingerprintOnce(physician: PhysicianId, keys: PublicKeys): Uint8Array {
+  const known = fingerprints.get(keys)
+  if (known?.physician === physician) return known.fingerprint
+  const fingerprint = fingerprintOf(physician, keys.signKey, keys.sealKey)
+  fingerprints.set(keys, { physician, fingerprint })
+  return fingerprint
 }
 
 /** {@link ChainHead.settled} after an entry that was verified on top of `before`. */

@@ -49,7 +49,15 @@ export function encodeEntry(statement: EntryStatement): Uint8Array<ArrayBuffer> 
   return encodeStatement(schema, statement)
 }
 
-/** Reads an entry's statement. Nothing of it may be believed before `extendChain` has verified it. @throws BAD_INPUT_STATEMENT, BAD_INPUT_SIZE */
+/** What was read, by the very bytes that it was read from: the feed, a chain and its leaves ask for the same. */
+const read = new WeakMap<Uint8Array, EntryStatement>()
+
+/** Reads an entry's statement. Nothing of it may be believed before `extendChain` has verified it.
+ * @param statement is not written to afterwards. @throws BAD_INPUT_STATEMENT, BAD_INPUT_SIZE */
 export function parseEntry(statement: Uint8Array): EntryStatement {
-  return parseStatement(schema, statement)
+  const known = read.get(statement)
+  if (known !== undefined) return known
+  const entry = parseStatement(schema, statement)
+  read.set(statement, entry)
+  return entry
 }
