@@ -141,7 +141,7 @@ describe("a record", () => {
     const record = await ada.records.open(id)
     expect(record.steps.filter(({ unreadable }) => unreadable)).toHaveLength(3)
     // What would go beyond is not inflated again and again.
-    expect(record.spent.get(mal.session.physician)?.bytes).toBe(limits.authorBodyBytes)
+    expect(record.spent.get(mal.session.physician)).toBe(limits.authorBodyBytes)
     // Everybody else writes as before, and who has used everything up is told.
     await edit(ada, id, "Asthma")
     const basic = (length: number) => JSON.stringify({ resourceType: "Basic", id: "2", x: "x".repeat(length) })

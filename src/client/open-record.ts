@@ -38,14 +38,8 @@ export interface OpenRecord {
   readonly chart: Chart
   /** The chart's own. */
   readonly summary: Summary
-  readonly spent: ReadonlyMap<PhysicianId, Spent>
-}
-
-/** What an author has used of their budget in a record, for ever. */
-export interface Spent {
-  /** The weight of all bodies. */
-  readonly bytes: number
-  readonly entries: number
+  /** What each author has used of their budget of bodies in it, for ever: see {@link limits.authorBodyBytes}. */
+  readonly spent: ReadonlyMap<PhysicianId, number>
 }
 
 /** What becomes of an entry's body: its content, or why there is none. */
@@ -57,7 +51,7 @@ export class Growing {
   readonly keys: (RecordKey | undefined)[]
   readonly steps: Step[]
   readonly #fold: Fold
-  readonly #spent: Map<PhysicianId, Spent>
+  readonly #spent: Map<PhysicianId, number>
   /** The newest list of members. */
   #members: Member[]
 
@@ -81,11 +75,12 @@ export class Growing {
     return exhaustedOf(this.#spent)
   }
 
-  /** Counts a body against its author's budget, as far as there is room. */
-  spend(author: PhysicianId, bytes: number): void {
-    const before = this.#spent.get(author) ?? unspent
+  /** Counts a body against its author's budget, as far as there is room.
+   * @param weight of what it says. @returns whether there was room for all of it */
+  spend(author: PhysicianId, weight: number): boolean {
     const room = this.roomOf(author)
-    this.#spent.set(author, { bytes: before.bytes + Math.min(bytes, room), entries: before.entries + 1 })
+    this.#spent.set(author, limits.authorBodyBytes - room + Math.min(charged(weight), room))
+    return charged(weight) <= room
   }
 
   /** Takes in an entry that was verified. What it says is taken whole or not at all. */
@@ -128,10 +123,13 @@ export class Growing {
   }
 }
 
-const unspent: Spent = { bytes: 0, entries: 0 }
+function roomIn(spent = 0): number {
+  return limits.authorBodyBytes - spent
+}
 
-function roomIn({ bytes, entries } = unspent): number {
-  return entries < limits.authorEntries ? limits.authorBodyBytes - bytes : 0
+/** What a body of this weight takes of its author's budget: each is work for every reader, however short. */
+function charged(weight: number): number {
+  return Math.max(weight, limits.bytesPerBody)
 }
 
 /** The authors whose bodies cannot be read any more. */
@@ -168,9 +166,13 @@ export function grow(
 
 /** The chart that an author's next entry leads to.
  * @throws BAD_INPUT_SIZE where it would be one that nobody can read */
-export function chartAfter(record: OpenRecord | null, author: PhysicianId, content: Content): Chart {
+export function chartAfter(
+  record: Pick<OpenRecord, "chart" | "spent"> | null,
+  author: PhysicianId,
+  content: Content,
+): Chart {
   const fold = new Fold(record?.chart ?? null)
-  if (content.weight <= roomIn(record?.spent.get(author)) && fold.take(author, content)) return fold.chart
+  if (charged(content.weight) <= roomIn(record?.spent.get(author)) && fold.take(author, content)) return fold.chart
   throw new AppError(
     "BAD_INPUT_SIZE",
     "This is more than one physician can write in one record. Leave something out, or export the record and import it as a new one.",

@@ -348,8 +348,7 @@ export class Records {
     const room = record.roomOf(author)
     if (key === undefined || room === 0 || token === undefined) return "unreadable"
     const { opened, weight } = await this.#content(entry, key, token, room)
-    record.spend(author, weight)
-    if (weight > room) return "unreadable"
+    if (!record.spend(author, weight)) return "unreadable"
     if (typeof opened !== "string") this.#session.people.heard(author, opened.by)
     return opened
   }

@@ -15,14 +15,15 @@ export const limits = {
   bytesPerNode: 16,
   /** An entry counts as so many bytes a change, if it has fewer; */
   bytesPerChange: 512,
-  /** one that cannot be read as so many times what it has. */
+  /** one that cannot be read as so many times what it has; */
   unreadTimes: 16,
+  /** and any as so many, if it has fewer. */
+  bytesPerBody: 16 * 1024,
   /** Of one author in one record: what of theirs is live in the fold, */
   authorLiveBytes: 128 * 1024 * 1024,
   authorResources: 60_000,
   /** and all that they ever wrote there. */
   authorBodyBytes: 192 * 1024 * 1024,
-  authorEntries: 20_000,
   /** So many entries of one author in one record the server takes: with contents, */
   storedEntries: 10_000,
   /** and with other members or another key: of an owner, and of any other member. A grant holds about 1,500 keys. */

@@ -119,10 +119,10 @@ describe("what is live of one author", () => {
 describe("what one author ever wrote", () => {
   it("weighs 192 MiB, and not a byte more is left after what went beyond", () => {
     const record = new Growing(null)
-    record.spend(ada, 201_326_591)
+    expect(record.spend(ada, 201_326_591)).toBe(true)
     expect(record.roomOf(ada)).toBe(1)
     expect(record.exhausted).toEqual([])
-    record.spend(ada, 2)
+    expect(record.spend(ada, 2)).toBe(false)
     expect(record.roomOf(ada)).toBe(0)
     expect(record.exhausted).toEqual([ada])
     expect(record.roomOf(ben)).toBe(201_326_592)
@@ -151,12 +151,27 @@ describe("what one author ever wrote", () => {
     for (const length of [4_194_304, 4_194_305, 67_108_864]) expect(mostIn(new Uint8Array(length))).toBe(67_108_864)
   })
 
-  it("is 20,000 bodies", () => {
+  it("weighs 16 KiB a body, so that there are 12,288 of them", () => {
     const record = new Growing(null)
-    for (let n = 0; n < 19_999; n++) record.spend(ada, 1)
-    expect(record.roomOf(ada)).toBe(201_326_592 - 19_999)
-    record.spend(ada, 1)
+    for (let n = 0; n < 12_287; n++) expect(record.spend(ada, 16 + (n % 2) * 16_368)).toBe(true)
+    expect(record.roomOf(ada)).toBe(16_384)
+    expect(record.spend(ada, 16_384)).toBe(true)
     expect(record.exhausted).toEqual([ada])
+    // Content is as heavy as it is; what one is charged for it is not.
+    expect(content([resource("Basic/0", "")]).weight).toBeLessThan(1000)
+    record.spend(ben, 201_310_209)
+    expect(record.spend(ben, 1)).toBe(false)
+    expect(record.exhausted).toEqual([ada, ben])
+  })
+
+  it("is not written beyond", () => {
+    const small = content([resource("Basic/0", "")])
+    const opened = (bytes: number) => ({
+      chart: { resources: new Map(), archived: false },
+      spent: new Map([[ada, bytes]]),
+    })
+    expect(() => chartAfter(opened(201_310_209), ada, small)).toThrow(beyond)
+    expect(chartAfter(opened(201_310_208), ada, small).archived).toBe(false)
   })
 })
 
