@@ -1,12 +1,15 @@
 import { expect } from "vitest"
 import { acceptInvitations } from "../../src/client/invitations.ts"
+import { share, unshare } from "../../src/client/sharing.ts"
+import { parseBase64url } from "../../src/encoding/base64.ts"
+import { parseEntry } from "../../src/proof/entry.ts"
 import { leafDataBytes } from "../../src/proof/leaf.ts"
 import type { Between } from "../practice.ts"
 import type { Attack, Scene } from "./attack.ts"
-import { diagnose, many, type RecordName } from "./cast.ts"
+import { diagnose, many, type RecordName, refusalOf, type Username } from "./cast.ts"
 import { rangesAfter, setProofOf } from "./forge.ts"
-import { entriesOf, rewriting, type WireAnswer } from "./rewriting.ts"
-import { home, record } from "./steps.ts"
+import { entriesOf, rewriting, type WireAnswer, type WireEntry } from "./rewriting.ts"
+import { home, record, write } from "./steps.ts"
 import type { World } from "./world.ts"
 
 const feed = /^\/api\/changes\?since=\d{1,9}&/
@@ -111,7 +114,7 @@ export const order: readonly Attack[] = [
     step: home("invited", { device: "fresh" }),
     honest: { plant: acceptLate },
     plant: acceptLate,
-    between: frozenBeforeAccepting,
+    between: (scene) => frozen(scene, "invited", 2, acceptOf(scene, "invited", "ben")),
   },
   {
     name: "a record's newest entry is withheld from a device that had seen more of the log than of the record",
@@ -119,7 +122,53 @@ export const order: readonly Attack[] = [
     step: home("invited"),
     honest: { plant: acceptLate },
     plant: acceptLate,
-    between: frozenBeforeAccepting,
+    between: (scene) => frozen(scene, "invited", 2, acceptOf(scene, "invited", "ben")),
+  },
+  {
+    name: "a record's newest entry is withheld, and the record was accepted after it, from a device whose packed roster is lost",
+    code: "TAMPERED_ROLLBACK",
+    step: home("invited", { device: "fresh" }),
+    honest: { plant: packedAndAcceptedLate, between: () => lostSegments },
+    plant: packedAndAcceptedLate,
+    between: (scene) => {
+      const freezing = frozen(scene, "invited", 2, acceptOf(scene, "invited", "ben"))
+      return (request, send) => lostSegments(request, (passed) => freezing(passed, send))
+    },
+  },
+  {
+    name: "a removal is withheld from a writer, and the record was accepted after it: nothing is sent under the key before",
+    code: "TAMPERED_ROLLBACK",
+    step: write("invited"),
+    honest: { plant: acceptAfterRemoval },
+    plant: acceptAfterRemoval,
+    between: (scene) => {
+      const freezing = frozen(scene, "invited", 3, acceptOf(scene, "invited", "ben"))
+      return (request, send) => {
+        if (request.method === "POST" && request.path.endsWith(`${scene.cast.records.invited}/entries`))
+          throw new Error("an entry was sent")
+        return freezing(request, send)
+      }
+    },
+  },
+  {
+    name: "a record is frozen, and was accepted by another physician's leaf",
+    code: "TAMPERED_LOG",
+    step: home("shared", { device: "fresh" }),
+    between: (scene) => frozen(scene, "shared", 7, acceptOf(scene, "shared", "cyd")),
+  },
+  {
+    name: "a record is frozen, and was accepted by another record's leaf",
+    code: "TAMPERED_LOG",
+    step: home("shared", { device: "fresh" }),
+    between: (scene) => frozen(scene, "shared", 7, acceptOf(scene, "other", "ben")),
+  },
+  {
+    name: "a record that was accepted twice is frozen, and was accepted by the first leaf alone",
+    code: "TAMPERED_ROLLBACK",
+    step: home("invited", { device: "fresh" }),
+    honest: { plant: acceptTwice },
+    plant: acceptTwice,
+    between: (scene) => frozen(scene, "invited", 2, acceptOf(scene, "invited", "ben", "first")),
   },
   {
     name: "a record was accepted by no leaf that the log has",
@@ -219,20 +268,74 @@ async function acceptLate({ accomplice, cast }: Scene): Promise<void> {
   expect(await acceptInvitations(ben, [cast.records.invited], many)).toMatchObject({ done: 1 })
 }
 
-/** Shows the record as it was when ben was invited, and tells of his accepting it in an answer of its own, as if nothing before that had
- * been owed to him. */
-function frozenBeforeAccepting({ cast, world }: Scene): Between {
-  const id = cast.records.invited
-  const [accepted] = world.sql<{ idx: number }>(
-    "select max(idx) as idx from leaf where subject = ? and type = 'accept'",
-    id,
+/** The same, after ben's roster was packed. */
+async function packedAndAcceptedLate(scene: Scene): Promise<void> {
+  await (await scene.accomplice("ben")).roster.fold(true)
+  await acceptLate(scene)
+}
+
+/** ada adds cyd, and removes her, which gives a fresh key; then ben accepts, on another device. */
+async function acceptAfterRemoval({ accomplice, cast: { ids, records } }: Scene): Promise<void> {
+  const ada = await accomplice("ada")
+  expect(refusalOf(await share(ada, [records.invited], "cyd", "reader", null, many))).toBeNull()
+  await unshare(ada, records.invited, ids.cyd)
+  const ben = await accomplice("ben")
+  expect(await acceptInvitations(ben, [records.invited], many)).toMatchObject({ done: 1 })
+}
+
+/** ben accepts late, is removed, invited again, and accepts once more, on another device. */
+async function acceptTwice(scene: Scene): Promise<void> {
+  const { accomplice, cast } = scene
+  await acceptLate(scene)
+  const ada = await accomplice("ada")
+  await unshare(ada, cast.records.invited, cast.ids.ben)
+  expect(refusalOf(await share(ada, [cast.records.invited], "ben", "writer", null, many))).toBeNull()
+  const ben = await accomplice("ben")
+  expect(await acceptInvitations(ben, [cast.records.invited], many)).toMatchObject({ done: 1 })
+}
+
+/** A server that has lost every packed roster. */
+const lostSegments: Between = async (request, send) =>
+  request.path.startsWith("/api/segments") ? { status: 200, body: new Uint8Array(0) } : send(request)
+
+type Accept = Omit<Required<WireAnswer>["accepted"][number], "record">
+
+/** The leaf by which somebody accepted a record, the first or the last time. */
+function acceptOf({ cast, world }: Scene, name: RecordName, who: Username, time: "first" | "last" = "last"): Accept {
+  const leaves = world.sql<{ idx: number; number: number; time: number; salt: Uint8Array }>(
+    "select idx, number, time, salt from leaf where subject = ? and type = 'accept' and actor = ? order by idx",
+    cast.records[name],
+    cast.ids[who],
   )
-  const ofFeed = inTwo(world, accepted!.idx, (answer) => {
+  const { idx, number, time: at, salt } = leaves.at(time === "first" ? 0 : -1)!
+  return { number, leaf: { index: idx, time: at, salt: Buffer.from(salt).toString("base64url") } }
+}
+
+/** Shows a record as it was before entry `seq`, none of it in what is new, and tells of its being accepted in an answer that begins with
+ * that very leaf, as if nothing before it had been owed. @param accept the leaf that passes for the accepting */
+function frozen({ cast, world }: Scene, name: RecordName, seq: number, accept: Accept): Between {
+  const id = cast.records[name]
+  const at = accept.leaf.index
+  const ofFeed = rewriting<FeedAnswer>(feed, (answer) => {
+    const data = Buffer.from(answer.leaves.data, "base64url")
+    const from = answer.next - data.length / leafDataBytes
     answer.entries = entriesOf(answer).filter(({ record: of }) => of !== id)
-  })
-  const ofRecord = rewriting(new RegExp(`${id}/entries`), (answer) => cutOff(world, answer, 2))()
+    answer.accepted = answer.accepted.filter(({ record: of }) => of !== id)
+    if (from === at) answer.accepted.push({ record: id, ...accept })
+    if (from >= at || answer.next <= at) return
+    answer.entries = answer.entries.filter(({ leaf }) => leaf.index < at)
+    answer.accepted = answer.accepted.filter(({ leaf }) => leaf.index < at)
+    const size = Number(answer.log!.checkpoint.split("\n")[1])
+    const right = rangesAfter(world, at, size)
+    const shown = data.subarray(0, (at - from) * leafDataBytes).toString("base64url")
+    answer.leaves = { ...answer.leaves, data: shown, right }
+    Object.assign(answer, { next: at, more: true })
+  })()
+  const ofRecord = rewriting(new RegExp(`${id}/entries`), (answer) => cutOff(world, answer, seq))()
   return (request, send) => ofFeed(request, (passed) => ofRecord(passed, send))
 }
+
+type FeedAnswer = WireAnswer & Required<Pick<WireAnswer, "accepted" | "leaves" | "next">>
 
 /** A server to which a record is none of the physician's. */
 function hiddenWhole(name: RecordName): (scene: Scene) => Between {
@@ -243,28 +346,6 @@ function hiddenWhole(name: RecordName): (scene: Scene) => Between {
     })()
 }
 
-/** Gives what is new in two answers, of which the second begins with leaf `at`. @param change alters the first */
-function inTwo(world: World, at: number, change: (answer: WireAnswer) => void): Between {
-  return rewriting<FeedAnswer>(feed, (answer) => {
-    const data = Buffer.from(answer.leaves.data, "base64url")
-    const from = answer.next - data.length / leafDataBytes
-    if (from >= at || answer.next <= at) return
-    answer.entries = entriesOf(answer).filter(({ leaf }) => leaf.index < at)
-    answer.accepted = (answer.accepted ?? []).filter(({ leaf }) => (typeof leaf === "number" ? leaf : leaf.index) < at)
-    const size = Number(answer.log!.checkpoint.split("\n")[1])
-    const right = rangesAfter(world, at, size)
-    answer.leaves = {
-      ...answer.leaves,
-      data: data.subarray(0, (at - from) * leafDataBytes).toString("base64url"),
-      right,
-    }
-    Object.assign(answer, { next: at, more: true })
-    change(answer)
-  })()
-}
-
-type FeedAnswer = WireAnswer & Required<Pick<WireAnswer, "leaves" | "next">>
-
 /** Shows a record as it was before entry `seq`, in what is new and when it is read, with a true proof of the leaf before. */
 export function withhold({ cast, world }: Scene, name: RecordName, seq: number): Between {
   const id = cast.records[name]
@@ -273,14 +354,28 @@ export function withhold({ cast, world }: Scene, name: RecordName, seq: number):
   return (request, send) => ofFeed(request, (passed) => ofRecord(passed, send))
 }
 
+/** Cuts a record before entry `seq`, from whichever entry on it is read, as it was then: with the summary that was the newest. */
 function cutOff(world: World, answer: WireAnswer, seq: number): void {
-  answer.entries = entriesOf(answer).slice(0, seq)
+  const shown = entriesOf(answer)
+    .map((stored) => ({ stored, entry: parseEntry(parseBase64url(stored.statement)) }))
+    .filter(({ entry }) => entry.seq < seq)
+  const summed = shown.findLast(({ entry }) => entry.summary !== undefined)
+  if (summed !== undefined) {
+    const { entry, stored } = summed
+    const [row] = world.sql<{ summary: Uint8Array }>(
+      "select summary from entry where record = ? and seq = ?",
+      entry.record,
+      entry.seq,
+    )
+    stored.summary = Buffer.from(row!.summary).toString("base64url")
+  }
+  answer.entries = shown.map(({ stored }) => stored)
   const indexes = answer.entries.map(({ leaf }) => leaf.index)
   answer.inclusion = setProofOf(world, indexes, answer.log!.checkpoint)
 }
 
-/** Leaves out entry `seq` of a record that is read from its first entry on. */
 function drop(answer: WireAnswer, record: string, seq: number): void {
-  let at = -1
-  answer.entries = entriesOf(answer).filter((entry) => entry.record !== record || ++at !== seq)
+  answer.entries = entriesOf(answer).filter((entry) => entry.record !== record || seqOf(entry) !== seq)
 }
+
+const seqOf = ({ statement }: WireEntry) => parseEntry(parseBase64url(statement)).seq
