@@ -3,11 +3,14 @@ import { DatabaseSync } from "node:sqlite"
 import { describe, expect, it } from "vitest"
 import { confirmWords, renewWords, signIn } from "../src/client/account.ts"
 import { createPatient, savePatient } from "../src/client/edits.ts"
+import { history } from "../src/client/record-views.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
+import { parseBase64url } from "../src/encoding/base64.ts"
 import { parseUtf8, utf8 } from "../src/encoding/bytes.ts"
 import { idFromBytes, type RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
+import { parseEntry } from "../src/proof/entry.ts"
 import { decrypt, importKey } from "../src/vault/fernet.ts"
 import { asSecretKey, deriveBytes } from "../src/vault/keys.ts"
 import { recover } from "./client.ts"
@@ -163,6 +166,26 @@ describe("a server that withholds, repeats or reorders", () => {
       "TAMPERED_LOG",
     ])
     expect(unproved.roster.rows.size).toBe(0)
+  })
+
+  it.each([0, 1, 2, 3])("shows no time that the log does not hold, of entry %i of four", async (seq) => {
+    const username = `timed-${seq}`
+    const work = workspaceOf(await practice.register(username))
+    await work.roster.sync()
+    const { id } = await createPatient(work, patient(0))
+    for (const diagnosis of ["Gout", "Asthma", "Migraine"]) {
+      const { head, chart } = await work.records.open(id)
+      await savePatient(work, id, head.seq, { ...formOf(chart), diagnosis })
+    }
+    const lie = rewriting(`/api/records/${id}/entries`, (answer) => {
+      for (const entry of answer.entries)
+        if (parseEntry(parseBase64url(entry.statement)).seq === seq) entry.leaf.time = Date.UTC(2019, 0, 1)
+    })
+    const looks = [(lied: Workspace) => history(lied, id), (lied: Workspace) => lied.records.open(id)]
+    for (const [i, look] of looks.entries()) {
+      const lied = await practice.open(username, `${username}-${i}`, lie)
+      await expect(look(lied)).rejects.toEqual(code("TAMPERED_LOG"))
+    }
   })
 
   it("does not make a client forget a record that it refused", async () => {
