@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { afterEach, describe, expect, it, vi } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
@@ -5,9 +6,12 @@ import { leave, share } from "../src/client/sharing.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { parseUtf8, utf8 } from "../src/encoding/bytes.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
+import { Desk } from "./cli.ts"
 import { brady, edit, give, many, meet, none, physicians, sabotaged, suspicions } from "./colleagues.ts"
 import { hiding } from "./hold.ts"
-import { type Between, openPractice } from "./practice.ts"
+import { openDoor } from "./hostile/door.ts"
+import { pageOf } from "./page-api.ts"
+import { type Between, openPractice, password } from "./practice.ts"
 
 const practice = await openPractice()
 const rollback = expect.objectContaining({ code: "TAMPERED_ROLLBACK" })
@@ -107,6 +111,38 @@ describe("a device that begins anew", () => {
     expect(cyd.session.keyring.bound.loose.map((one) => one.id)).toContain(id)
     const fresh = await practice.open("cyd-held", "fresh")
     expect([...fresh.roster.refused.values()].map(({ by }) => by)).not.toContain(null)
+  })
+})
+
+describe("a record is bound, and named on another machine that is not shown it, by", () => {
+  const three = Array.from({ length: 3 }, (_, n) => ({ ...brady, lastName: `Kuhlman ${n}` }))
+
+  it("the command line", async () => {
+    await practice.register("desk")
+    const door = await openDoor()
+    const at = (home: string) =>
+      new Desk({ server: door.url, username: "desk", password, home: join(practice.folder, home) })
+    door.open(practice.server.url, null, true)
+    const ids = []
+    for (const patient of three) ids.push(await at("desk one").add(patient))
+    door.open(practice.server.url, hiding(ids[1] as RecordId), true)
+    const { code, stderr } = await at("desk two").run(["records", "list"])
+    expect([code, stderr]).toEqual([3, expect.stringMatching(`^${ids[1]}: TAMPERED_ROLLBACK`)])
+    door.open(practice.server.url, null, true)
+    expect(await at("desk three").run(["records", "list"])).toMatchObject({ code: 0, stderr: "" })
+    await door.close()
+  })
+
+  it.each(["lock", "signOut"] as const)("a page: %s", async (goodbye) => {
+    await practice.register(goodbye)
+    const api = pageOf(practice.server.url, practice.device(`${goodbye}'s browser`).storage)
+    await api.signIn(goodbye, password)
+    const ids = []
+    for (const patient of three) ids.push((await api.create(patient)).id)
+    await api[goodbye]()
+    const { roster } = await practice.open(goodbye, `${goodbye} elsewhere`, hiding(ids[1]!))
+    expect([...roster.refused]).toEqual([[ids[1], rollback]])
+    expect([...roster.rows.keys()].sort()).toEqual([ids[0], ids[2]].sort())
   })
 })
 

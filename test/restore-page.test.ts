@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { wayByWords } from "../src/client/account.ts"
 import { createPatient } from "../src/client/edits.ts"
-import { createPageApi } from "../src/client/page-api.ts"
 import { brady, edit, refused } from "./colleagues.ts"
+import { pageOf } from "./page-api.ts"
 import { password, Restoring } from "./restoring.ts"
 
 /** The page at a server that was put back, for a physician whose device was ahead of it. */
@@ -25,26 +25,14 @@ afterEach(async () => {
   await practice.close()
 })
 const long = 120_000
-
-/** @param fails which requests never reach the server */
-function pageOf(now: () => number, fails: (path: string, method: string) => boolean) {
-  const { storage } = practice.device("ada")
-  // A browser keeps the cookies that it is sent.
-  let cookie = ""
-  const browser: typeof fetch = async (input, init) => {
-    if (fails(String(input), init?.method ?? "GET")) throw new TypeError("network")
-    const response = await fetch(input, { ...init, headers: { ...init?.headers, cookie } })
-    for (const set of response.headers.getSetCookie()) cookie = set.split(";")[0]!
-    return response
-  }
-  return createPageApi({ baseUrl: practice.url, fetch: browser, storage, now, deviceLabel: "A browser" })
-}
+const storage = () => practice.device("ada").storage
 
 test("new recovery words are shown also where the server is lost before everything is sent again", {
   timeout: long,
 }, async () => {
   let lost = true
-  const api = pageOf(Date.now, (path, method) => lost && method === "POST" && path.endsWith("/entries"))
+  const fails = (path: string, method: string) => lost && method === "POST" && path.endsWith("/entries")
+  const api = pageOf(practice.url, storage(), { fails })
   expect(await api.recover("ada", words, "a new long password")).toBeNull()
   const { sheet, sent } = await api.confirmRestore(code, "")
   expect(sheet?.words).toHaveLength(24)
@@ -58,10 +46,7 @@ test("new recovery words are shown also where the server is lost before everythi
 test("the page that asks for the code does not stay open for ever", { timeout: long }, async () => {
   let now = Date.now()
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
-  const api = pageOf(
-    () => now,
-    () => false,
-  )
+  const api = pageOf(practice.url, storage(), { now: () => now })
   const back = { records: [{ name: "Kuhlman, Brady" }] }
   expect(await api.signIn("ada", password)).toMatchObject({ state: "restored", back })
   const events: string[] = []

@@ -3,12 +3,12 @@ import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { reopen, reopenAnyway, signIn } from "../src/client/account.ts"
 import { createPatient } from "../src/client/edits.ts"
-import { createPageApi } from "../src/client/page-api.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { keyringStep } from "../src/proof/succession.ts"
 import { runCli } from "./cli.ts"
 import { brady, edit, refused } from "./colleagues.ts"
+import { pageOf } from "./page-api.ts"
 import { password, Restoring } from "./restoring.ts"
 
 /** The way in with an earlier keyring, where a restore waits to be confirmed: it is no way past the code, and the code gets in by it. */
@@ -77,16 +77,7 @@ test("the command takes the code, and sends again what the device holds", { time
 })
 
 test("the page asks for the code before it shows anything", { timeout: long }, async () => {
-  const { storage } = practice.device("ada")
-  // A browser keeps the cookies that it is sent.
-  let cookie = ""
-  const browser: typeof fetch = async (input, init) => {
-    const response = await fetch(input, { ...init, headers: { ...init?.headers, cookie } })
-    for (const set of response.headers.getSetCookie()) cookie = set.split(";")[0]!
-    return response
-  }
-  const env = { baseUrl: practice.url, fetch: browser, storage, now: Date.now, deviceLabel: "A browser" }
-  const api = createPageApi(env)
+  const api = pageOf(practice.url, practice.device("ada").storage)
   for (const damage of [() => {}, damageKeyring]) {
     damage()
     expect(await api.reopen("ada", password)).toMatchObject({ state: "restored", confirmed: false })
