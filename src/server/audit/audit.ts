@@ -8,6 +8,7 @@ import { auditCheckpoint, auditTree } from "./log.ts"
 import { auditRecords } from "./records.ts"
 import { auditSchema } from "./schema.ts"
 import { auditSessions } from "./sessions.ts"
+import { auditSegments, readTimes } from "./times.ts"
 
 export interface Audit {
   readonly practice: PracticeId | null
@@ -31,7 +32,9 @@ export async function auditDatabase(file: string, logKey: Uint8Array | null): Pr
       const practice = await auditCheckpoint(snapshot, findings, tree, logKey)
       const accounts = await auditAccounts(snapshot, findings)
       const statements = await auditAccountStatements(snapshot, findings, accounts)
-      await auditSessions(snapshot, findings)
+      const times = await readTimes(snapshot)
+      await auditSessions(snapshot, findings, times)
+      await auditSegments(snapshot, findings, times)
       const { records, entries } = await auditRecords(snapshot, findings, accounts, tree)
       const counts = [
         { name: "physicians", count: accounts.physicians },

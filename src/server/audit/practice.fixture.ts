@@ -18,6 +18,7 @@ import { encodeIdentity, fingerprintOf } from "../../proof/identity.ts"
 import { asSealKey } from "../../proof/seal-key.fixture.ts"
 import { type SignatureLabel, signedBytes } from "../../proof/signature.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
+import { longestMs } from "../sessions.ts"
 import type { NewSession, SignedToken, Store } from "../store/store.ts"
 
 /** A physician whose tokens are random bytes: the server cannot tell. For tests. */
@@ -266,7 +267,7 @@ export class TestPhysician {
       half: randomBytes(32),
       carrier: "cookie",
       created: now,
-      expires: now + 3_600_000,
+      expires: now + longestMs,
     }
   }
 

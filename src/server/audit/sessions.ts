@@ -1,13 +1,15 @@
 import { isId } from "../../encoding/ids.ts"
+import { longestMs } from "../sessions.ts"
 import type { Db } from "../store/connection.ts"
 import { type Findings, rowName } from "./findings.ts"
+import type { Times } from "./times.ts"
 
 /** The SHA-256 of a secret of 32 bytes, as base64url. */
 const hash = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 
-/** Sessions are the server's own notes, which nobody signs: what can be told of one is that it is a physician's, of a known kind, and that its
- * times follow each other. What a session has read stands in the log. */
-export async function auditSessions(db: Db, findings: Findings): Promise<void> {
+/** Sessions are the server's own notes, which nobody signs: what can be told of one is that it is a physician's, of a known kind, as long as
+ * any, and no later than the log. What a session has read stands in the log. */
+export async function auditSessions(db: Db, findings: Findings, { latest }: Times): Promise<void> {
   const sessions = db
     .selectFrom("session")
     .leftJoin("physician", "physician.id", "session.physician")
@@ -29,8 +31,10 @@ export async function auditSessions(db: Db, findings: Findings): Promise<void> {
     )
     findings.demand(row.half === null || isBrowsers, name, "only a browser's has a half")
     findings.demand(row.half === null || row.half.length === 32, name, "its half has another length")
-    const inOrder = created <= touched && created <= proven && created < expires
-    findings.demand(inOrder, name, "its times do not follow each other")
+    findings.demand(expires === created + longestMs, name, "it lasts longer or shorter than any session")
+    findings.demand(proven === created, name, "it was not proven when it began")
+    findings.demand(created <= touched && touched < expires, name, "it was used outside its time")
+    findings.demand(touched <= latest, name, "it was used later than anything that the log knows")
   }
   const marks = db
     .selectFrom("read_mark")
