@@ -128,12 +128,6 @@ export async function worstRecord(
   return { id, ada: ada!, writers }
 }
 
-/** The most memory that a process had resident so far, in bytes. */
-export function peakOf(pid: number): number {
-  const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
-  return Number(kib ?? 0) * 1024
-}
-
 /** A browser's processes that run pages. */
 export function renderersOf(browser: number): number[] {
   const parents = new Map<number, { parent: number; isRenderer: boolean }>()
