@@ -97,6 +97,11 @@ export class Growing {
     this.head = head
   }
 
+  /** Gives back the memory of what was opened for this record, as far as it is not held. */
+  giveBack(opened: Opened): void {
+    if (typeof opened !== "string") this.#fold.giveBack(opened)
+  }
+
   get chart(): Chart {
     return this.#fold.chart
   }

@@ -112,6 +112,7 @@ export async function viewHistory({ session, records }: Workspace, record: OpenR
       note: clip(content?.note ?? ""),
       readable: !step.unreadable,
     })
+    if (content !== null) fold.giveBack(content)
   })
   return items.reverse()
 }

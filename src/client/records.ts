@@ -6,7 +6,7 @@ import { parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import { newId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { limits } from "../encoding/limits.ts"
-import { demandMemory } from "../encoding/memory.ts"
+import { demandMemory, giveBack } from "../encoding/memory.ts"
 import { AppError } from "../errors.ts"
 import { type ChainHead, checkToken, extendChain, hasFormerKey, type Link } from "../proof/chain.ts"
 import type { EntryStatement } from "../proof/entry.ts"
@@ -72,7 +72,12 @@ export class Records {
     if (!Number.isSafeInteger(seq) || seq < 0 || seq > record.head.seq)
       throw new AppError("BAD_INPUT_FORMAT", "This record has no such version. Choose one from its history.")
     const fold = new Fold(null, record.chart)
-    await this.replay(record, (step, content) => void (content !== null && fold.take(step.entry.author, content)), seq)
+    const visit = (step: Step, content: Content | null) => {
+      if (content === null) return
+      fold.take(step.entry.author, content)
+      fold.giveBack(content)
+    }
+    await this.replay(record, visit, seq)
     return fold.chart
   }
 
@@ -338,6 +343,7 @@ export class Records {
       }
     const opened = await this.#openBody(record, entry, stored.body)
     record.add(head, entry, opened, stored.leaf.time)
+    record.giveBack(opened)
   }
 
   /** Opens a body within its author's budget, and counts it. */
@@ -348,7 +354,10 @@ export class Records {
     const room = record.roomOf(author)
     if (key === undefined || room === 0 || token === undefined) return "unreadable"
     const { opened, weight } = await this.#content(entry, key, token, room)
-    if (!record.spend(author, weight)) return "unreadable"
+    if (!record.spend(author, weight)) {
+      record.giveBack(opened)
+      return "unreadable"
+    }
     if (typeof opened !== "string") this.#session.people.heard(author, opened.by)
     return opened
   }
@@ -373,7 +382,9 @@ export class Records {
     } catch (error) {
       demandMemory(error)
       const newer = error instanceof AppError && error.code === "UNAVAILABLE_UPDATE"
-      return newer ? { opened: "newer", weight: bytes.length } : { opened: "unreadable", weight: mostIn(bytes) }
+      const weight = newer ? bytes.length : mostIn(bytes)
+      giveBack(bytes)
+      return { opened: newer ? "newer" : "unreadable", weight }
     }
   }
 

@@ -51,7 +51,7 @@ export function parseBody(bytes: Uint8Array): Body {
 }
 
 /** Content with its resources as text. */
-function bodyOf({ changes, weight: _, ...rest }: Content): Body {
+function bodyOf({ changes, weight: _, bytes: __, ...rest }: Content): Body {
   return { ...rest, changes: changes.map(({ key, text }) => (text === null ? [key] : [key, parseUtf8(text)])) }
 }
 

@@ -14,6 +14,8 @@ export interface Content {
   readonly note?: string
   /** Of the whole content: see {@link weightOf}. */
   readonly weight: number
+  /** All of it. */
+  readonly bytes: Uint8Array
 }
 
 export interface ContentChange {
@@ -91,7 +93,13 @@ class ContentReader {
     }
     const { by, changes } = read
     if (!items.ended || by === undefined || changes === undefined) throw malformed()
-    return { ...read, by, changes, weight: weightOf(this.#bytes.length, this.#nodes, changes.length) }
+    return {
+      ...read,
+      by,
+      changes,
+      bytes: this.#bytes,
+      weight: weightOf(this.#bytes.length, this.#nodes, changes.length),
+    }
   }
 
   #changes(): ContentChange[] {

@@ -1,4 +1,5 @@
 import { limits } from "../encoding/limits.ts"
+import { giveBack } from "../encoding/memory.ts"
 import type { Body } from "./body.ts"
 import type { Content } from "./content.ts"
 import { LiveTexts, type Texts } from "./texts.ts"
@@ -64,10 +65,20 @@ export class Fold {
     this.#archived = content.archived ?? this.#archived
     return true
   }
+
+  /** Gives back the memory of a content that was opened for this fold alone, unless texts in it are held. Nobody may look at it afterwards. */
+  giveBack({ changes, bytes }: Content): void {
+    if (!this.#resources.lieIn(changes)) giveBack(bytes)
+  }
 }
 
 function textsOf(chart: Chart | null): LiveTexts | null {
   return chart?.resources instanceof LiveTexts ? chart.resources : null
+}
+
+/** A resource's text for people to look at: in a chart that a fold made, very long strings are cut. */
+export function glanceAt({ resources }: Chart, key: string): string | undefined {
+  return resources instanceof LiveTexts ? resources.glance(key) : resources.get(key)
 }
 
 /** What a chart's texts take, in bytes. */

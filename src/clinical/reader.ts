@@ -1,7 +1,7 @@
 import { idOf, typeOf } from "./body.ts"
 import { own } from "./clip.ts"
 import { listIn, objectIn, textIn } from "./fhir.ts"
-import type { Chart } from "./fold.ts"
+import { type Chart, glanceAt } from "./fold.ts"
 import { type JsonObject, readJson } from "./json-read.ts"
 
 const longestWords = 200
@@ -47,7 +47,7 @@ export function readChart(chart: Chart): ChartReader {
   function get(key: string): JsonObject | null {
     const known = parsed.get(key)
     if (known !== undefined) return known
-    const text = chart.resources.get(key)
+    const text = glanceAt(chart, key)
     if (text === undefined) return null
     const resource = objectIn(readJson(text))
     kept += text.length

@@ -1,5 +1,6 @@
 import { heapText } from "#heap-text"
 import { equal, parseUtf8 } from "../encoding/bytes.ts"
+import { abridged } from "./abridge.ts"
 import type { ContentChange } from "./content.ts"
 
 /** The texts of a chart's resources by key, in the order in which the resources first came. What looks through all of them holds one at a
@@ -74,6 +75,12 @@ export class LiveTexts implements Texts {
     return live === undefined ? undefined : this.#textOf(live.bytes)
   }
 
+  /** A text for people to look at: very long strings in it are cut. */
+  glance(key: string): string | undefined {
+    const live = this.#live.get(key)
+    return live === undefined ? undefined : this.#textOf(abridged(live.bytes))
+  }
+
   /** The texts that lie under some keys now, whatever is applied later. */
   pick(keys: readonly string[]): Pick<Texts, "has" | "get"> {
     const picked = new Map<string, Uint8Array>()
@@ -143,6 +150,11 @@ export class LiveTexts implements Texts {
       this.#hold(key, { bytes: packed.get(key) ?? this.#knownAs(key, text)!, weight, author })
     }
     for (const buffer of touched) this.#tidy(buffer)
+  }
+
+  /** Whether texts are held where an entry's changes lie. */
+  lieIn(changes: readonly ContentChange[]): boolean {
+    return changes.some(({ key, text }) => text !== null && this.#live.get(key)?.bytes.buffer === text.buffer)
   }
 
   #knownAs(key: string, text: Uint8Array): Uint8Array | null {

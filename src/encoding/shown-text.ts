@@ -4,6 +4,8 @@
 const hidden =
   /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}[\p{Cf}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}]]]/gv
 
+const hiddenInLine = new RegExp(`[${hidden.source}--\\n]`, "gv")
+
 /** U+0085 is a line break as well. */
 const breaks = /\r\n?|[\n\v\f\u0085\u2028\u2029]/g
 
@@ -30,8 +32,7 @@ export function shownText(text: string): string {
 
 /** JSON that says the very same, with every hidden character as \uXXXX. Its line feeds stay, which can only stand between two tokens. */
 export function shownJson(json: string): string {
-  return json.replace(hidden, (character) => {
-    if (character === "\n") return character
+  return json.replace(hiddenInLine, (character) => {
     // Between tokens, where JSON has them bare.
     if (character === "\t" || character === "\r") return " "
     const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i))
