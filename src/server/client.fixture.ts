@@ -3,6 +3,7 @@ import { client, ready } from "@serenity-kit/opaque"
 import type { FastifyInstance, InjectOptions } from "fastify"
 import type { z } from "zod"
 import { sha256 } from "#sha256"
+import { encodeBase64url } from "../encoding/base64.ts"
 import { compare } from "../encoding/bytes.ts"
 import { idBytes, newId, type PhysicianId, type PracticeId, type RecordId } from "../encoding/ids.ts"
 import { keyToken, paddedToken } from "../encoding/token-form.fixture.ts"
@@ -161,7 +162,7 @@ export async function signToken(
   return { token, signed: await signItems(author, what, [first, ...stays], identity) }
 }
 
-function signItems(author: Author, what: AccountKind, items: readonly AccountItem[], identity = 0) {
+export function signItems(author: Author, what: AccountKind, items: readonly AccountItem[], identity = 0) {
   const { physician } = author
   const time = 1_800_000_000_000
   return author.sign(
@@ -185,6 +186,12 @@ export async function selfGrantsBody(
     hash: sha256(tokens[i]!),
   }))
   return putSelfGrants.body.encode({ signed: await signItems(author, "self-grants", items), tokens })
+}
+
+/** A request's JSON as it comes from whoever checks nothing of it before. */
+export function asSent(request: object): object {
+  const text = (_: string, value: unknown) => (value instanceof Uint8Array ? encodeBase64url(value) : value)
+  return JSON.parse(JSON.stringify(request, text))
 }
 
 /** The request that appends a drafted entry. */
@@ -380,6 +387,8 @@ export interface PasswordChange {
   readonly registrationRecord?: string
   readonly generation?: number
   readonly token?: Uint8Array
+  /** What the identity lists. */
+  readonly listed?: Uint8Array
   readonly spoil?: boolean
 }
 

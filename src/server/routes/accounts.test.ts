@@ -18,11 +18,13 @@ import {
 import { paths } from "../../protocol/paths.ts"
 import {
   type Author,
+  asSent,
   newAuthor,
   newSigner,
   type PasswordChange,
   randomToken,
   type SignedIn,
+  signToken,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 
@@ -118,6 +120,22 @@ describe("registration", () => {
     const body = registerFinish.body.encode({ ...plain, ...change(plain) })
     const response = await server.client.send("POST", paths.registerFinish, body)
     expect([response.statusCode, response.json().code]).toEqual([400, "BAD_INPUT_STATEMENT"])
+  })
+
+  test("with what is no sealed token is refused, whoever signed for it", async () => {
+    const junk = randomToken(3)
+    const eve = await newAuthor("eve")
+    const seals = ["password", "recovery"].map((method) => ({ method, generation: 0, token: junk }))
+    for (const [sent, identity] of [
+      [{ profile: await signToken(eve, "profile", junk) }, {}],
+      [{ keyring: await signToken(eve, "keyring", junk) }, {}],
+      [{ unlocks: seals }, { unlocks: seals.map(listed) }],
+    ] as const) {
+      const { plain } = await server.client.registration(eve, password, { identity })
+      const response = await server.client.send("POST", paths.registerFinish, asSent({ ...plain, ...sent }))
+      expect([response.statusCode, response.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+    }
+    expect(await server.store.usernameTaken("eve")).toBe(false)
   })
 })
 
@@ -310,6 +328,13 @@ describe("replacing ways to unlock", () => {
     await server.client.login("ada", password)
   })
 
+  test("a seal that is no sealed key is refused, whoever signed for it", async () => {
+    const session = await server.client.login("ada", password)
+    const { response } = await changePassword(session, "a wholly new password", { listed: randomToken(3) })
+    expect([response.statusCode, response.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+    await server.client.login("ada", password)
+  })
+
   test("a new identity that changes nothing, or the keys, is refused", async () => {
     const session = await server.client.login("ada", password)
     const send = async (identity: Awaited<ReturnType<typeof nextIdentity>>) => {
@@ -364,10 +389,10 @@ async function changePassword(session: SignedIn, next: string, change: PasswordC
   const { client } = server
   const registrationRecord = change.registrationRecord ?? (await client.registerAgain(session, "ada", next))
   const generation = change.generation ?? 1
-  const token = keyToken()
+  const token = change.listed ?? keyToken()
   const identity = await nextIdentity(session, [{ method: "password", generation, token }])
   if (change.spoil) identity.signature.reverse()
-  const body = unlocks.body.encode({
+  const body = asSent({
     identity,
     password: { registrationRecord, generation, token: change.token ?? token },
     since: 0,

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { sha256 } from "#sha256"
+import { encodeBase64url } from "../../encoding/base64.ts"
 import { newId, type RecordId } from "../../encoding/ids.ts"
 import { keyToken } from "../../encoding/token-form.fixture.ts"
 import type { EntryStatement } from "../../proof/entry.ts"
@@ -129,6 +131,20 @@ describe("append", () => {
     expect(await codeOf(another, session, { selfGrant: undefined })).toBe("BAD_INPUT_STATEMENT")
     expect(await codeOf(next, session, { statement: "AAAA" })).toBe("BAD_INPUT_STATEMENT")
     expect(await codeOf(next)).toBe("ok")
+  })
+
+  test("contents and keys that are no sealed tokens are refused, whoever signed for them", async () => {
+    const junk = randomToken(3)
+    const said = { hash: sha256(junk), size: junk.length }
+    const text = encodeBase64url(junk)
+    const fresh = newId<"record">()
+    for (const part of ["body", "summary"])
+      expect(
+        await codeOf(await draftEntry(ada, fresh, null, seen(), { [part]: said }), session, { [part]: text }),
+      ).toBe("BAD_INPUT_FORMAT")
+    const entry = await draftEntry(ada, fresh, null, seen())
+    expect(await codeOf(entry, session, { selfGrant: text })).toBe("BAD_INPUT_FORMAT")
+    expect(await codeOf(entry)).toBe("ok")
   })
 
   test("bodies may be megabytes; above the limit they are refused", async () => {

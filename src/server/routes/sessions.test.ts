@@ -2,10 +2,18 @@ import { readFileSync } from "node:fs"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
 import { encodeBase64url, parseBase64url } from "../../encoding/base64.ts"
-import { paddedToken } from "../../encoding/token-form.fixture.ts"
+import { keyToken, paddedToken } from "../../encoding/token-form.fixture.ts"
 import { currentSession, getKeyring, putKeyring } from "../../protocol/accounts.ts"
 import { backgroundHeader, pageHeader, paths, sessionHeader } from "../../protocol/paths.ts"
-import { type Author, newAuthor, type SignedIn, signToken, withoutSession } from "../client.fixture.ts"
+import {
+  type Author,
+  asSent,
+  newAuthor,
+  randomToken,
+  type SignedIn,
+  signToken,
+  withoutSession,
+} from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
 import { idleMs, longestMs } from "../sessions.ts"
 
@@ -291,6 +299,24 @@ describe("the keyring", () => {
     const stored = await client.call(getKeyring.reply, "GET", paths.keyring, undefined, cookie.headers)
     expect(stored).toMatchObject({ number: number + 1, token })
   })
+
+  test.each(["keyring", "profile"] as const)(
+    "a %s that is no sealed token is not stored, whoever signed for it",
+    async (what) => {
+      const { number, token: before } = bearer.account[what]
+      const put = async (token: Uint8Array) => {
+        const { signed } = await signToken(ada, what, token, { number: number + 1, prev: sha256(before) })
+        const body = asSent({ token, signed, ...(what === "keyring" && { since: 0 }) })
+        return server.client.send("PUT", paths[what], body, bearer.headers)
+      }
+      for (const token of [randomToken(3), keyToken(), paddedToken(400).subarray(1)]) {
+        const refused = await put(token)
+        expect([refused.statusCode, refused.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+      }
+      expect((await server.client.login("ada", password)).account[what]).toMatchObject({ number, token: before })
+      expect((await put(paddedToken(400))).statusCode).toBeLessThan(300)
+    },
+  )
 })
 
 test("a browser that signs in again, or unlocks, leaves no session behind; a program's stays", async () => {

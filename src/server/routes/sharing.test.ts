@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
 import { newId, type RecordId } from "../../encoding/ids.ts"
-import { keyToken } from "../../encoding/token-form.fixture.ts"
+import { keyToken, paddedToken } from "../../encoding/token-form.fixture.ts"
 import type { Member } from "../../proof/entry.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
 import { actsPath, entriesPath, paths, recordSelfGrantsPath } from "../../protocol/paths.ts"
@@ -10,6 +10,7 @@ import { putSelfGrants, readChanges, readEntries, readInvitations, readSelfGrant
 import {
   type Author,
   appendBody,
+  asSent,
   type Drafted,
   draftEntry,
   draftMembers,
@@ -17,6 +18,7 @@ import {
   newAuthor,
   randomToken,
   selfGrantsBody,
+  signItems,
   signUp,
 } from "../client.fixture.ts"
 import { openTestServer, type TestServer } from "../server.fixture.ts"
@@ -124,6 +126,17 @@ describe("self-grants", () => {
     const file = new DatabaseSync(server.file, { readOnly: true })
     const rows = file.prepare("select count(*) as rows from replaced_self_grant where record = ?").get(record)
     expect(rows).toEqual({ rows: 10 })
+  })
+
+  test("that are no sealed keys are refused, whoever signed for them", async () => {
+    const [before] = await tokensOf(0)
+    for (const token of [randomToken(3), paddedToken(32)]) {
+      const item = { subject: record, number: 0, prev: sha256(before!), hash: sha256(token) }
+      const body = asSent({ signed: await signItems(ada, "self-grants", [item]), tokens: [token] })
+      const refused = await server.client.send("POST", paths.selfGrants, body, headersOf(ada))
+      expect([refused.statusCode, refused.json().code]).toEqual([400, "BAD_INPUT_FORMAT"])
+    }
+    expect(await tokensOf(0)).toEqual([before])
   })
 
   test("come with the entries of their own epochs", async () => {
