@@ -19,7 +19,7 @@ import { many, meet } from "../colleagues.ts"
 import { type Clinic, openClinic, password, signIn } from "./page.ts"
 
 /** Turns everything behind it, until something closes it; nothing does. What is read as "Call" is "llaC". */
-const turned = "Mallory \u202ellaC\u2067\u200f(5"
+const turned = "Mallory \u202ellaC\u2067\u200f\u200e\u061c(5"
 const hebrew = "כהן 7"
 
 describe("names that are written in another direction, or turn what stands around them", () => {

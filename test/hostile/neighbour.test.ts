@@ -258,7 +258,8 @@ describe("two practices on one host", () => {
   })
 
   it("the second secret stands in no address and in no storage but its own", async () => {
-    const secret = (await secretIn(page))!
+    const secret = await secretIn(page)
+    expect(secret).toMatch(/^[A-Za-z0-9_-]{43}$/)
     const asked: string[] = []
     page.on("request", (request) => asked.push(request.url()))
     await page.reload()
