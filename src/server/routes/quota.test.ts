@@ -202,6 +202,12 @@ describe("where anybody may sign up", () => {
     expect(await signUpAs("e")).toBe("made")
   })
 
+  test("a hundred do where nothing else is said", { timeout: 60_000 }, async () => {
+    server = await openTestServer()
+    for (let i = 0; i < 100; i++) expect(await signUpAs(`a${i}`)).toBe("made")
+    expect(await signUpAs("b")).toMatch(limited)
+  })
+
   test("of many who ask at once no more get in than may", async () => {
     server = await openTestServer({ signUps: 2 })
     const all = await Promise.all(["ada", "bea", "cyd", "dan"].map((name) => newAuthor(name)))
