@@ -1,13 +1,15 @@
 import { join } from "node:path"
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite"
-import { afterEach, beforeEach, expect, test } from "vitest"
-import { signInAnyway } from "../src/client/account.ts"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { signIn, signInAnyway } from "../src/client/account.ts"
 import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
-import { brady } from "./colleagues.ts"
+import { Desk } from "./cli.ts"
+import { brady, refused } from "./colleagues.ts"
 import { hiding } from "./hold.ts"
+import { pageOf } from "./page-api.ts"
 import { password, Restoring } from "./restoring.ts"
 
 let practice: Restoring
@@ -171,4 +173,55 @@ test("a device that took the first of two restores of one backup can take the se
   await practice.putAway(again)
   // Both go on in the log that both have confirmed.
   for (const device of ["two", "one"]) expect((await practice.open("ada", device)).roster.rows.size).toBe(2)
+})
+
+describe("a record that is made again after a restore is bound, and named on another machine that is not shown it, by", () => {
+  let words: string
+  let id: RecordId
+  let code: string
+  beforeEach(async () => {
+    words = (await practice.register("ada")).join(" ")
+    await practice.backUp("before", true)
+    const ada = await practice.open("ada")
+    id = (await createPatient(ada, brady)).id
+    await practice.putAway(ada)
+    code = (await practice.restore("before")).code
+  })
+  const desk = (args: readonly string[], input: string) =>
+    new Desk({ server: practice.url, username: "ada", password, home: practice.home("ada") }).run(args, { input })
+  const page = () => pageOf(practice.url, practice.device("ada").storage)
+
+  test.each<[string, () => Promise<void>]>([
+    ["restored", async () => expect((await desk(["restored"], code)).stderr).toContain("Sent again")],
+    [
+      "recover --restored",
+      async () => expect((await desk(["recover", "--restored"], `${code}\n${words}`)).stderr).toContain("Sent again"),
+    ],
+    [
+      "a page that is locked afterwards",
+      async () => {
+        const api = page()
+        await api.signIn("ada", password)
+        await api.confirmRestore(code, "")
+        await api.enterRestored()
+        await api.lock()
+      },
+    ],
+    [
+      "a page that is left before it shows anything",
+      async () => {
+        const api = page()
+        await api.signIn("ada", password)
+        await api.confirmRestore(code, "")
+        await api.signOut()
+      },
+    ],
+  ])("%s", { timeout: long }, async (_, goOn) => {
+    await goOn()
+    const session = await signIn(practice.device("elsewhere", hiding(id)), "ada", password)
+    const { roster } = workspaceOf(session)
+    await roster.load()
+    await roster.sync()
+    expect([...roster.refused]).toEqual([[id, refused("TAMPERED_ROLLBACK")]])
+  })
 })

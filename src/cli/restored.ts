@@ -78,14 +78,19 @@ export async function lookBack(session: Session): Promise<{ work: Workspace; bac
   return { work, back: await whatWentBack(work) }
 }
 
-/** Sends again what this device still holds, says what became of it, and remembers what the restored server has. */
+/** Sends again what this device still holds, says what became of it, remembers what the restored server has, and binds it. */
 export async function goOn(io: Io, work: Workspace, back: WentBack): Promise<SentAgain> {
   await noteLog(io, work.session)
-  const sent = await sendAgain(work)
-  await work.roster.syncAfresh()
-  await report(io, sent, back)
-  await work.session.kept.keepHeads(work.roster.rows.values())
-  return sent
+  try {
+    const sent = await sendAgain(work)
+    await work.roster.syncAfresh()
+    await report(io, sent, back)
+    await work.session.kept.keepHeads(work.roster.rows.values())
+    return sent
+  } finally {
+    // What was sent before a refusal counts as well.
+    await work.roster.bind().catch(() => {})
+  }
 }
 
 /** @param isDone whether no restore waits to be confirmed */

@@ -398,12 +398,16 @@ export class Page {
   async signOut(): Promise<void> {
     const [work, asking] = [this.#work, this.#asking]
     this.#asking = null
-    asking?.session.wipe()
+    if (work === null) this.#set({ state: "signed-out" })
+    if (asking !== null) {
+      // What was sent again after a restore counts, once that is confirmed.
+      if (asking.session.around.transport.hold === null) await inTime(asking.roster.bind())
+      asking.session.wipe()
+    }
     if (work !== null) {
       await this.#leave(work, { state: "signed-out" }, () => work.session.end())
       return forgetPageSecret(this.#env.storage, work.session.around.transport.page)
     }
-    this.#set({ state: "signed-out" })
     const { transport } = await this.around()
     await forgetSessions(this.#env.storage)
     await inTime(transport.call("DELETE", paths.session))
