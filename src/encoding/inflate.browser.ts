@@ -4,6 +4,7 @@ import { demandMemory } from "./memory.ts"
 
 /** So many bytes are given to the stream at once: it makes all that comes of them before anybody reads, a thousand times as much at worst. */
 const sliceBytes = 4096
+const blockBytes = 1024 * 1024
 
 /** A browser's stream refuses what lies behind its end. It is written into one place, which grows; its pieces are let go of at once, for
  * they would else stay until the heap is swept. */
@@ -30,7 +31,19 @@ export const inflate: Inflate = async (packed, maxBytes) => {
     demandMemory(cause)
     throw new AppError("BAD_INPUT_FORMAT", undefined, { cause })
   }
-  return new Uint8Array(out.transferToFixedLength())
+  return fixed(out)
+}
+
+/** What stands in a buffer that grew, in one that does not. It shrinks while it is copied: both at once would be twice the memory. */
+function fixed(grown: ArrayBuffer): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(grown.byteLength)
+  for (let end = grown.byteLength; end > 0; ) {
+    const at = Math.max(0, end - blockBytes)
+    all.set(new Uint8Array(grown, at, end - at), at)
+    grown.resize(at)
+    end = at
+  }
+  return all
 }
 
 async function write(writer: WritableStreamDefaultWriter, packed: Uint8Array): Promise<void> {
