@@ -21,6 +21,8 @@ interface Past {
   readonly former: Former
   /** Its first leaves, which the practice's log still has. */
   readonly kept: number
+  /** What the physician wrote in after that, in later former logs. */
+  readonly later: ReadonlySet<RecordId>
 }
 
 /** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
@@ -28,7 +30,8 @@ interface Past {
  * The roster is open and up to date. @throws TAMPERED_ROLLBACK where something is missing that the backup must hold */
 export async function whatWentBack(work: Workspace): Promise<WentBack> {
   const { session, roster } = work
-  const records = new Map<RecordId, LostRecord>()
+  /** By the newest head; own entries and who is back in it are of every log. */
+  const found = new Map<RecordId, { readonly head: KeptHead; own: number; readonly back: Set<PhysicianId> }>()
   const back = (head: KeptHead, row: RosterRow | undefined) =>
     returned(
       head.chain === "" ? [] : parseChainHead(head.chain).members,
@@ -37,10 +40,10 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     )
   const isConfirmed = session.restoration?.confirmed !== false
   let own = 0
-  for (const { former, kept } of await pastOf(work)) {
+  for (const past of await pastOf(work)) {
+    const { former, kept } = past
     const lost: OwnEntry[] = []
-    for (const one of former.own)
-      if (one.leaf >= kept && !(await isSettled(work, one, { former, kept }))) lost.push(one)
+    for (const one of former.own) if (one.leaf >= kept && !(await isSettled(work, one, past))) lost.push(one)
     own += lost.filter(({ body }) => body !== undefined).length
     for (const head of former.heads) {
       const row = roster.rows.get(head.record)
@@ -51,27 +54,26 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
         if (!isGone) throw session.log.refuse("TAMPERED_ROLLBACK")
         continue
       }
-      if (records.has(head.record)) continue
-      const had = head.seq + 1
-      const has = Math.min(had, (row?.seq ?? -1) + 1)
-      const mine = lost.filter(({ record }) => record === head.record).length
-      const again = await stillBack(work, row, back(head, row))
-      const goesOn = has === had || (row !== undefined && row.leaf > session.restoredAt)
-      if (isConfirmed && mine === 0 && again.length === 0 && goesOn) continue
-      await session.people.meet(again)
-      records.set(head.record, {
-        id: head.record,
-        name: head.name,
-        had,
-        has,
-        own: mine,
-        returned: again.map((physician) => session.people.label(physician)),
-      })
+      const one = found.get(head.record) ?? { head, own: 0, back: new Set() }
+      one.own += lost.filter(({ record }) => record === head.record).length
+      for (const physician of await stillBack(work, row, back(head, row))) one.back.add(physician)
+      found.set(head.record, one)
     }
+  }
+  const records: LostRecord[] = []
+  for (const { head, own, back } of found.values()) {
+    const row = roster.rows.get(head.record)
+    const had = head.seq + 1
+    const has = Math.min(had, (row?.seq ?? -1) + 1)
+    const goesOn = has === had || (row !== undefined && row.leaf > session.restoredAt)
+    if (isConfirmed && own === 0 && back.size === 0 && goesOn) continue
+    await session.people.meet([...back])
+    const returned = [...back].map((physician) => session.people.label(physician))
+    records.push({ id: head.record, name: head.name, had, has, own, returned })
   }
   return {
     time: session.restoration?.time ?? 0,
-    records: [...records.values()].sort((a, b) => a.name.localeCompare(b.name)),
+    records: records.sort((a, b) => a.name.localeCompare(b.name)),
     own,
     renew: [...session.pins.renew],
     confirm: await awaiting(work),
@@ -114,7 +116,7 @@ async function awaiting(work: Workspace): Promise<RecordId[]> {
 }
 
 /** Sends what the physician wrote on this device and the server lost: unchanged where it still fits, else its changes as a new entry. What
- * cannot be sent stays, and is named. */
+ * cannot be sent, or is older than what the physician wrote in a later log, stays, and is named. */
 export async function sendAgain(work: Workspace): Promise<SentAgain> {
   const report = { unchanged: 0, anew: 0, waiting: 0, left: [] as NotSent[] }
   const made = new Set<string>()
@@ -161,6 +163,7 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
   const entry = parseEntry(sent.statement)
   const row = roster.rows.get(own.record)
   if (isThere(row, own)) return "there"
+  if (own.body !== undefined && past.later.has(own.record)) return { left: writtenSince }
   try {
     if (fits(entry, row, kept)) {
       await post(work, own, entry)
@@ -183,7 +186,7 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     )
     if (since.some(({ entry: { author } }) => author !== session.physician))
       return { left: "A colleague has written in this record since." }
-    if (since.length > 0) return { left: "You have written in this record since." }
+    if (since.length > 0) return { left: writtenSince }
     const { head } = await records.write(opened, body, compress)
     made.add(`${own.record} ${head.seq}`)
     return "anew"
@@ -193,6 +196,8 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     return error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
   }
 }
+
+const writtenSince = "You have written in this record since."
 
 /** Why an entry has no record to go into. */
 function withoutBeginning({ record }: OwnEntry, { former }: Past): string {
@@ -257,12 +262,17 @@ async function post({ session, roster }: Workspace, own: OwnEntry, { seq, author
   await roster.syncAfresh()
 }
 
+/** The former logs, the newest first. */
 async function pastOf({ session }: Workspace): Promise<Past[]> {
-  const all = await session.kept.former()
-  return all.flatMap((former) => {
+  const past: Past[] = []
+  let later: ReadonlySet<RecordId> = new Set()
+  for (const former of await session.kept.former()) {
     const kept = keptSince(former.line, session.line)
-    return kept === null ? [] : [{ former, kept: kept.size }]
-  })
+    if (kept === null) continue
+    past.push({ former, kept: kept.size, later })
+    later = later.union(new Set(former.own.filter(({ body }) => body !== undefined).map(({ record }) => record)))
+  }
+  return past
 }
 
 /** Whether a row stands where a head stood, or further on. */

@@ -19,6 +19,7 @@ const headsSchema = z.strictObject({
   v: z.literal(1),
   /** The restores that led to the log that these are of. */
   line: z.array(signed),
+  restores: count,
   /** Record, seq, hash, leaf, epoch, what the record is called, and the chain head where it has other members; as the roster has them. */
   heads: z.array(z.tuple([z.custom<RecordId>(isId), count, z.string(), count, count, z.string(), z.string()])),
 })
@@ -35,7 +36,7 @@ const entry = z.strictObject({
   /** What was sealed into its body: where it carries one. */
   body: anyBytes.optional(),
 })
-const ownSchema = z.strictObject({ v: z.literal(1), line: z.array(signed), entries: z.array(entry) })
+const ownSchema = z.strictObject({ v: z.literal(1), line: z.array(signed), restores: count, entries: z.array(entry) })
 
 /** An entry of this physician's own, as this device sent it. */
 export type OwnEntry = z.output<typeof entry>
@@ -62,6 +63,8 @@ export interface FormerReaders {
 /** What a device remembers of a log that the practice does not have any more. */
 export interface Former {
   readonly line: Line
+  /** How many restores this device had taken by then: of two logs, the one with more is the later. */
+  readonly restores: number
   readonly heads: readonly KeptHead[]
   readonly own: readonly OwnEntry[]
 }
@@ -125,7 +128,7 @@ export class Kept {
     const names = (await storage.list(`${root}/`)).filter((name) => !name.startsWith(`${this.#folder}/`))
     const folders = [...new Set(names.map((name) => name.slice(0, name.lastIndexOf("/"))))]
     const all = await Promise.all(folders.map((folder) => this.#read(folder, names)))
-    return all.filter((one) => one !== null).sort((a, b) => b.line.length - a.line.length)
+    return all.filter((one) => one !== null).sort((a, b) => b.restores - a.restores)
   }
 
   /** The same of {@link Kept.former}'s lists of readers, read once: nothing is added to a former log. */
@@ -147,8 +150,9 @@ export class Kept {
     }
   }
 
-  get #line(): Signed[] {
-    return this.#session.pins.line.map((one) => ({ ...one }))
+  get #log(): { line: Signed[]; restores: number } {
+    const { line, restores } = this.#session.pins
+    return { line: line.map((one) => ({ ...one })), restores }
   }
 
   get #root(): string {
@@ -164,23 +168,25 @@ export class Kept {
     const heads: KeptHead[] = []
     const own: OwnEntry[] = []
     let line: readonly Signed[] | null = null
+    let restores = 0
     for (const name of names.filter((one) => one.startsWith(`${folder}/`))) {
       const file = name.startsWith(`${folder}/heads-`)
         ? await this.#open(name, "heads", headsSchema)
         : await this.#open(name, "own", ownSchema)
       if (file === null) continue
       line = file.line
+      restores = Math.max(restores, file.restores)
       if ("entries" in file) for (const entry of file.entries) own.push(entry)
       else
         for (const [record, seq, hash, leaf, epoch, called, chain] of file.heads)
           heads.push({ record, seq, hash, leaf, epoch, name: called, chain })
     }
     if (line === null) return null
-    return { line: await readLine(line), heads, own: own.sort((a, b) => a.leaf - b.leaf) }
+    return { line: await readLine(line), restores, heads, own: own.sort((a, b) => a.leaf - b.leaf) }
   }
 
   async #putOwn(entries: readonly OwnEntry[]): Promise<void> {
-    const content = encodeCbor({ v: 1, line: this.#line, entries: entries.map((one) => ({ ...one })) })
+    const content = encodeCbor({ v: 1, ...this.#log, entries: entries.map((one) => ({ ...one })) })
     if (content.length > mostBytes) {
       if (entries.length === 1) return
       const half = entries.length >> 1
@@ -228,7 +234,7 @@ export class Kept {
 
   /** Heads as contents that each fit into a file. */
   #inParts(heads: readonly ReturnType<typeof headOf>[]): Uint8Array<ArrayBuffer>[] {
-    const content = encodeCbor({ v: 1, line: this.#line, heads: [...heads] })
+    const content = encodeCbor({ v: 1, ...this.#log, heads: [...heads] })
     if (content.length <= mostBytes || heads.length === 1) return content.length <= mostBytes ? [content] : []
     const half = heads.length >> 1
     return [...this.#inParts(heads.slice(0, half)), ...this.#inParts(heads.slice(half))]

@@ -30,6 +30,8 @@ const schema = z.strictObject({
   line: z.array(z.strictObject({ statement: anyBytes, signature: bytesOf(64) })).optional(),
   /** The highest keyring number of any log, where there was a restore. */
   highest: count.optional(),
+  /** How many restores this device has taken; left out where it has taken none. */
+  restores: count.optional(),
   /** How often each way to unlock was replaced, by the newest identity. */
   unlocks: z.array(z.tuple([z.string(), count])).optional(),
   /** Ways to unlock that have to be replaced before anything is sent. */
@@ -61,6 +63,8 @@ export class Pins {
   renew: readonly string[] = []
   #unlocks: readonly (readonly [method: string, generation: number])[] = []
   #highest = 0
+  /** How many restores this device has taken, in whatever log: the higher number is the later, and no server has a say in it. */
+  restores = 0
   /** Nothing is stored: a restored log that the physician has not confirmed. */
   held = false
   /** The log that this device was of before, by its line's length and newest restore; null where it did not change. */
@@ -135,6 +139,7 @@ export class Pins {
    * storage, as evidence. @param kept a tree that both logs have */
   succeed(line: Line, kept: TreeHead): void {
     this.#before ??= this.line
+    this.restores++
     this.line = signedOf(line)
     if (this.#tree.size > kept.size) this.#tree = { size: kept.size, root: kept.root }
     this.#known = this.#tree
@@ -201,6 +206,7 @@ export class Pins {
         keyring: this.keyring,
         heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash, head.leaf]),
         ...(this.line.length === 0 ? {} : { line: this.line.map((one) => ({ ...one })), highest: this.highest }),
+        ...(this.restores === 0 ? {} : { restores: this.restores }),
         ...(this.#unlocks.length === 0
           ? {}
           : { unlocks: this.#unlocks.map(([method, generation]) => [method, generation]) }),
@@ -247,6 +253,7 @@ export class Pins {
     this.keyring = stored.keyring
     this.line = stored.line ?? []
     this.#highest = stored.highest ?? 0
+    this.restores = stored.restores ?? 0
     this.#unlocks = stored.unlocks ?? []
     this.renew = stored.renew ?? []
     for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads)
@@ -262,6 +269,7 @@ export class Pins {
       this.#identity = stored.identity
     this.keyring = Math.max(this.keyring, stored.keyring)
     this.#highest = Math.max(this.#highest, stored.highest ?? 0)
+    this.restores = Math.max(this.restores, stored.restores ?? 0)
     for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads) {
       if (this.#dropped.has(record)) continue
       const known = this.heads.get(record)
