@@ -91,6 +91,46 @@ const shapes: Readonly<Record<string, (n: number) => readonly Resource[]>> = {
   ],
 }
 
+const some = (n: number) => Math.ceil(Math.sqrt(n))
+/** Something that many patients have. */
+const shared = (n: number, ...more: string[]): Resource[] => [
+  ...patients(some(n)),
+  basic("b0", ...many(some(n), (i) => `Patient/p${i}`), ...more),
+]
+
+/** Files whose links and patients grow together, and each patient gets all that is linked: up to 64,000 copies of the 500,000 that a split
+ * may make. */
+const sharedShapes: Readonly<Record<string, (n: number) => readonly Resource[]>> = {
+  "a chain that leads to what many patients have, from its end": (n) => [
+    ...shared(n),
+    ...many(n, (i) => basic(`b${i + 1}`, `Basic/b${i}`)),
+  ],
+  "the same chain, from its beginning": (n) => [
+    ...many(n, (i) => basic(`b${n - i}`, `Basic/b${n - i - 1}`)),
+    ...shared(n),
+  ],
+  "a chain of what many patients need": (n) => [
+    ...patients(some(n), () => ({ managingOrganization: to("Organization/g0") })),
+    ...many(n, (i) => ({ resourceType: "Organization", id: `g${i}`, partOf: to(`Organization/g${i + 1}`) })),
+  ],
+  "resources that all point at what many patients have": (n) => [
+    ...shared(n),
+    ...many(n, (i) => basic(`b${i + 1}`, "Basic/b0")),
+  ],
+  "what many patients have, and points at all": (n) => [
+    ...shared(n, ...many(n, (i) => `Organization/g${i}`)),
+    ...many(n, (i) => ({ resourceType: "Organization", id: `g${i}` })),
+  ],
+  "patients who are all linked with each other, and need many": (n) => [
+    ...patients(some(n), () => ({
+      link: many(some(n), (j) => ({ other: to(`Patient/p${j}`), type: "seealso" })),
+      generalPractitioner: many(some(n), (j) => to(`Practitioner/d${j}`)),
+    })),
+    ...many(some(n), (i) => ({ resourceType: "Practitioner", id: `d${i}`, partOf: to("Organization/g0") })),
+    ...many(n, (i) => ({ resourceType: "Organization", id: `g${i}`, partOf: to(`Organization/g${(i + 1) % n}`) })),
+  ],
+}
+
 describe("reading a file", () => {
   let counted: Awaited<ReturnType<typeof countWork>>
   let readBundle: typeof import("./import.ts").readBundle
@@ -98,7 +138,7 @@ describe("reading a file", () => {
     counted = await countWork("/src/clinical/")
     readBundle = (await import("./import.ts")).readBundle
     // What is called for the first time is compiled, and counts differently once.
-    for (const make of Object.values(shapes)) readBundle(bundle(make(20)))
+    for (const make of [...Object.values(shapes), ...Object.values(sharedShapes)]) readBundle(bundle(make(20)))
   })
   afterAll(() => counted.stop())
 
@@ -106,11 +146,25 @@ describe("reading a file", () => {
     const [small, large] = [bundle(make(400)), bundle(make(1600))]
     const one = await counted.of(() => readBundle(small))
     const four = await counted.of(() => readBundle(large))
-    const grown = large.length / small.length
-    expect(four.get("import-split.ts")).toBeGreaterThan(0)
-    for (const [file, count] of four)
-      expect(count, `${file}: ${one.get(file)} steps, then ${count}`).toBeLessThan(
-        (one.get(file) ?? 0) * grown * 1.1 + 500,
-      )
+    expectGrown(one, four, large.length / small.length)
+  })
+
+  it.each(Object.entries(sharedShapes))("of %s is work that grows as what the patients get", async (_, make) => {
+    const [small, large] = [bundle(make(400)), bundle(make(1600))]
+    const given = (text: string) => readBundle(text).patients.reduce((sum, { changes }) => sum + changes.length, 0)
+    expect(given(large)).toBeGreaterThan(1600 * 40)
+    const one = await counted.of(() => readBundle(small))
+    const four = await counted.of(() => readBundle(large))
+    expectGrown(one, four, given(large) / given(small))
   })
 })
+
+type Steps = ReadonlyMap<string, number>
+
+function expectGrown(one: Steps, four: Steps, grown: number): void {
+  expect(four.get("import-split.ts")).toBeGreaterThan(0)
+  for (const [file, count] of four)
+    expect(count, `${file}: ${one.get(file)} steps, then ${count}`).toBeLessThan(
+      (one.get(file) ?? 0) * grown * 1.1 + 500,
+    )
+}
