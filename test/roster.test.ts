@@ -5,6 +5,7 @@ import { createPatient, savePatient } from "../src/client/edits.ts"
 import { HomeList } from "../src/client/home.ts"
 import { matches, queryOf } from "../src/client/search.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
+import { newId } from "../src/encoding/ids.ts"
 import { openPractice } from "./practice.ts"
 
 const today = "2026-11-23"
@@ -157,6 +158,49 @@ describe("the home list", () => {
     await createPatient(work, { ...patient(1), firstName: "Mdy", birthDate: "1930-03-04" })
     expect(listed(work, "3/4/1930").sort()).toEqual(["Dmy", "Mdy"])
     expect(listed(work, "3.4.1930")).toEqual(["Dmy"])
+  })
+
+  it("searches what a physician is alone in before what others may write in, and says of how many not every diagnosis is searched", async () => {
+    const work = await practice.open("fold")
+    const [row] = rowsOf(work)
+    let next = 36 ** 3
+    const text = () => Array.from({ length: 200 }, () => (next++).toString(36)).join(" ")
+    for (let n = 0; n < 120; n++) {
+      const id = newId<"record">()
+      const diagnoses = Array.from({ length: 10 }, text)
+      work.roster.rows.set(id, { ...row!, id, lastName: `Filled${n}`, diagnoses, chain: "a colleague's, too" })
+    }
+    const mine = {
+      ...row!,
+      id: newId<"record">(),
+      lastName: "Mine",
+      diagnoses: [...Array.from({ length: 10 }, text), "Last of all"],
+    }
+    work.roster.rows.set(mine.id, mine)
+    const home = new HomeList(work)
+    home.prepare()
+    const find = (search: string) => home.page({ ...everything, search, limit: 0 }, true, today)
+    expect(find("last of all mine").matching).toBe(1)
+    expect(find("filled119").matching).toBe(1)
+    expect(find("").partlySearched).toBe(0)
+    const { partlySearched } = find("filled")
+    expect(partlySearched).toBeGreaterThan(0)
+    expect(partlySearched).toBeLessThanOrEqual(120)
+  })
+
+  it("is there without its index, and only a search says that there is none", async () => {
+    const work = await practice.open("fold")
+    const [row] = rowsOf(work)
+    const spoilt = Object.defineProperty([], Symbol.iterator, {
+      value: () => {
+        throw new RangeError("Map maximum size exceeded")
+      },
+    })
+    work.roster.rows.set(row!.id, { ...row!, diagnoses: spoilt })
+    const home = new HomeList(work)
+    home.prepare()
+    expect(home.page({ ...everything, search: "" }, true, today).rows).toHaveLength(work.roster.rows.size)
+    expect(() => home.page({ ...everything, search: "first" }, true, today)).toThrow(RangeError)
   })
 
   it("sees what changed after its index was built", async () => {

@@ -19,9 +19,10 @@ export class HomeList {
   readonly #awaiting: Awaiting
   /** Who else can read a row's record, by row. */
   readonly #shared = new WeakMap<RosterRow, readonly Member[]>()
-  #indexed: readonly RosterRow[] = []
   #places = new Map<RosterRow, number>()
   #index: SearchIndex | null = null
+  /** Rows that the index does not find by all of their diagnoses. */
+  #cut: ReadonlySet<RosterRow> = new Set()
   #sorted = new Map<string, { version: number; rows: readonly RosterRow[] }>()
 
   constructor(work: Workspace, awaiting = new Awaiting(work)) {
@@ -33,11 +34,13 @@ export class HomeList {
   /** @param today YYYY-MM-DD, for dates typed with two-digit years */
   page(query: HomeQuery, complete: boolean, today: string): HomePage {
     const all = this.#rows(query.sort, query.archived)
-    const found = query.search.trim() === "" ? all : this.#search(all, query.search, today)
+    const searches = query.search.trim() !== ""
+    const found = searches ? this.#search(all, query.search, today) : all
     const ordered = query.descending ? [...found].reverse() : found
     return {
       total: all.length,
       matching: found.length,
+      partlySearched: searches ? all.filter((row) => this.#cut.has(row)).length : 0,
       rows: ordered.slice(query.offset, query.offset + query.limit).map((row) => this.#homeRow(row)),
       complete,
       refused: [...this.#roster.refused].map(([id, { code, message }]) => ({ id, code, message })),
@@ -53,9 +56,14 @@ export class HomeList {
     return sharers
   }
 
-  /** Builds what the next search needs, so that the first letter typed is answered at once. */
+  /** Builds what the next search needs, so that the first letter typed is answered at once. Where that fails, the search says so: records
+   * are listed and opened all the same. */
   prepare(): void {
-    this.#build()
+    try {
+      this.#build()
+    } catch {
+      this.#index = null
+    }
   }
 
   /** Records of a patient with the same name and birth date. */
@@ -138,10 +146,19 @@ export class HomeList {
     return members
   }
 
+  /** What others may write in comes last, and of that the longest: what is too much for the index is left out there. */
   #build(): void {
-    this.#indexed = [...this.#roster.rows.values()]
-    this.#places = new Map(this.#indexed.map((row, place) => [row, place]))
-    this.#index = new SearchIndex(this.#indexed)
+    const keyed = Array.from(this.#roster.rows.values(), (row) => ({
+      row,
+      isShared: row.chain !== "",
+      length: row.diagnoses.reduce((sum, text) => sum + text.length, 0),
+    }))
+    keyed.sort((a, b) => Number(a.isShared) - Number(b.isShared) || a.length - b.length)
+    const rows = keyed.map(({ row }) => row)
+    const index = new SearchIndex(rows)
+    this.#places = new Map(rows.map((row, place) => [row, place]))
+    this.#cut = new Set(rows.filter((_, place) => index.cut.has(place)))
+    this.#index = index
   }
 }
 

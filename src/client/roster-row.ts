@@ -1,4 +1,4 @@
-import type { Summary } from "../clinical/summary.ts"
+import { cutSummary, type Summary } from "../clinical/summary.ts"
 import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal, parseUtf8, utf8 } from "../encoding/bytes.ts"
 import { isId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
@@ -115,12 +115,8 @@ function parseRow(tuple: unknown): RosterRow {
     leaf,
     keys,
     updated,
-    firstName,
-    lastName,
-    birthDate,
-    diagnoses,
-    patient,
-    archived: archived === 1,
+    // An earlier version packed longer ones.
+    ...cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived: archived === 1 }),
     seen,
     chain,
   }

@@ -94,6 +94,8 @@ export interface HomePage {
   readonly total: number
   /** How many match the search. */
   readonly matching: number
+  /** Of `total`, those that a search does not find by all of their diagnoses: these are too many. 0 where nothing is searched. */
+  readonly partlySearched: number
   readonly rows: readonly HomeRow[]
   /** False while the roster is still being opened. */
   readonly complete: boolean

@@ -271,10 +271,10 @@ describe("a summary", () => {
     const long = "x".repeat(100_000)
     const written = { ...summaryOf(base), firstName: long, lastName: long, birthDate: long, patient: long }
     const { firstName, lastName, birthDate, patient } = parseSummary(encodeSummary({ ...written, diagnoses: [long] }))
-    expect([firstName, lastName, birthDate, patient].map((text) => text.length)).toEqual([1000, 1000, 1000, 1000])
+    expect([firstName, lastName, birthDate, patient].map((text) => text.length)).toEqual([200, 200, 200, 1000])
     const many = Array.from({ length: 500 }, (_, i) => `${i}`.padEnd(1000, "y"))
-    expect(parseSummary(encodeSummary({ ...written, diagnoses: many })).diagnoses).toEqual(many.slice(0, 200))
+    expect(parseSummary(encodeSummary({ ...written, diagnoses: many })).diagnoses).toEqual(many.slice(0, 10))
     const short = Array.from({ length: 10_000 }, (_, i) => `${i}`)
-    expect(parseSummary(encodeSummary({ ...written, diagnoses: short })).diagnoses).toEqual(short.slice(0, 5000))
+    expect(parseSummary(encodeSummary({ ...written, diagnoses: short })).diagnoses).toEqual(short.slice(0, 500))
   })
 })

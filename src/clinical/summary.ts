@@ -22,11 +22,13 @@ export interface Summary {
 
 const format = 1
 const maxBytes = 1024 * 1024
-/** What the home page can show of one text, and of all diagnoses together, in UTF-16 units: whoever may write in a record cannot make a
- * row that is too large to be kept. */
+/** What the home page can show of one text, and of all diagnoses together, in UTF-16 units: whoever may write in records cannot make rows
+ * that are too large to be kept. A patient with a hundred diagnoses has about 5,000. */
 const longestText = 1000
-const longestDiagnoses = 200_000
-const mostDiagnoses = 5000
+/** The form takes no longer ones. */
+const longestName = 200
+const longestDiagnoses = 10_000
+const mostDiagnoses = 500
 /** Longer than any status that means something. */
 const longestStatus = 40
 /** JSON nodes of a summary that is read. */
@@ -41,8 +43,8 @@ export function summaryOf(chart: Chart): Summary {
   const active = readDiagnoses(reader, (text) => own(text.slice(0, longestStatus))).views.filter(isActive)
   const texts = active.values().map((view) => own(cut(diagnosisOf(view.key, reader.get(view.key)!).text)))
   return {
-    firstName: own(cut(name.given)),
-    lastName: own(cut(name.family)),
+    firstName: own(cut(name.given, longestName)),
+    lastName: own(cut(name.family, longestName)),
     birthDate: own(dateIn(patient.birthDate)),
     diagnoses: fitting(eachOnce(texts)),
     patient: key ?? "",
@@ -84,8 +86,7 @@ export function sameSummary(a: Summary, b: Summary): boolean {
   return equal(encodeSummary(a), encodeSummary(b))
 }
 
-/** What is longer than `summaryOf` makes it, which no honest client writes, is cut as it would be there: a colleague's rows could else fill
- * the memory of everybody who keeps a list.
+/** What is longer than `summaryOf` makes it is cut: a colleague's rows could else fill the memory of everybody who keeps a list.
  * @throws BAD_INPUT_FORMAT unless these are the very bytes that `encodeSummary` makes; BAD_INPUT_SIZE. */
 export function parseSummary(bytes: Uint8Array): Summary {
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
@@ -106,17 +107,21 @@ export function parseSummary(bytes: Uint8Array): Summary {
     throw new AppError("BAD_INPUT_FORMAT")
   if (!Array.isArray(diagnoses) || !diagnoses.every((part) => typeof part === "string"))
     throw new AppError("BAD_INPUT_FORMAT")
-  const [first, last, date, key] = (texts as readonly string[]).map(cut) as [string, string, string, string]
+  return cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived: archived === 1 } as Summary)
+}
+
+/** What is longer than `summaryOf` makes it is cut as it would be there. */
+export function cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived }: Summary): Summary {
   return {
-    firstName: first,
-    lastName: last,
-    birthDate: date,
-    diagnoses: fitting((diagnoses as readonly string[]).map(cut)),
-    patient: key,
-    archived: archived === 1,
+    firstName: cut(firstName, longestName),
+    lastName: cut(lastName, longestName),
+    birthDate: cut(birthDate, longestName),
+    diagnoses: fitting(diagnoses.values().map((text) => cut(text))),
+    patient: cut(patient),
+    archived,
   }
 }
 
-function cut(text: string): string {
-  return text.length > longestText ? own(text.slice(0, longestText)) : text
+function cut(text: string, most = longestText): string {
+  return text.length > most ? own(text.slice(0, most)) : text
 }

@@ -13,6 +13,8 @@ export interface HomeView {
   readonly loaded: boolean
   readonly total: number
   readonly matching: number
+  /** How many patients have more diagnoses than a search looks at. */
+  readonly partlySearched: number
   readonly complete: boolean
   readonly refused: HomePage["refused"]
   readonly waiting: number
@@ -45,6 +47,7 @@ const empty: HomeView = {
   loaded: false,
   total: 0,
   matching: 0,
+  partlySearched: 0,
   complete: false,
   refused: [],
   waiting: 0,
@@ -148,8 +151,8 @@ export function createHomeList(api: PageApi): HomeList {
   }
 }
 
-function counts({ total, matching, complete, refused, waiting }: HomePage): Partial<HomeView> {
-  return { total, matching, complete, refused, waiting }
+function counts({ total, matching, partlySearched, complete, refused, waiting }: HomePage): Partial<HomeView> {
+  return { total, matching, partlySearched, complete, refused, waiting }
 }
 
 function asAppError(error: unknown): AppError {

@@ -98,6 +98,7 @@ function Patients({ view }: { view: HomeView }) {
       </div>
       {view.error && <RetryNotice error={view.error} onRetry={() => home.rosterMoved(true)} />}
       {view.refused.length > 0 && <RefusedNotice refused={view.refused} />}
+      {view.partlySearched > 0 && <PartlySearched patients={view.partlySearched} />}
       {!view.loaded ? (
         <Skeleton lines={8} />
       ) : view.matching > 0 ? (
@@ -187,6 +188,17 @@ function WaitingNotice({ waiting }: { waiting: number }) {
         {waiting === 1
           ? "1 record waits until you have confirmed who can read it."
           : `${waiting.toLocaleString()} records wait until you have confirmed who can read them.`}
+      </Notice>
+    </div>
+  )
+}
+
+function PartlySearched({ patients }: { patients: number }) {
+  return (
+    <div className={classes.notice}>
+      <Notice tone="amber">
+        {count(patients, "patient")} {patients === 1 ? "has" : "have"} more diagnoses than can be searched. Find{" "}
+        {patients === 1 ? "this one" : "them"} by name or birth date.
       </Notice>
     </div>
   )
