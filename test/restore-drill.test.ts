@@ -59,7 +59,7 @@ async function serveFrom(name: string): Promise<void> {
 
 /** What a machine keeps when it is put away. */
 async function putAway({ session, roster, close }: LiveClient): Promise<void> {
-  await session.kept.keepHeads(roster.rows.values())
+  await session.kept.keepHeads(roster)
   await session.kept.flush()
   await session.pins.save()
   await session.end()

@@ -82,7 +82,7 @@ export class Restoring {
 
   /** Keeps what a device keeps when it is put away. */
   async putAway({ session, roster }: Workspace): Promise<void> {
-    await session.kept.keepHeads(roster.rows.values())
+    await session.kept.keepHeads(roster)
     await session.kept.flush()
     await session.pins.save()
   }

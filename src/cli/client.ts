@@ -61,10 +61,10 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
       const result = await work(workspace)
       await workspace.roster.fold()
       await workspace.roster.looked()
-      await session.kept.keepHeads(workspace.roster.rows.values())
       return result
     } finally {
       // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.
+      await session.kept.keepHeads(workspace.roster)
       await workspace.roster.bind().catch(() => {})
     }
   })

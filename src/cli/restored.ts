@@ -85,10 +85,10 @@ export async function goOn(io: Io, work: Workspace, back: WentBack): Promise<Sen
     const sent = await sendAgain(work)
     await work.roster.syncAfresh()
     await report(io, sent, back)
-    await work.session.kept.keepHeads(work.roster.rows.values())
     return sent
   } finally {
     // What was sent before a refusal counts as well.
+    await work.session.kept.keepHeads(work.roster)
     await work.roster.bind().catch(() => {})
   }
 }

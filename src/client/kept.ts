@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { sha256 } from "#sha256"
 import { encodeBase64url } from "../encoding/base64.ts"
-import { concatAll, utf8 } from "../encoding/bytes.ts"
+import { utf8 } from "../encoding/bytes.ts"
 import { encodeCbor, parseCbor } from "../encoding/cbor.ts"
 import { isId, type RecordId } from "../encoding/ids.ts"
 import { parseChainHead } from "../proof/chain-head.ts"
@@ -11,17 +11,19 @@ import { appendEntry } from "../protocol/records.ts"
 import { cachePlace } from "../vault/places.ts"
 import { open, seal } from "../vault/seal.ts"
 import { type Line, lineName, readLine } from "./line.ts"
+import type { Roster } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 
 const signed = z.strictObject({ statement: anyBytes, signature: anyBytes })
+/** Record, seq, hash, leaf, epoch, what the record is called, and the chain head where it has other members; as the roster has them. */
+const headTuple = z.tuple([z.custom<RecordId>(isId), count, z.string(), count, count, z.string(), z.string()])
 const headsSchema = z.strictObject({
   v: z.literal(1),
   /** The restores that led to the log that these are of. */
   line: z.array(signed),
   restores: count,
-  /** Record, seq, hash, leaf, epoch, what the record is called, and the chain head where it has other members; as the roster has them. */
-  heads: z.array(z.tuple([z.custom<RecordId>(isId), count, z.string(), count, count, z.string(), z.string()])),
+  heads: z.array(headTuple),
 })
 const entry = z.strictObject({
   leaf: count,
@@ -102,22 +104,33 @@ export class Kept {
     }).catch(() => {})
   }
 
-  /** Keeps every head as the roster has it now, if that is not what is kept already. */
-  keepHeads(rows: Iterable<RosterRow>): Promise<void> {
-    return this.#inTurn(async () => {
-      const { storage } = this.#session.around
-      if (this.#session.pins.held) return
-      const heads = Array.from(rows, headOf).sort((a, b) => (a[0] < b[0] ? -1 : 1))
-      const digest = sha256(concatAll(heads.map(([id, seq, hash]) => utf8(`${id} ${seq} ${hash}\n`))))
-      const name = `${this.#folder}/heads-${encodeBase64url(digest.subarray(0, 12))}`
-      const before = await storage.list(`${this.#folder}/heads-`)
+  /** Keeps every head as the roster has it now. What is kept goes forward alone: another tab may have seen more, and a record that this roster
+   * is without stays, unless the physician was seen to leave it. Nothing is kept of a roster that is not complete. */
+  keepHeads({ isComplete, rows, leftAt }: Pick<Roster, "isComplete" | "rows" | "leftAt">): Promise<void> {
+    return this.#alone(async () => {
+      const { log, pins, around } = this.#session
+      if (!isComplete || pins.held || log.refusal !== null) return
+      const before = await around.storage.list(`${this.#folder}/heads-`)
+      const seen = Array.from(rows.values(), headOf)
+      const same = this.#nameOf(seen)
       // Of several files, the last one says that all are there.
-      if (before.includes(name)) return
-      const parts = this.#inParts(heads)
-      if (parts.length === 0) return
-      for (const [i, part] of parts.entries())
-        await storage.put(i === parts.length - 1 ? name : `${name}-${i}`, await this.#seal("heads", part))
-      for (const old of before) if (!old.startsWith(name)) await storage.delete(old)
+      if (before.includes(same) && before.every((one) => one.startsWith(same))) return
+      const opened = new Map<string, readonly KeptHead[]>()
+      for (const one of before) {
+        const file = await this.#open(one, "heads", headsSchema)
+        if (file !== null) opened.set(one, file.heads.map(headIn))
+      }
+      const stay = [...opened.values()].flat().filter(({ record, seq }) => seq > (leftAt.get(record) ?? -1))
+      const heads = newestOf([...stay, ...seen])
+      const name = this.#nameOf(heads)
+      if (!opened.has(name)) {
+        const parts = this.#inParts(heads)
+        if (parts.length === 0) return
+        for (const [i, part] of parts.entries())
+          await around.storage.put(i === parts.length - 1 ? name : `${name}-${i}`, await this.#seal("heads", part))
+      }
+      // What does not open may hold more.
+      for (const old of opened.keys()) if (!old.startsWith(name)) await around.storage.delete(old)
     }).catch(() => {})
   }
 
@@ -177,12 +190,11 @@ export class Kept {
       line = file.line
       restores = Math.max(restores, file.restores)
       if ("entries" in file) for (const entry of file.entries) own.push(entry)
-      else
-        for (const [record, seq, hash, leaf, epoch, called, chain] of file.heads)
-          heads.push({ record, seq, hash, leaf, epoch, name: called, chain })
+      else for (const head of file.heads) heads.push(headIn(head))
     }
     if (line === null) return null
-    return { line: await readLine(line), restores, heads, own: own.sort((a, b) => a.leaf - b.leaf) }
+    own.sort((a, b) => a.leaf - b.leaf)
+    return { line: await readLine(line), restores, heads: newestOf(heads), own }
   }
 
   async #putOwn(entries: readonly OwnEntry[]): Promise<void> {
@@ -233,11 +245,23 @@ export class Kept {
   }
 
   /** Heads as contents that each fit into a file. */
-  #inParts(heads: readonly ReturnType<typeof headOf>[]): Uint8Array<ArrayBuffer>[] {
-    const content = encodeCbor({ v: 1, ...this.#log, heads: [...heads] })
+  #inParts(heads: readonly KeptHead[]): Uint8Array<ArrayBuffer>[] {
+    const tuples = heads.map((one) => [one.record, one.seq, one.hash, one.leaf, one.epoch, one.name, one.chain])
+    const content = encodeCbor({ v: 1, ...this.#log, heads: tuples })
     if (content.length <= mostBytes || heads.length === 1) return content.length <= mostBytes ? [content] : []
     const half = heads.length >> 1
     return [...this.#inParts(heads.slice(0, half)), ...this.#inParts(heads.slice(half))]
+  }
+
+  /** A name for a file of just these heads. */
+  #nameOf(heads: readonly KeptHead[]): string {
+    const lines = heads.map(({ record, seq, hash }) => `${record} ${seq} ${hash}\n`).sort()
+    return `${this.#folder}/heads-${encodeBase64url(sha256(utf8(lines.join(""))).subarray(0, 12))}`
+  }
+
+  /** In turn, and while no other tab or process changes what is kept. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(() => this.#session.around.storage.exclusive(this.#root, work))
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -260,7 +284,18 @@ function readersOf({ line, heads, own }: Former): FormerReaders {
   return { line, readers }
 }
 
-function headOf(row: RosterRow) {
-  const name = [row.lastName, row.firstName].filter((part) => part !== "").join(", ")
-  return [row.id, row.seq, row.hash, row.leaf, row.epoch, name, row.chain] as const
+function headOf({ id: record, seq, hash, leaf, epoch, lastName, firstName, chain }: RosterRow): KeptHead {
+  const name = [lastName, firstName].filter((part) => part !== "").join(", ")
+  return { record, seq, hash, leaf, epoch, name, chain }
+}
+
+function headIn([record, seq, hash, leaf, epoch, name, chain]: z.output<typeof headTuple>): KeptHead {
+  return { record, seq, hash, leaf, epoch, name, chain }
+}
+
+/** The newest head of each record; of two of the same number, the first. */
+function newestOf(heads: readonly KeptHead[]): KeptHead[] {
+  const newest = new Map<RecordId, KeptHead>()
+  for (const head of heads) if (head.seq > (newest.get(head.record)?.seq ?? -1)) newest.set(head.record, head)
+  return [...newest.values()]
 }

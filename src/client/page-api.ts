@@ -31,7 +31,7 @@ export function createPageApi(env: PageEnv): PageApi {
   const changed = (id: RecordId) => {
     page.emit({ type: "record", id })
     const opened = page.work.roster.rows.size
-    page.emit({ type: "roster", opened, total: opened, complete: page.work.complete })
+    page.emit({ type: "roster", opened, total: opened, complete: page.work.roster.isComplete })
   }
   return {
     restore: () => run(() => page.restore()),
@@ -89,7 +89,7 @@ export function createPageApi(env: PageEnv): PageApi {
         }))
         page.showAccount()
       }),
-    home: async (query) => page.work.list.page(query, page.work.complete, todayOf(page.work.session)),
+    home: async (query) => page.work.list.page(query, page.work.roster.isComplete, todayOf(page.work.session)),
     record: (id, seq) =>
       run(async () => {
         const { records } = page.work

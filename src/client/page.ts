@@ -43,7 +43,6 @@ interface SignedIn extends Workspace {
   readonly drafts: Drafts
   /** Settles when the roster is open and up to date. */
   ready: Promise<void>
-  complete: boolean
   /** The server was lost while the roster was opened. */
   failed: boolean
 }
@@ -255,7 +254,6 @@ export class Page {
       awaiting,
       drafts: new Drafts(session),
       ready: Promise.resolve(),
-      complete: false,
       failed: false,
     }
     this.#work = signedIn
@@ -297,7 +295,6 @@ export class Page {
       await new Promise((next) => setTimeout(next))
       work.list.prepare()
       await synced
-      work.complete = true
       this.#emitRoster(work)
       this.#listen(work)
     } catch (error) {
@@ -448,7 +445,7 @@ export class Page {
     clearTimeout(this.#remembering ?? undefined)
     this.#remembering = null
     this.#set(next)
-    await inTime(work.session.kept.keepHeads(work.roster.rows.values()))
+    await inTime(work.session.kept.keepHeads(work.roster))
     await inTime(work.session.kept.flush())
     await inTime(work.session.pins.save())
     await inTime(work.roster.bind())
@@ -462,7 +459,7 @@ export class Page {
   async #poll(): Promise<void> {
     const work = this.#work
     if (work?.failed) this.#begin(work)
-    if (work === null || !work.complete) return
+    if (work === null || !work.roster.isComplete) return
     if (this.#polling) {
       this.#pollAgain = true
       return
@@ -502,9 +499,9 @@ export class Page {
     this.#remembering ??= setTimeout(() => {
       this.#remembering = null
       if (this.#work !== work) return
-      if (work.complete && this.now - this.#kept > keepMs) {
+      if (this.now - this.#kept > keepMs) {
         this.#kept = this.now
-        void work.session.kept.keepHeads(work.roster.rows.values())
+        void work.session.kept.keepHeads(work.roster)
       }
       work.session.remember().catch((error) => {
         if (error instanceof AppError) this.#notice(error)
@@ -535,7 +532,7 @@ export class Page {
   #emitRoster(work: SignedIn): void {
     this.#shown = work.roster.version
     const opened = work.roster.rows.size
-    this.emit({ type: "roster", opened, total: opened, complete: work.complete })
+    this.emit({ type: "roster", opened, total: opened, complete: work.roster.isComplete })
   }
 
   /** That the server does not answer is said every time: the page may have hoped meanwhile. */

@@ -60,9 +60,11 @@ export class Roster {
   readonly owed = new Map<RecordId, number>()
   /** Grows with every change of a row. */
   version = 0
+  /** Whether what was loaded has been brought up to date once. */
+  isComplete = false
   #complete = 0
   /** Numbers of the entries after which the physician belonged to a record no more: what was asked before does not bring it back. */
-  readonly #leftAt = new Map<RecordId, number>()
+  readonly leftAt = new Map<RecordId, number>()
   /** Rows that are packed and were dropped since. */
   readonly #dropped = new Set<RecordId>()
   /** What is packed, as it was when it was. */
@@ -109,7 +111,7 @@ export class Roster {
   /** Takes in a head that this client has verified itself. */
   take(row: RosterRow): void {
     const known = this.rows.get(row.id)
-    if (row.seq <= (this.#leftAt.get(row.id) ?? -1)) return
+    if (row.seq <= (this.leftAt.get(row.id) ?? -1)) return
     if ((known !== undefined && known.seq > row.seq) || (this.owed.get(row.id) ?? 0) > row.seq) return
     this.rows.set(row.id, row)
     this.#watch.moved(row)
@@ -133,7 +135,7 @@ export class Roster {
 
   /** Forgets a record that the physician left or was removed from. @param at the number of the entry that said so. */
   drop(record: RecordId, at = this.rows.get(record)?.seq ?? -1): void {
-    this.#leftAt.set(record, Math.max(at, this.#leftAt.get(record) ?? -1))
+    this.leftAt.set(record, Math.max(at, this.leftAt.get(record) ?? -1))
     this.#session.pins.drop(record)
     this.refused.delete(record)
     this.#loose.delete(record)
@@ -223,6 +225,7 @@ export class Roster {
   }
 
   async #load(progress: (opened: number, total: number) => void): Promise<void> {
+    this.isComplete = false
     this.#unchecked = await this.#openPacked(progress)
     this.rows.clear()
     this.#loose.clear()
@@ -321,6 +324,7 @@ export class Roster {
     this.#lookSoon()
     // Until they are stored, the grants themselves open as well.
     await putSelfGrants(this.#session, pulled.granted).catch(() => {})
+    this.isComplete = true
     const refused = [...pulled.refused.keys(), ...withheld.map(({ id }) => id)]
     return [...moved.map((row) => row.id), ...pulled.gone.keys(), ...ended, ...refused]
   }
