@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises"
+import { createServer, type RequestListener, type Server } from "node:http"
+import { createServer as createSecureServer } from "node:https"
 import cookie from "@fastify/cookie"
 import Fastify, { type FastifyInstance, type FastifyRequest, LogController } from "fastify"
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod"
@@ -10,6 +12,7 @@ import { demandMeant } from "./hosts.ts"
 import { limitInFlight, Turns } from "./in-flight.ts"
 import { addJsonParser } from "./json.ts"
 import { logSigner } from "./log.ts"
+import { oneByOne } from "./one-by-one.ts"
 import { opaqueServer } from "./opaque.ts"
 import { type Operator, operatorOf } from "./operator.ts"
 import { isApi, refuseOtherPages } from "./own-page.ts"
@@ -44,7 +47,9 @@ declare module "fastify" {
 const smallBody = 64 * 1024
 const requestMs = 120_000
 /** Longer than from one comment line of a stream of events to the next. */
-const stillMs = 30_000
+const usualStillMs = 30_000
+/** Longer than a proxy keeps a connection that it does not use. */
+const keepAliveMs = 72_000
 const purgeMs = 60_000
 
 /** The API on a store, not listening yet. It does not close the store. */
@@ -132,22 +137,34 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-function create({ logLevel, logStream, trustProxy, https, ...deps }: AppDeps): FastifyInstance {
-  const options = {
+function create({ logLevel, logStream, trustProxy, ...deps }: AppDeps): FastifyInstance {
+  return Fastify({
     // No process id, no host name, and no request: what a line says is chosen in `logRequests`.
     logger: { level: logLevel, base: null, stream: logStream ?? process.stderr },
     logController: new LogController({ disableRequestLogging: true }),
     // The one proxy before us appends the address it saw; whatever stands before that is the client's own word.
     trustProxy: trustProxy ? (_: string, hop: number) => hop === 0 : false,
     bodyLimit: smallBody,
-    requestTimeout: requestMs,
-    // Whoever neither sends nor takes anything is let go of, and what waits for them with it.
-    connectionTimeout: deps.stillMs ?? stillMs,
     routerOptions: { maxParamLength: 64 },
     frameworkErrors: refuseUnreadable(deps.isMeant),
-  }
-  if (https === undefined) return Fastify(options)
-  return Fastify({ ...options, https }) as unknown as FastifyInstance
+    serverFactory: (handler) => listener(handler, deps),
+  })
+}
+
+/** What listens, with TLS or without. Node refuses no request by itself: `oneByOne` would not see it. */
+function listener(
+  handler: RequestListener,
+  { https, stillMs = usualStillMs }: Pick<AppDeps, "https" | "stillMs">,
+): Server {
+  const options = { ...https, requireHostHeader: false }
+  const answer = oneByOne(handler)
+  const server = https === undefined ? createServer(options, answer) : createSecureServer(options, answer)
+  server.on("checkExpectation", answer)
+  server.requestTimeout = requestMs
+  server.keepAliveTimeout = keepAliveMs
+  // Whoever neither sends nor takes anything is let go of, and what waits for them with it.
+  server.setTimeout(stillMs)
+  return server
 }
 
 /** One line a request, which names the route and never what stood in it. */

@@ -42,6 +42,8 @@ export async function hostCheck({ host, named, port, certificate }: HostRules): 
 /** Refuses every request, for the page and the log as well, that asks for another server. */
 export function demandMeant(app: FastifyInstance, isMeant: IsMeant): void {
   app.addHook("onRequest", async (request, reply) => {
+    // RFC 9112, section 3.2
+    if (request.headers.host === undefined && request.raw.httpVersion === "1.1") throw new AppError("BAD_INPUT_FORMAT")
     if (isMeant(request.raw)) return
     const refusal = new AppError("NOT_ALLOWED_HOST")
     if (!/text\/html/.test(request.headers.accept ?? "")) throw refusal

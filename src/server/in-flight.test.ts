@@ -1,10 +1,19 @@
+import { once } from "node:events"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { connect, type Socket } from "node:net"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { PassThrough } from "node:stream"
+import fastify from "fastify"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { newId, type RecordId } from "../encoding/ids.ts"
 import { bodyPath, entriesPath, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
 import { segmentMaxBytes } from "../protocol/records.ts"
 import { type Author, draftEntry, randomToken, type SignedIn, signToken, signUp } from "./client.fixture.ts"
-import { Turns } from "./in-flight.ts"
+import { limitInFlight, Turns } from "./in-flight.ts"
+import { openFilesIn, seesOpenFiles } from "./open-files.fixture.ts"
+import { servePage } from "./page.ts"
+import { answerRefusals } from "./refusals.ts"
 import { openTestServer, type TestServer } from "./server.fixture.ts"
 
 const mib = 1024 * 1024
@@ -37,8 +46,8 @@ interface Asked {
 }
 
 /** Asks, and reads no more than the beginning of what comes. */
-function ask(as: Author, method: string, path: string, lines: readonly string[] = [], body = ""): Asked {
-  const socket = connect(port, "127.0.0.1")
+function ask(as: Author, method: string, path: string, lines: readonly string[] = [], body = "", at = port): Asked {
+  const socket = connect(at, "127.0.0.1")
   sockets.push(socket)
   let head = ""
   socket.on("error", () => {})
@@ -52,12 +61,23 @@ function ask(as: Author, method: string, path: string, lines: readonly string[] 
   return { socket, head: () => head }
 }
 
+/** Says one byte, and then nothing. */
+function stillStream(): PassThrough {
+  const stream = new PassThrough()
+  stream.write("x")
+  return stream
+}
+
 /** Begins to send a body, and says no more than one byte of it. */
 function upload(as: Author, record: RecordId, length = `content-length: ${26 * mib}`, begins = "{"): Asked {
   return ask(as, "POST", entriesPath(record), ["content-type: application/json", length], begins)
 }
 
 const statusOf = ({ head }: Asked) => head().slice(9, 12)
+const statusOnce = async (asked: Asked) => {
+  await expect.poll(() => statusOf(asked), { interval: 5 }).not.toBe("")
+  return statusOf(asked)
+}
 const statuses = (all: readonly Asked[]) => Object.groupBy(all.map(statusOf), (status) => status || "waits")
 
 test("bodies that come slowly are as many as fit, for each physician", async () => {
@@ -135,6 +155,66 @@ test("streams that nobody reads are as many as fit, and hold no more than is cou
     .poll(async () => (await again()).rawPayload.length, { timeout: 60_000, interval: 500 })
     .toBe(3 * (16 + 4 + segmentMaxBytes))
   expect(events.socket.closed).toBe(false)
+})
+
+test.runIf(seesOpenFiles)(
+  "files of the page that nobody reads are as many as fit, and what is refused leaves none open",
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), "healthcrypt-page-"))
+    await mkdir(join(root, "assets"))
+    await writeFile(join(root, "index.html"), "")
+    await writeFile(join(root, "assets/large.js"), Buffer.alloc(32 * mib))
+    const app = fastify({ forceCloseConnections: true })
+    app.decorateRequest("session", null)
+    answerRefusals(app, Date.now)
+    limitInFlight(app)
+    await servePage(app, root)
+    app.get("/log/still", { config: { streamBytes: mib } }, async (_, reply) => reply.send(stillStream()))
+    const own = Number(new URL(await app.listen({ port: 0, host: "127.0.0.1" })).port)
+    const get = (path: string) => statusOnce(ask(ada, "GET", path, [], "", own))
+    let fit = 0
+    while ((await get("/log/still")) === "200") fit++
+    expect(fit).toBeGreaterThan(10)
+    const files = []
+    for (let i = 0; i < 10; i++) files.push(await get("/assets/large.js"))
+    const open = files.filter((status) => status === "200").length
+    expect(open).toBeLessThan(6)
+    await expect.poll(() => openFilesIn(root)).toBe(open)
+    await app.close()
+    await expect.poll(() => openFilesIn(root)).toBe(0)
+    await rm(root, { recursive: true })
+  },
+)
+
+test("nothing stays counted of what is asked for by who hangs up", async () => {
+  const record = newId<"record">()
+  const drafted = await draftEntry(ada, record, null, undefined, {}, 4 * mib)
+  expect((await server.client.append(sessionOf(ada), drafted)).statusCode).toBe(200)
+  for (let i = 0; i < 40; i++) {
+    const { socket } = ask(ada, "GET", bodyPath(record, 0))
+    await once(socket, "connect")
+    socket.destroy()
+  }
+  const again = () => server.client.send("GET", bodyPath(record, 0), undefined, sessionOf(ada).headers)
+  await expect.poll(async () => (await again()).rawPayload.length).toBe(drafted.body.length)
+})
+
+test("few pieces of the log are read at a time for one address", async () => {
+  const read = server.store.leafData.bind(server.store)
+  const go = Promise.withResolvers<void>()
+  let begun = 0
+  vi.spyOn(server.store, "leafData").mockImplementation(async (range) => {
+    begun++
+    await go.promise
+    return read(range)
+  })
+  const reads = Array.from({ length: 20 }, () => ask(ada, "GET", "/log/tile/entries/000.p/1"))
+  await Promise.all(reads.map(({ socket }) => once(socket, "connect")))
+  // What is asked for later is answered: all of them were looked at.
+  expect(await statusOnce(ask(ada, "GET", paths.checkpoint))).toBe("200")
+  expect(begun).toBe(4)
+  go.resolve()
+  await expect.poll(() => statuses(reads)["200"]?.length).toBe(20)
 })
 
 test("others come in between what one physician asks for at once", async () => {

@@ -1,6 +1,5 @@
 import { Readable } from "node:stream"
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify"
-import type { PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { network } from "./guess-limit.ts"
 
@@ -36,30 +35,26 @@ export function limitInFlight(app: FastifyInstance): void {
 
   /** Counts bytes until the answer has gone, or its connection. @throws UNAVAILABLE_LIMIT */
   const hold = (request: FastifyRequest, reply: FastifyReply, bytes: number): void => {
-    if (bytes <= largeBytes) return
+    // Nothing is told any more of the end of an answer whose connection has ended.
+    if (bytes <= largeBytes || request.raw.socket.destroyed) return
     const who = request.session?.physician ?? network(request.ip)
     if ((held.get(who) ?? 0) + bytes > bytesEach || inAll + bytes > bytesInAll) {
       reply.header("retry-after", tryAgainSeconds)
       throw new AppError("UNAVAILABLE_LIMIT", "Too much is on its way at once. Wait a moment, then try again.")
     }
     count(who, bytes)
-    const { raw } = reply
-    const { socket } = request.raw
-    const letGo = (): void => {
-      raw.off("finish", letGo).off("close", letGo)
-      socket.off("close", letGo)
-      count(who, -bytes)
-    }
-    raw.once("finish", letGo).once("close", letGo)
-    // An answer that waits behind another one on its connection does not hear of its end by itself.
-    socket.once("close", letGo)
+    reply.raw.once("close", () => count(who, -bytes))
   }
 
   app.addHook("preParsing", async (request, reply) => hold(request, reply, bodyBytes(request)))
   app.addHook("onSend", async (request, reply, payload) => {
     if (payload instanceof Readable) {
-      // No piece of it was made so far.
-      hold(request, reply, request.routeOptions.config.streamBytes ?? 0)
+      try {
+        hold(request, reply, request.routeOptions.config.streamBytes ?? 0)
+      } catch (error) {
+        payload.destroy()
+        throw error
+      }
       return payload
     }
     if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload
@@ -81,35 +76,36 @@ function bodyBytes({ headers, routeOptions: { bodyLimit = largeBytes } }: Fastif
   return Math.min(said, bodyLimit)
 }
 
-/** Makes few answers of each physician at a time: the others wait, and hold nothing. */
+/** Makes few answers of each physician at a time, and of each address where there is no session: the others wait, and hold nothing. */
 export class Turns {
-  readonly #running = new Map<PhysicianId, number>()
-  readonly #waiting = new Map<PhysicianId, (() => void)[]>()
+  readonly #running = new Map<string, number>()
+  readonly #waiting = new Map<string, (() => void)[]>()
 
-  async take<T>(physician: PhysicianId, work: () => Promise<T>): Promise<T> {
-    const running = this.#running.get(physician) ?? 0
-    if (running < readsAtOnce) this.#running.set(physician, running + 1)
+  /** @param who a physician's id, or a network */
+  async take<T>(who: string, work: () => Promise<T>): Promise<T> {
+    const running = this.#running.get(who) ?? 0
+    if (running < readsAtOnce) this.#running.set(who, running + 1)
     else
       await new Promise<void>((resolve) => {
-        const waiting = this.#waiting.get(physician) ?? []
-        this.#waiting.set(physician, waiting)
+        const waiting = this.#waiting.get(who) ?? []
+        this.#waiting.set(who, waiting)
         waiting.push(resolve)
       })
     try {
       return await work()
     } finally {
-      this.#end(physician)
+      this.#end(who)
     }
   }
 
   /** The next one takes the place over. */
-  #end(physician: PhysicianId): void {
-    const waiting = this.#waiting.get(physician)
+  #end(who: string): void {
+    const waiting = this.#waiting.get(who)
     const next = waiting?.shift()
-    if (waiting?.length === 0) this.#waiting.delete(physician)
-    const running = this.#running.get(physician)! - (next === undefined ? 1 : 0)
-    if (running > 0) this.#running.set(physician, running)
-    else this.#running.delete(physician)
+    if (waiting?.length === 0) this.#waiting.delete(who)
+    const running = this.#running.get(who)! - (next === undefined ? 1 : 0)
+    if (running > 0) this.#running.set(who, running)
+    else this.#running.delete(who)
     // What everybody else wants comes in between: a read of the database stops all others while it lasts.
     if (next !== undefined) setImmediate(next)
   }

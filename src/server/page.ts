@@ -25,6 +25,9 @@ const yearSeconds = 31_536_000
 const strictTransport = `max-age=${yearSeconds}`
 const immutable = `public, max-age=${yearSeconds}, immutable`
 
+/** Pieces of a file on their way; besides, it is open for so long. */
+const streamBytes = 4 * 64 * 1024
+
 /** What nothing but the page may do: answers of the API are never documents. */
 const closedPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -81,7 +84,7 @@ export function demandPage(root: string): void {
 export async function servePage(app: FastifyInstance, root: string): Promise<void> {
   const index = join(root, indexFile)
   await app.register(fastifyStatic, { root, serve: false, preCompressed: true, cacheControl: false, index: false })
-  app.get("/*", async (request, reply) => {
+  app.get("/*", { config: { streamBytes } }, async (request, reply) => {
     const path = pathOf(request)
     if (isReserved(path)) return reply.callNotFound()
     if (await isFile(root, path)) {

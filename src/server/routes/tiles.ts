@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify"
 import { concat } from "../../encoding/bytes.ts"
 import { paths } from "../../protocol/paths.ts"
+import { network } from "../guess-limit.ts"
 import { answerAbsent } from "../refusals.ts"
 import type { Witnesses } from "../witnesses.ts"
 import type { Api, RouteContext } from "./context.ts"
@@ -19,7 +20,7 @@ interface TilePlace {
 
 /** The log as static files, for everybody: the checkpoint, the tree's hashes and the leaves' data. Format: C2SP tlog-tiles,
  * docs/formats/log.md */
-export function tileRoutes(app: Api, { store }: RouteContext, witnesses: Witnesses): void {
+export function tileRoutes(app: Api, { store, turns }: RouteContext, witnesses: Witnesses): void {
   app.get(paths.checkpoint, async (_, reply) =>
     open(reply)
       .type("text/plain; charset=utf-8")
@@ -29,7 +30,7 @@ export function tileRoutes(app: Api, { store }: RouteContext, witnesses: Witness
 
   app.get(paths.tile, async (request: FastifyRequest<{ Params: { "*": string } }>, reply) => {
     const place = parsePlace(request.params["*"])
-    const bytes = place === null ? null : await read(place)
+    const bytes = place === null ? null : await turns.take(network(request.ip), () => read(place))
     if (place === null || bytes === null) return answerAbsent(reply)
     const seconds = place.width === width ? `${yearSeconds}, immutable` : 60
     return open(reply)
