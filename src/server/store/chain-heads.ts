@@ -6,12 +6,16 @@ import { type Prepared, prepare } from "./prepared.ts"
 import type { RecordRow } from "./schema.ts"
 
 const kept = 4096
+/** What all kept texts come to, in UTF-16 units: a head takes about four bytes for each, beside its text. One of 256 members, who have all
+ * written, has 53,000. */
+const keptUnits = 4 * 1024 * 1024
 
 /** Reads records' chain heads; a text that was parsed before is not parsed again. */
 export class ChainHeads {
   readonly #db: Db
   readonly #byRecord: Prepared<Pick<RecordRow, "id">, Pick<RecordRow, "chain">>
   readonly #kept = new Map<RecordId, { text: string; head: ChainHead }>()
+  #units = 0
 
   constructor(db: Db) {
     this.#db = db
@@ -31,8 +35,17 @@ export class ChainHeads {
 
   /** Spares parsing a head that is about to be stored as `text`. */
   keep(record: RecordId, text: string, head: ChainHead): void {
-    this.#kept.delete(record)
-    if (this.#kept.size >= kept) this.#kept.delete(this.#kept.keys().next().value!)
+    this.#drop(record)
     this.#kept.set(record, { text, head })
+    this.#units += text.length
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= kept && this.#units <= keptUnits) break
+      this.#drop(oldest)
+    }
+  }
+
+  #drop(record: RecordId): void {
+    this.#units -= this.#kept.get(record)?.text.length ?? 0
+    this.#kept.delete(record)
   }
 }
