@@ -124,6 +124,7 @@ export const errors = {
     429,
     "More was written within an hour than the server allows to one account. Nothing was lost. Try again in an hour, or ask whoever runs your server.",
   ],
+  UNAVAILABLE_BUSY: [503, "The server is busy with what is sent and read. Nothing was lost; try again in a moment."],
   UNAVAILABLE_LIMIT: [429, "Too many attempts. Wait a while, then try again."],
 } as const satisfies Record<string, readonly [status: number, advice: string]>
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest"
 import { AppError } from "../errors.ts"
-import { type HttpRequest, noting } from "./transport.ts"
+import { type HttpRequest, noting, Transport } from "./transport.ts"
 
 const request: HttpRequest = { method: "GET", path: "/api/practice", headers: {} }
 
@@ -26,4 +26,13 @@ it("no answer says that the server is away", async () => {
   )
   await expect(lost(request)).rejects.toMatchObject({ code: "UNAVAILABLE_SERVER" })
   expect(notes).toEqual([false])
+})
+
+it("what others have on their way is not called attempts of this physician", async () => {
+  const body = new TextEncoder().encode(JSON.stringify({ code: "UNAVAILABLE_BUSY", message: "words of a server" }))
+  const transport = new Transport(async () => ({ status: 503, body }))
+  await expect(transport.call("GET", "/api/practice")).rejects.toMatchObject({
+    code: "UNAVAILABLE_BUSY",
+    message: expect.stringContaining("The server is busy"),
+  })
 })

@@ -82,15 +82,15 @@ const statuses = (all: readonly Asked[]) => Object.groupBy(all.map(statusOf), (s
 
 test("bodies that come slowly are as many as fit, for each physician", async () => {
   const uploads = Array.from({ length: 20 }, () => upload(ada, newId()))
-  await expect.poll(() => statuses(uploads)["429"]?.length).toBe(16)
+  await expect.poll(() => statuses(uploads)["503"]?.length).toBe(16)
   expect(statuses(uploads).waits).toHaveLength(4)
-  const refused = uploads.find((one) => statusOf(one) === "429")!
+  const refused = uploads.find((one) => statusOf(one) === "503")!
   expect(refused.head()).toContain("retry-after: 30\r\n")
-  expect(refused.head()).toContain('"UNAVAILABLE_LIMIT"')
+  expect(refused.head()).toContain('"UNAVAILABLE_BUSY"')
   // One that does not say how long it is counts as the longest.
   const chunked = upload(ada, newId(), "transfer-encoding: chunked", "1\r\n{\r\n")
   const other = upload(bea, newId())
-  await expect.poll(() => statusOf(chunked)).toBe("429")
+  await expect.poll(() => statusOf(chunked)).toBe("503")
   // What is small goes on.
   const small = await server.client.append(sessionOf(ada), await draftEntry(ada, newId(), null))
   expect([small.statusCode, statusOf(other)]).toEqual([200, ""])
@@ -126,7 +126,7 @@ test("answers that nobody reads are as many as fit, and are let go of", async ()
   await expect.poll(() => statuses(reads).waits, { timeout: 20_000 }).toBeUndefined()
   expect(statuses(reads)["200"]!.length).toBeLessThanOrEqual(10)
   expect((process.memoryUsage().arrayBuffers - before) / mib).toBeLessThan(200)
-  expect(statuses(reads)["429"]!.length).toBeGreaterThanOrEqual(20)
+  expect(statuses(reads)["503"]!.length).toBeGreaterThanOrEqual(20)
   const again = () => server.client.send("GET", bodyPath(record, 0), undefined, sessionOf(ada).headers)
   await expect
     .poll(async () => (await again()).rawPayload.length, { timeout: 60_000, interval: 500 })
@@ -145,7 +145,7 @@ test("streams that nobody reads are as many as fit, and hold no more than is cou
   const reads = Array.from({ length: 60 }, () => ask(ada, "GET", paths.segments))
   await expect.poll(() => statuses(reads).waits, { timeout: 20_000 }).toBeUndefined()
   expect(statuses(reads)["200"]).toHaveLength(25)
-  expect(statuses(reads)["429"]).toHaveLength(35)
+  expect(statuses(reads)["503"]).toHaveLength(35)
   expect((process.memoryUsage().arrayBuffers - before) / mib).toBeLessThan(200)
   const other = await server.client.send("GET", paths.segments, undefined, sessionOf(bea).headers)
   expect(other.statusCode).toBe(200)

@@ -17,7 +17,6 @@ const largeBytes = 64 * 1024
 const bytesEach = 128 * mib
 const bytesInAll = 512 * mib
 const readsAtOnce = 4
-const tryAgainSeconds = 30
 
 /** Refuses large bodies before they come, and large answers before they go, while too many bytes of others are on their way: what comes
  * slowly, and what nobody reads, lies in memory. Counted for each physician, or address where there is no session, and over all.
@@ -33,15 +32,12 @@ export function limitInFlight(app: FastifyInstance): void {
     inAll += bytes
   }
 
-  /** Counts bytes until the answer has gone, or its connection. @throws UNAVAILABLE_LIMIT */
+  /** Counts bytes until the answer has gone, or its connection. @throws UNAVAILABLE_BUSY */
   const hold = (request: FastifyRequest, reply: FastifyReply, bytes: number): void => {
     // Nothing is told any more of the end of an answer whose connection has ended.
     if (bytes <= largeBytes || request.raw.socket.destroyed) return
     const who = request.session?.physician ?? network(request.ip)
-    if ((held.get(who) ?? 0) + bytes > bytesEach || inAll + bytes > bytesInAll) {
-      reply.header("retry-after", tryAgainSeconds)
-      throw new AppError("UNAVAILABLE_LIMIT", "Too much is on its way at once. Wait a moment, then try again.")
-    }
+    if ((held.get(who) ?? 0) + bytes > bytesEach || inAll + bytes > bytesInAll) throw new AppError("UNAVAILABLE_BUSY")
     count(who, bytes)
     reply.raw.once("close", () => count(who, -bytes))
   }

@@ -3,6 +3,9 @@ import { AppError } from "../errors.ts"
 import type { IsMeant } from "./hosts.ts"
 import { secondsToNextHour } from "./store/quota.ts"
 
+/** So long a connection may be still that keeps others waiting. */
+const tryAgainSeconds = 30
+
 /** The one place where errors become answers: `{code, message, fields}` under the code's status. What nobody foresaw is
  * UNAVAILABLE, and goes to the log without its message, which might quote what came in. */
 export function answerRefusals(app: FastifyInstance, now: () => number): void {
@@ -12,6 +15,7 @@ export function answerRefusals(app: FastifyInstance, now: () => number): void {
       const cause = refused.cause ?? error
       request.server.log.error({ route: request.routeOptions.url ?? "-", ...traceOf(cause) }, "failed")
     }
+    if (refused.code === "UNAVAILABLE_BUSY") reply.header("retry-after", tryAgainSeconds)
     if (refused.code === "UNAVAILABLE_QUOTA_HOUR") reply.header("retry-after", secondsToNextHour(now()))
     return answer(reply, refused, refused.status)
   })
