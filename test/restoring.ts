@@ -76,8 +76,8 @@ export class Restoring {
   }
 
   /** The same where a restore may wait to be confirmed. */
-  async openAnyway(username: string, device = username, secret = password): Promise<Workspace> {
-    return opened(await signInAnyway(this.device(device), username, secret))
+  async openAnyway(username: string, device = username, secret = password, between?: Between): Promise<Workspace> {
+    return opened(await signInAnyway(this.device(device, between), username, secret))
   }
 
   /** Keeps what a device keeps when it is put away. */

@@ -72,11 +72,14 @@ export interface Former {
 }
 
 const mostBytes = 16 * 1024 * 1024
-const longestMs = 30 * 24 * 3_600_000
+const dayMs = 24 * 3_600_000
+const longestMs = 30 * dayMs
+/** Kept whatever the server says of its backups. */
+const shortestMs = 7 * dayMs
 
 /** What a device keeps for the day when the server is put back to an earlier state: every head, and what the physician wrote on it. Sealed
- * under the physician key, in files of at most 16 MiB. What was written is kept for 30 days, up to 16 MiB, or until the server says that a
- * verified backup holds it.
+ * under the physician key, in files of at most 16 MiB. What was written is kept for 30 days, up to 16 MiB, or, after 7 days, until the server
+ * says that a verified backup holds it.
  * Format: docs/formats/roster.md */
 export class Kept {
   readonly #session: Session
@@ -210,10 +213,17 @@ export class Kept {
     await this.#session.around.storage.put(name, await this.#seal("own", content))
   }
 
-  /** What a verified backup holds, what is older than 30 days, and the oldest beyond 16 MiB. */
+  /** How many leaves of this log a verified backup holds. It is the server's word, and none for another log or for more than there is. */
+  get #backedUp(): number {
+    const { practice, pins } = this.#session
+    const { backup, origin } = practice
+    return backup?.origin === origin && backup.size <= pins.tree.size ? backup.size : 0
+  }
+
+  /** What a verified backup holds and is older than 7 days, what is older than 30 days, and the oldest beyond 16 MiB. */
   async #prune(): Promise<void> {
     const { storage, now } = this.#session.around
-    const backup = this.#session.practice.backup ?? 0
+    const backup = this.#backedUp
     let bytes = 0
     const names = (await storage.list(`${this.#folder}/own-`)).sort().reverse()
     for (const name of names) {
@@ -222,7 +232,8 @@ export class Kept {
         .split("-")
         .map(Number)
       bytes += size!
-      if (leaf! < backup || time! < now() - longestMs || bytes > mostBytes) await storage.delete(name)
+      const age = now() - time!
+      if ((leaf! < backup && age > shortestMs) || age > longestMs || bytes > mostBytes) await storage.delete(name)
     }
   }
 

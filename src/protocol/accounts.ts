@@ -13,6 +13,9 @@ const signed = z.object({ statement: bytes(65_536), signature: bytes(128) })
 export const accountSigned = z.strictObject({ statement: bytes(65_536), signature: bytes(64) })
 const sealedKey = token("key", 256)
 
+/** A log's name. One word: a server puts no sentence before whoever compares it with a sheet. */
+const origin = z.string().regex(/^[!-~]{1,200}$/)
+
 /** One way to unlock: a sealed physician key. `generation` counts the replacements of that method. */
 const unlock = z.object({ method: z.string().max(600), generation: count, token: bytes(256) })
 
@@ -21,16 +24,15 @@ const registration = z.enum(["open", "invited", "closed"])
 export const practice = {
   reply: z.object({
     practice: id<"practice">(),
-    /** One word: a server puts no sentence before whoever compares it with a sheet. */
-    origin: z.string().regex(/^[!-~]{1,200}$/),
+    origin,
     logKey: bytes(32),
     /** The server's OPAQUE public key, pinned with the practice. */
     opaqueKey: opaqueMessage,
     version: z.string(),
     /** Who can sign up: anybody, whoever has an invitation code, or nobody. The server's word; a server of 0.2 says nothing. */
     registration: registration.default("open"),
-    /** How many leaves of the log the newest verified backup holds: the server's word. */
-    backup: count.optional(),
+    /** How many leaves of which log the newest verified backup holds: the server's word. Left out where there is none of its log. */
+    backup: z.object({ origin, size: count }).optional(),
   }),
 }
 

@@ -108,7 +108,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   )
   app.decorate("operator", operatorOf(context, about))
   const api = app.withTypeProvider<ZodTypeProvider>()
-  practiceRoutes(api, about, deps.newestBackup ?? (async () => 0))
+  practiceRoutes(api, about, deps.newestBackup)
   registerRoutes(api, context, deps.registration, deps.signUps ?? usualSignUps)
   loginRoutes(api, context)
   recoverRoutes(api, context, logKey)

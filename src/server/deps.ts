@@ -29,8 +29,8 @@ export interface AppDeps {
   /** Whether a request asks for this server by a name of its own. */
   readonly isMeant: IsMeant
   readonly logLevel: LogLevel
-  /** How many leaves the newest verified backup holds. */
-  readonly newestBackup?: () => Promise<number>
+  /** How many leaves of the log the newest verified backup of it holds; null where there is none. */
+  readonly newestBackup?: () => Promise<{ readonly origin: string; readonly size: number } | null>
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** How often a stream of events says that it is still there; 20 seconds where left out. */

@@ -111,7 +111,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       logLevel: config.logLevel,
       ...(config.signUps !== undefined && { signUps: config.signUps }),
       ...(config.witnesses && { witnesses: config.witnesses }),
-      newestBackup: () => newestBackupOf(folder),
+      newestBackup: () => newestBackupOf(folder, store.origin, store.treeHead().size),
       now: config.now,
       ...(config.logStream && { logStream: config.logStream }),
       ...(pair && { https: { ...pair, minVersion: "TLSv1.3" } }),

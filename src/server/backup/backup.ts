@@ -7,7 +7,7 @@ import { AppError } from "../../errors.ts"
 import { type Audit, auditDatabase } from "../audit/audit.ts"
 import { type DataFolder, findDataFolder, syncFolder, writeDurably } from "../data-folder.ts"
 import { findLogPublicKey } from "../secrets.ts"
-import { readHead } from "./head.ts"
+import { type DatabaseHead, readHead } from "./head.ts"
 import { backupTable, demandPassphrase, type SecretFiles, sealSecrets } from "./sealed-secrets.ts"
 
 export interface BackupOptions {
@@ -60,7 +60,7 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
     else await give(part, file)
     await clear(part)
     await syncFolder(dirname(file))
-    await noteNewest(folder, head.tree.size)
+    await noteNewest(folder, head)
     return { file, audit, size: head.tree.size, withSecrets: secrets !== null }
   } catch (cause) {
     await clear(part).catch(() => {})
@@ -143,14 +143,26 @@ function putSealed(file: string, sealed: Uint8Array): void {
 }
 
 /** The server says how far the newest verified backup reaches: what devices keep for a restore, they need not keep for longer. */
-async function noteNewest(folder: DataFolder, size: number): Promise<void> {
-  await writeDurably(join(folder.path, newestBackup), `${size}\n`).catch(() => {})
+async function noteNewest(folder: DataFolder, { origin, tree }: DatabaseHead): Promise<void> {
+  try {
+    // A server that was put back meanwhile goes on with another log, and what is noted of that one stays.
+    if (readHead(folder.database).origin !== origin) return
+    await writeDurably(join(folder.path, newestBackup), `${origin} ${tree.size}\n`)
+  } catch {
+    // Devices keep what they have for longer.
+  }
 }
 
-/** How many leaves the newest verified backup holds; 0 where there is none. */
-export async function newestBackupOf(folder: DataFolder): Promise<number> {
+/** How many leaves of a log the newest verified backup of it holds; null where there is none, or none that the log can have had.
+ * @param size of the log as it is now */
+export async function newestBackupOf(
+  folder: DataFolder,
+  origin: string,
+  size: number,
+): Promise<{ readonly origin: string; readonly size: number } | null> {
   const text = await readFile(join(folder.path, newestBackup), "utf8").catch(() => "")
-  return /^\d{1,15}\n$/.test(text) ? Number(text) : 0
+  const [, named, held] = /^([!-~]{1,200}) (\d{1,15})\n$/.exec(text) ?? []
+  return named === origin && Number(held) <= size ? { origin, size: Number(held) } : null
 }
 
 /** Lies in the data folder. */
