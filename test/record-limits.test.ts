@@ -4,6 +4,7 @@ import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations } from "../src/client/invitations.ts"
 import { viewRecord } from "../src/client/record-views.ts"
 import { leave, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import { walkRecord } from "../src/client/walk.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { encodeBody } from "../src/clinical/body.ts"
 import { formOf } from "../src/clinical/form.ts"
@@ -120,6 +121,24 @@ describe("a record", () => {
       await unshare(ada, id, mal.session.physician)
       expect(ada.roster.refused.size).toBe(0)
     }
+  })
+
+  it("is not kept closed with a summary of any length until all changes were pulled", async () => {
+    const [ada, mal] = (await physicians(practice, "ada-summary", "mal-summary")) as [Workspace, Workspace]
+    await meet(ada, mal)
+    const { id } = await createPatient(ada, brady)
+    await give(ada, mal, id, "writer")
+    const { head, keys, summary } = await mal.records.open(id)
+    const diagnoses = Array.from({ length: 900 }, (_, i) => `${i}, `.padEnd(1000, "x"))
+    const body = encodeBody({ by: "", changes: [] })
+    await append(mal.session, id, head, keys[0]!, { kind: "write" }, { body, summary: { ...summary, diagnoses } })
+    const walk = await walkRecord(ada.session, id)
+    expect(walk.unopened).toBe(null)
+    expect(walk.summary.diagnoses).toEqual(diagnoses.slice(0, 10))
+    await ada.roster.sync()
+    expect(ada.roster.rows.get(id)?.diagnoses).toEqual(diagnoses.slice(0, 10))
+    // Of what is as long as honest ones are, only the newest is opened.
+    expect((await walkRecord(ada.session, (await createPatient(ada, brady)).id)).unopened).not.toBe(null)
   })
 
   it("does not fill a reader's memory with what inflates, and stays one that can be written in", async () => {

@@ -52,6 +52,9 @@ export interface Walk {
   statement: Uint8Array
 }
 
+/** In bytes. A longer summary does not stay closed until its walk ends: opened, it is cut to what a list takes. */
+const longToken = 64 * 1024
+
 const blankSummary: Summary = {
   firstName: "",
   lastName: "",
@@ -200,6 +203,7 @@ async function summaryOfWalk(walk: Walk): Promise<Summary> {
 async function keepSummary(walk: Walk, entry: EntryStatement, token: Uint8Array): Promise<void> {
   if (walk.unopened !== null && walk.unopened.entry.epoch !== entry.epoch) await summaryOfWalk(walk)
   walk.unopened = { entry, token }
+  if (token.length > longToken && walk.keys[entry.epoch] !== undefined) await summaryOfWalk(walk)
 }
 
 /** The self-grant of an epoch. */

@@ -24,7 +24,9 @@ describe("in a pipe, with a hostile colleague, record and database", () => {
       return JSON.parse((await inPipe(scene, command, { args: () => args })).stdout)
     }
     const text = evil.normalize("NFC")
-    expect((await run("records", "list", "--json"))[0].lastName).toBe(text)
+    const [row] = await run("records", "list", "--json")
+    // Of a name the list takes so much.
+    expect([row.lastName, row.diagnoses[0]]).toEqual([text.slice(0, 200), text])
     expect(JSON.stringify(await run("records", "history", scene.id, "--json"))).toContain(
       JSON.stringify(evil).slice(1, -1),
     )
