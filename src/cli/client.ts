@@ -84,13 +84,13 @@ export async function endAfter<T>(session: Session, work: () => Promise<T>): Pro
   let answers = true
   try {
     const result = await work()
-    await session.kept.flush()
     await session.pins.save()
     return result
   } catch (error) {
     answers = !(error instanceof AppError && error.code === "UNAVAILABLE_SERVER")
     throw error
   } finally {
+    await session.kept.flush()
     await (answers ? session.end() : session.pins.save()).catch((error) => {
       if (error instanceof AppError && error.is("TAMPERED")) throw error
     })

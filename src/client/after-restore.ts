@@ -162,7 +162,10 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
   const sent = appendEntry.body.decode(JSON.parse(own.sent))
   const entry = parseEntry(sent.statement)
   const row = roster.rows.get(own.record)
-  if (isThere(row, own)) return "there"
+  if (isThere(row, own)) {
+    session.kept.note({ ...own, leaf: row.leaf })
+    return "there"
+  }
   if (own.body !== undefined && past.later.has(own.record)) return { left: writtenSince }
   try {
     if (fits(entry, row, kept)) {
@@ -230,7 +233,7 @@ async function isDecided(work: Workspace, { record }: OwnEntry, { former, kept }
   return sameMembers(others(then), others(now)) || decidesSince(kept, await entriesIn(work, record), now, me)
 }
 
-function isThere(row: RosterRow | undefined, { hash }: OwnEntry): boolean {
+function isThere(row: RosterRow | undefined, { hash }: OwnEntry): row is RosterRow {
   return row !== undefined && equal(parseBase64url(row.hash), hash)
 }
 
@@ -247,9 +250,9 @@ function isAlone(row: RosterRow | undefined): boolean {
   return row !== undefined && membersOf(row) === null
 }
 
-/** The very same request once more. */
+/** The very same request once more; the entry is kept as one of the log that it is in now. */
 async function post({ session, roster }: Workspace, own: OwnEntry, { seq, author }: EntryStatement): Promise<void> {
-  const { log, around } = session
+  const { log, around, kept } = session
   const { answer, tree } = await log.exchange(
     ({ size }) => {
       const json = { ...JSON.parse(own.sent), since: size }
@@ -259,6 +262,7 @@ async function post({ session, roster }: Workspace, own: OwnEntry, { seq, author
   )
   const about = { subject: own.record, stream: "entry", type: "entry", number: seq, actor: author } as const
   log.checkReceipt(answer, { ...about, statementHash: own.hash }, tree)
+  kept.note({ ...own, leaf: answer.leaf.index })
   await roster.syncAfresh()
 }
 

@@ -83,7 +83,7 @@ const shortestMs = 7 * dayMs
  * Format: docs/formats/roster.md */
 export class Kept {
   readonly #session: Session
-  #waiting: OwnEntry[] = []
+  readonly #waiting: OwnEntry[] = []
   #turn: Promise<unknown> = Promise.resolve()
   #formerReaders: Promise<FormerReaders[]> | null = null
 
@@ -96,15 +96,10 @@ export class Kept {
     this.#waiting.push(own)
   }
 
-  /** Writes what was noted, and lets go of what need not be kept. Nothing that a physician does waits for it, or fails by it. */
+  /** Writes what was noted, and lets go of what need not be kept. Nothing that a physician does waits for it, or fails by it: what cannot be
+   * written now is written with the next. */
   flush(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#waiting.length === 0) return
-      const entries = this.#waiting
-      this.#waiting = []
-      await this.#putOwn(entries)
-      await this.#prune()
-    }).catch(() => {})
+    return this.#inTurn(async () => void (await this.#write())).catch(() => {})
   }
 
   /** Keeps every head as the roster has it now. What is kept goes forward alone: another tab may have seen more, and a record that this roster
@@ -153,17 +148,23 @@ export class Kept {
     return this.#formerReaders
   }
 
-  /** Forgets own entries of a former log, once they are in the new one or somebody has taken them out. */
-  async done(former: Former, entries: readonly OwnEntry[]): Promise<void> {
-    const { storage } = this.#session.around
-    const folder = `${this.#root}/${lineName(former.line)}`
-    for (const name of await storage.list(`${folder}/own-`)) {
-      const file = await this.#open(name, "own", ownSchema)
-      const left = file?.entries.filter(({ leaf }) => !entries.some((one) => one.leaf === leaf)) ?? []
-      if (file === null || left.length === file.entries.length) continue
-      if (left.length === 0) await storage.delete(name)
-      else await storage.put(name, await this.#seal("own", encodeCbor({ ...file, entries: left })))
-    }
+  /** Forgets own entries of a former log, once they are in the new one or somebody has taken them out. What was noted meanwhile is on the disk
+   * before that, or they stay. */
+  done(former: Former, entries: readonly OwnEntry[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!(await this.#write())) return
+      const { storage } = this.#session.around
+      const folder = `${this.#root}/${lineName(former.line)}`
+      await storage.exclusive(this.#root, async () => {
+        for (const name of await storage.list(`${folder}/own-`)) {
+          const file = await this.#open(name, "own", ownSchema)
+          const left = file?.entries.filter(({ leaf }) => !entries.some((one) => one.leaf === leaf)) ?? []
+          if (file === null || left.length === file.entries.length) continue
+          if (left.length === 0) await storage.delete(name)
+          else await storage.put(name, await this.#seal("own", encodeCbor({ ...file, entries: left })))
+        }
+      })
+    }).catch(() => {})
   }
 
   get #log(): { line: Signed[]; restores: number } {
@@ -200,17 +201,32 @@ export class Kept {
     return { line: await readLine(line), restores, heads: newestOf(heads), own }
   }
 
-  async #putOwn(entries: readonly OwnEntry[]): Promise<void> {
+  /** @returns false where something was too large to be kept */
+  async #write(): Promise<boolean> {
+    const entries = [...this.#waiting]
+    if (entries.length === 0) return true
+    return this.#session.around.storage.exclusive(this.#root, async () => {
+      const isWhole = await this.#putOwn(entries)
+      this.#waiting.splice(0, entries.length)
+      await this.#prune()
+      return isWhole
+    })
+  }
+
+  /** @returns false where something was too large to be kept */
+  async #putOwn(entries: readonly OwnEntry[]): Promise<boolean> {
     const content = encodeCbor({ v: 1, ...this.#log, entries: entries.map((one) => ({ ...one })) })
     if (content.length > mostBytes) {
-      if (entries.length === 1) return
+      if (entries.length === 1) return false
       const half = entries.length >> 1
-      await this.#putOwn(entries.slice(0, half))
-      return this.#putOwn(entries.slice(half))
+      const first = await this.#putOwn(entries.slice(0, half))
+      return (await this.#putOwn(entries.slice(half))) && first
     }
-    const { leaf, time } = entries.at(-1)!
-    const name = `${this.#folder}/own-${String(leaf).padStart(16, "0")}-${String(time).padStart(16, "0")}-${content.length}`
+    // What was sent again is older than what was noted before it.
+    const newest = (of: (one: OwnEntry) => number) => String(Math.max(...entries.map(of))).padStart(16, "0")
+    const name = `${this.#folder}/own-${newest(({ leaf }) => leaf)}-${newest(({ time }) => time)}-${content.length}`
     await this.#session.around.storage.put(name, await this.#seal("own", content))
+    return true
   }
 
   /** How many leaves of this log a verified backup holds. It is the server's word, and none for another log or for more than there is. */

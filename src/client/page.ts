@@ -136,6 +136,9 @@ export class Page {
     } catch (error) {
       if (error instanceof AppError) this.#notice(error)
       throw error
+    } finally {
+      // What was written before a failure counts as well.
+      void (this.#work ?? this.#asking)?.session.kept.flush()
     }
   }
 
@@ -397,6 +400,7 @@ export class Page {
     this.#asking = null
     if (work === null) this.#set({ state: "signed-out" })
     if (asking !== null) {
+      await this.#keep(asking)
       // What was sent again after a restore counts, once that is confirmed.
       if (asking.session.around.transport.hold === null) await inTime(asking.roster.bind())
       asking.session.wipe()
@@ -445,14 +449,19 @@ export class Page {
     clearTimeout(this.#remembering ?? undefined)
     this.#remembering = null
     this.#set(next)
-    await inTime(work.session.kept.keepHeads(work.roster))
-    await inTime(work.session.kept.flush())
-    await inTime(work.session.pins.save())
+    await this.#keep(work)
     await inTime(work.roster.bind())
     await inTime(goodbye())
     work.session.wipe()
     await forgetSessions(this.#env.storage).catch(() => {})
     this.emit({ type: "wiped" })
+  }
+
+  /** Stores what this device remembers beyond a session. */
+  async #keep({ session, roster }: Workspace): Promise<void> {
+    await inTime(session.kept.keepHeads(roster))
+    await inTime(session.kept.flush())
+    await inTime(session.pins.save())
   }
 
   /** Pulls what is new. Asked while it is pulling, it pulls once more afterwards. */

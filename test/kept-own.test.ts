@@ -1,0 +1,43 @@
+import { expect, test, vi } from "vitest"
+import { createPatient } from "../src/client/edits.ts"
+import { AppError } from "../src/errors.ts"
+import { brady, physicians } from "./colleagues.ts"
+import { openPractice } from "./practice.ts"
+
+const practice = await openPractice()
+const day = 24 * 3_600_000
+
+test("what could not be written is written with the next", async () => {
+  const [ada] = await physicians(practice, "ada")
+  const { kept, around } = ada!.session
+  const files = async () => (await around.storage.list("kept/")).filter((name) => name.includes("/own-"))
+  await createPatient(ada!, brady)
+  const full = vi.spyOn(around.storage, "put").mockRejectedValue(new AppError("UNAVAILABLE"))
+  await kept.flush()
+  expect(await files()).toEqual([])
+  full.mockRestore()
+  await kept.flush()
+  expect(await files()).toHaveLength(1)
+  await kept.flush()
+  expect(await files()).toHaveLength(1)
+})
+
+test("a file is kept for as long as its newest entry is, in whatever order they were noted", async () => {
+  const [bea] = await physicians(practice, "bea")
+  const { kept, around } = bea!.session
+  const files = async () => (await around.storage.list("kept/")).filter((name) => name.includes("/own-"))
+  const own = { record: (await createPatient(bea!, brady)).id, seq: 0, hash: new Uint8Array(32), sent: "{}" }
+  const now = around.now()
+  kept.note({ ...own, leaf: 1001, time: now })
+  kept.note({ ...own, leaf: 1000, time: now - 29 * day })
+  await kept.flush()
+  const [file] = await files()
+  practice.pass(2 * day)
+  kept.note({ ...own, leaf: 1002, time: around.now() })
+  await kept.flush()
+  expect(await files()).toContain(file)
+  practice.pass(29 * day)
+  kept.note({ ...own, leaf: 1003, time: around.now() })
+  await kept.flush()
+  expect(await files()).not.toContain(file)
+})
