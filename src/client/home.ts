@@ -12,13 +12,16 @@ import type { Workspace } from "./workspace.ts"
 /** Rows changed since the index was built that are searched one by one; beyond it the index is built anew. */
 const overlayLimit = 300
 
+/** Who else can read a record. Keys are left out: of many members in many records they are most of what a list would keep. */
+type Reader = Pick<Member, "physician" | "role">
+
 /** The home page's list: sorted and searched over the opened roster. */
 export class HomeList {
   readonly #roster: Roster
   readonly #people: People
   readonly #awaiting: Awaiting
   /** Who else can read a row's record, by row. */
-  readonly #shared = new WeakMap<RosterRow, readonly Member[]>()
+  readonly #shared = new WeakMap<RosterRow, readonly Reader[]>()
   #places = new Map<RosterRow, number>()
   #index: SearchIndex | null = null
   /** Rows that the index does not find by all of their diagnoses. */
@@ -83,7 +86,7 @@ export class HomeList {
     return count
   }
 
-  #roleIn(members: readonly Member[]): Role {
+  #roleIn(members: readonly Reader[]): Role {
     return members.find(({ physician }) => this.#people.isMe(physician))?.role ?? "owner"
   }
 
@@ -136,11 +139,11 @@ export class HomeList {
     }
   }
 
-  #members(row: RosterRow): readonly Member[] {
+  #members(row: RosterRow): readonly Reader[] {
     if (row.chain === "") return []
     let members = this.#shared.get(row)
     if (members === undefined) {
-      members = membersOf(row) ?? []
+      members = (membersOf(row) ?? []).map(({ physician, role }) => ({ physician, role }))
       this.#shared.set(row, members)
     }
     return members
