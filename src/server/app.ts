@@ -6,11 +6,11 @@ import Fastify, { type FastifyInstance, type FastifyRequest, LogController } fro
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod"
 import { AppError } from "../errors.ts"
 import { protocolHeader, protocolVersion, readOnlyHeader } from "../protocol/paths.ts"
+import { addBodyParsers } from "./bodies.ts"
 import type { AppDeps } from "./deps.ts"
 import { GuessLimit } from "./guess-limit.ts"
 import { demandMeant } from "./hosts.ts"
-import { limitInFlight, Turns } from "./in-flight.ts"
-import { addJsonParser } from "./json.ts"
+import { InFlight, limitInFlight, Turns } from "./in-flight.ts"
 import { logSigner } from "./log.ts"
 import { oneByOne } from "./one-by-one.ts"
 import { opaqueServer } from "./opaque.ts"
@@ -59,8 +59,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.removeContentTypeParser("text/plain")
-  addJsonParser(app)
-  app.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_, body, done) => done(null, body))
+  const inFlight = new InFlight()
+  addBodyParsers(app, inFlight)
   app.register(cookie)
   app.decorateRequest("session", null)
   answerRefusals(app, now)
@@ -79,7 +79,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     if (store.readOnly() && request.url.startsWith("/api")) reply.header(readOnlyHeader, "1")
   })
 
-  limitInFlight(app)
+  limitInFlight(app, inFlight)
 
   const opaque = await opaqueServer(secrets.opaqueSetup, store.practice)
   const sessions = new Sessions(store, deps.secureCookies, now)

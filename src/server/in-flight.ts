@@ -14,35 +14,88 @@ const mib = 1024 * 1024
 /** What is smaller is not counted. */
 const largeBytes = 64 * 1024
 /** Clients write and read one large body after the other: several devices of one physician fit in. */
-const bytesEach = 128 * mib
-const bytesInAll = 512 * mib
+const physicianBytes = 128 * mib
+const physiciansBytes = 512 * mib
+/** What remains is for reading, however much is sent. */
+const physiciansComing = 256 * mib
+/** Of who has no session: they sign up, load the page and read the log. */
+const strangers = {
+  coming: { each: 8 * mib, all: 32 * mib },
+  going: { each: 64 * mib, all: 256 * mib },
+} as const
 const readsAtOnce = 4
 
-/** Refuses large bodies before they come, and large answers before they go, while too many bytes of others are on their way: what comes
- * slowly, and what nobody reads, lies in memory. Counted for each physician, or address where there is no session, and over all.
- * Called before any route is added. */
-export function limitInFlight(app: FastifyInstance): void {
-  const held = new Map<string, number>()
-  let inAll = 0
+/** Bodies come, answers go. */
+type Way = "coming" | "going"
 
-  const count = (who: string, bytes: number): void => {
-    const now = (held.get(who) ?? 0) + bytes
-    if (now > 0) held.set(who, now)
-    else held.delete(who)
-    inAll += bytes
+interface Share {
+  readonly name: string
+  readonly most: number
+}
+
+/** Counts the bytes of large bodies and answers that lie in memory, and refuses what would be too much: what comes slowly, and what nobody
+ * reads, lies there for long. What strangers have on its way takes no room from physicians, and what is sent none from who reads. */
+export class InFlight {
+  readonly #counted = new Map<string, number>()
+  readonly #held = new WeakMap<FastifyRequest, { readonly shares: readonly Share[]; readonly bytes: number }[]>()
+
+  /** Has what a request will hold let go of when its answer has gone, or its connection. */
+  expect(request: FastifyRequest, reply: FastifyReply): void {
+    if (this.#held.has(request)) return
+    this.#held.set(request, [])
+    reply.raw.once("close", () => this.letGo(request))
   }
 
-  /** Counts bytes until the answer has gone, or its connection. @throws UNAVAILABLE_BUSY */
+  /** Counts so many bytes more, of a request that was expected. @throws UNAVAILABLE_BUSY */
+  hold(request: FastifyRequest, way: Way, bytes: number): void {
+    // Nobody hears any more of the end of an answer whose connection has ended.
+    if (request.raw.socket.destroyed) return
+    const shares = sharesOf(request, way)
+    if (shares.some(({ name, most }) => (this.#counted.get(name) ?? 0) + bytes > most))
+      throw new AppError("UNAVAILABLE_BUSY")
+    this.#held.get(request)?.push({ shares, bytes })
+    this.#count(shares, bytes)
+  }
+
+  letGo(request: FastifyRequest): void {
+    for (const { shares, bytes } of this.#held.get(request)?.splice(0) ?? []) this.#count(shares, -bytes)
+  }
+
+  #count(shares: readonly Share[], bytes: number): void {
+    for (const { name } of shares) {
+      const now = (this.#counted.get(name) ?? 0) + bytes
+      if (now > 0) this.#counted.set(name, now)
+      else this.#counted.delete(name)
+    }
+  }
+}
+
+function sharesOf({ session, ip }: FastifyRequest, way: Way): Share[] {
+  if (session === null) {
+    const { each, all } = strangers[way]
+    return [
+      { name: `${way} ${network(ip)}`, most: each },
+      { name: `${way} strangers`, most: all },
+    ]
+  }
+  const both = [
+    { name: session.physician, most: physicianBytes },
+    { name: "physicians", most: physiciansBytes },
+  ]
+  return way === "going" ? both : [...both, { name: "coming physicians", most: physiciansComing }]
+}
+
+/** Counts answers before they go; bodies are counted as they come, see `addBodyParsers`. Called before any route is added. */
+export function limitInFlight(app: FastifyInstance, inFlight: InFlight): void {
   const hold = (request: FastifyRequest, reply: FastifyReply, bytes: number): void => {
-    // Nothing is told any more of the end of an answer whose connection has ended.
-    if (bytes <= largeBytes || request.raw.socket.destroyed) return
-    const who = request.session?.physician ?? network(request.ip)
-    if ((held.get(who) ?? 0) + bytes > bytesEach || inAll + bytes > bytesInAll) throw new AppError("UNAVAILABLE_BUSY")
-    count(who, bytes)
-    reply.raw.once("close", () => count(who, -bytes))
+    if (bytes <= largeBytes) return
+    inFlight.expect(request, reply)
+    inFlight.hold(request, "going", bytes)
   }
 
-  app.addHook("preParsing", async (request, reply) => hold(request, reply, bodyBytes(request)))
+  app.addHook("preParsing", async (request, reply) => {
+    if (isLarge(request)) inFlight.expect(request, reply)
+  })
   app.addHook("onSend", async (request, reply, payload) => {
     if (payload instanceof Readable) {
       try {
@@ -66,10 +119,14 @@ export function isLarge(request: FastifyRequest): boolean {
   return bodyBytes(request) > largeBytes
 }
 
-/** How much of a body is taken at most. */
-function bodyBytes({ headers, routeOptions: { bodyLimit = largeBytes } }: FastifyRequest): number {
-  const said = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : bodyLimit
-  return Math.min(said, bodyLimit)
+/** How much of a buffer of so many bytes is counted. */
+export function countedBytes(bytes: number): number {
+  return bytes > largeBytes ? bytes : 0
+}
+
+/** How long a body says that it is, or may be where it does not say. */
+export function bodyBytes({ headers, routeOptions: { bodyLimit = largeBytes } }: FastifyRequest): number {
+  return headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : bodyLimit
 }
 
 /** Makes few answers of each physician at a time, and of each address where there is no session: the others wait, and hold nothing. */

@@ -94,12 +94,12 @@ test.each([
 
 describe.runIf(seesOpenFiles)("files", () => {
   test("of one connection are open one at a time, and closed with it", async () => {
-    const socket = await send(asset().repeat(4))
-    await expect.poll(openFiles).toBe(1)
+    const socket = await send(asset().repeat(3))
+    await expect.poll(openFiles, { timeout: 20_000 }).toBe(1)
     await afterwards()
     expect(openFiles()).toBe(1)
     socket.destroy()
-    await expect.poll(openFiles).toBe(0)
+    await expect.poll(openFiles, { timeout: 20_000 }).toBe(0)
   })
 
   test.each([
@@ -112,12 +112,12 @@ describe.runIf(seesOpenFiles)("files", () => {
       socket.destroy()
     }
     await afterwards()
-    await expect.poll(openFiles).toBe(0)
+    await expect.poll(openFiles, { timeout: 20_000 }).toBe(0)
   })
 
   test("are not left open by who asks and hangs up at once", async () => {
     for (let i = 0; i < 20; i++) (await send(asset())).destroy()
     await afterwards()
-    await expect.poll(openFiles).toBe(0)
+    await expect.poll(openFiles, { timeout: 20_000 }).toBe(0)
   })
 })

@@ -2,7 +2,7 @@ import type { RequestListener } from "node:http"
 import type { Socket } from "node:net"
 
 /** Browsers and proxies send no request ahead; one may overtake the end of the answer before it. */
-const aheadAtMost = 4
+const aheadAtMost = 2
 
 /** Answers the requests of a connection one after the other, and closes a connection that sends many ahead. Node hands over a thousand at
  * once that were written behind each other, and an answer that waits for another one's end does not hear of its connection's: its
