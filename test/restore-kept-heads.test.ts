@@ -4,7 +4,8 @@ import { Awaiting } from "../src/client/awaiting.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { confirmMany, leave, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
-import type { RecordId } from "../src/encoding/ids.ts"
+import { newId, type RecordId } from "../src/encoding/ids.ts"
+import { Desk } from "./cli.ts"
 import { brady, edit, give, many, meet, refused } from "./colleagues.ts"
 import { pageOf } from "./page-api.ts"
 import { password, Restoring } from "./restoring.ts"
@@ -74,6 +75,13 @@ test("a sign-in that a hostile server ends at once takes nothing away", { timeou
   })
   expect(await api.signIn("ada", password)).toMatchObject({ state: "signed-in" })
   await wiped
+  await demandKnown()
+})
+
+test("a command that fails keeps what it saw", { timeout: long }, async () => {
+  await removeMal()
+  const desk = new Desk({ server: practice.url, username: "ada", password, home: practice.home("ada") })
+  expect(await desk.run(["records", "show", newId<"record">()])).toMatchObject({ code: 1 })
   await demandKnown()
 })
 

@@ -99,7 +99,7 @@ test.each(["signs out", "goes on, and signs out"])(
     if (how !== "signs out") await api.enterRestored()
     await api.signOut()
     const heads = (await storage().list("kept/")).filter((name) => name.includes("/heads-"))
-    if (how === "signs out") expect(heads).toHaveLength(2)
+    expect(heads).toHaveLength(2)
     await demandKept("Gout, 100 mg")
   },
 )

@@ -105,8 +105,8 @@ export class Kept {
   /** Keeps every head as the roster has it now. What is kept goes forward alone: another tab may have seen more, and a record that this roster
    * is without stays, unless the physician was seen to leave it. Nothing is kept of a roster that is not complete. */
   keepHeads({ isComplete, rows, leftAt }: Pick<Roster, "isComplete" | "rows" | "leftAt">): Promise<void> {
-    return this.#alone(async () => {
-      const { log, pins, around } = this.#session
+    const { log, pins, around } = this.#session
+    const keep = async () => {
       if (!isComplete || pins.held || log.refusal !== null) return
       const before = await around.storage.list(`${this.#folder}/heads-`)
       const seen = Array.from(rows.values(), headOf)
@@ -129,7 +129,8 @@ export class Kept {
       }
       // What does not open may hold more.
       for (const old of opened.keys()) if (!old.startsWith(name)) await around.storage.delete(old)
-    }).catch(() => {})
+    }
+    return this.#inTurn(() => this.#alone(keep)).catch(() => {})
   }
 
   /** What is kept of other logs than the one that this session stands on, the newest first. */
@@ -155,7 +156,7 @@ export class Kept {
       if (!(await this.#write())) return
       const { storage } = this.#session.around
       const folder = `${this.#root}/${lineName(former.line)}`
-      await storage.exclusive(this.#root, async () => {
+      await this.#alone(async () => {
         for (const name of await storage.list(`${folder}/own-`)) {
           const file = await this.#open(name, "own", ownSchema)
           const left = file?.entries.filter(({ leaf }) => !entries.some((one) => one.leaf === leaf)) ?? []
@@ -205,7 +206,7 @@ export class Kept {
   async #write(): Promise<boolean> {
     const entries = [...this.#waiting]
     if (entries.length === 0) return true
-    return this.#session.around.storage.exclusive(this.#root, async () => {
+    return this.#alone(async () => {
       const isWhole = await this.#putOwn(entries)
       this.#waiting.splice(0, entries.length)
       await this.#prune()
@@ -286,9 +287,9 @@ export class Kept {
     return `${this.#folder}/heads-${encodeBase64url(sha256(utf8(lines.join(""))).subarray(0, 12))}`
   }
 
-  /** In turn, and while no other tab or process changes what is kept. */
+  /** While no other tab or process changes what is kept. */
   #alone<T>(work: () => Promise<T>): Promise<T> {
-    return this.#inTurn(() => this.#session.around.storage.exclusive(this.#root, work))
+    return this.#session.around.storage.exclusive(this.#root, work)
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

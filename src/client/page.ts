@@ -190,6 +190,7 @@ export class Page {
     await work.roster.load()
     await work.roster.sync()
     await work.roster.looked()
+    void session.kept.keepHeads(work.roster)
     this.#asking = { ...work, ...way }
     this.#lastActive = this.now
     const confirmed = session.restoration?.confirmed !== false
@@ -214,6 +215,7 @@ export class Page {
       if (error instanceof AppError) this.#notice(error)
       return { sent: null, sheet, waits: [] }
     } finally {
+      void session.kept.keepHeads(asking.roster)
       this.#lastActive = this.now
     }
   }
