@@ -12,13 +12,15 @@ const long = 240_000
 const since = "You have written in this record since."
 
 let practice: Restoring
+/** Signed in before the backup: what is written there knows nothing of what is lost. */
+let early: Workspace
 let id: RecordId
 beforeEach(async () => {
   practice = await Restoring.start()
   await practice.register("ada")
-  const ada = await practice.open("ada")
-  id = (await createPatient(ada, brady)).id
-  await practice.putAway(ada)
+  early = await practice.open("ada")
+  id = (await createPatient(early, brady)).id
+  await practice.putAway(early)
   await practice.backUp("night", true)
 })
 afterEach(() => practice.close())
@@ -59,6 +61,20 @@ test("a log that was left later is the newer one, however many restores led to i
     sent: { anew: 1, left: [{ reason: since }, { reason: since }] },
     diagnosis: "Newest",
   })
+})
+
+/** As if the device had been switched off between sending an entry again and letting go of it. */
+test("an entry that was sent again is kept once, in the log that it is in", { timeout: long }, async () => {
+  await write(early, "Gout")
+  const first = await back("night")
+  first.session.kept.done = async () => {}
+  expect(await sendAgain(first)).toMatchObject({ unchanged: 1, left: [] })
+  await practice.putAway(first)
+  const second = await back("night")
+  expect((await second.session.kept.former()).map(({ own }) => own.length)).toEqual([1, 2])
+  expect((await whatWentBack(second)).own).toBe(1)
+  expect(await sendAgain(second)).toMatchObject({ unchanged: 1, left: [] })
+  expect(await diagnosisOf(second)).toBe("Gout")
 })
 
 test("of logs from as many restores of one backup the one that was left last is the newest", {

@@ -21,8 +21,8 @@ interface Past {
   readonly former: Former
   /** Its first leaves, which the practice's log still has. */
   readonly kept: number
-  /** What the physician wrote in after that, in later former logs. */
-  readonly later: ReadonlySet<RecordId>
+  /** The physician's own entries in later former logs. */
+  readonly later: readonly OwnEntry[]
 }
 
 /** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
@@ -166,7 +166,9 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     session.kept.note({ ...own, leaf: row.leaf })
     return "there"
   }
-  if (own.body !== undefined && past.later.has(own.record)) return { left: writtenSince }
+  if (isKeptLater(own, past)) return "there"
+  const isOlder = past.later.some(({ record, body }) => record === own.record && body !== undefined)
+  if (own.body !== undefined && isOlder) return { left: writtenSince }
   try {
     if (fits(entry, row, kept)) {
       await post(work, own, entry)
@@ -213,7 +215,7 @@ function withoutBeginning({ record }: OwnEntry, { former }: Past): string {
 
 /** Whether nothing is left to do about an entry of the physician's own. */
 async function isSettled(work: Workspace, own: OwnEntry, past: Past): Promise<boolean> {
-  if (isThere(work.roster.rows.get(own.record), own)) return true
+  if (isThere(work.roster.rows.get(own.record), own) || isKeptLater(own, past)) return true
   return own.body === undefined && isDecided(work, own, past)
 }
 
@@ -235,6 +237,11 @@ async function isDecided(work: Workspace, { record }: OwnEntry, { former, kept }
 
 function isThere(row: RosterRow | undefined, { hash }: OwnEntry): row is RosterRow {
   return row !== undefined && equal(parseBase64url(row.hash), hash)
+}
+
+/** Whether it was sent again in a later log, and is kept as an entry of that one. */
+function isKeptLater(own: OwnEntry, { later }: Past): boolean {
+  return later.some(({ hash }) => equal(hash, own.hash))
 }
 
 /** Whether an entry can go as it is: on the head that it was made for, knowing nothing of what is lost, in a record of one's own alone. */
@@ -269,12 +276,12 @@ async function post({ session, roster }: Workspace, own: OwnEntry, { seq, author
 /** The former logs, the newest first. */
 async function pastOf({ session }: Workspace): Promise<Past[]> {
   const past: Past[] = []
-  let later: ReadonlySet<RecordId> = new Set()
+  let later: readonly OwnEntry[] = []
   for (const former of await session.kept.former()) {
     const kept = keptSince(former.line, session.line)
     if (kept === null) continue
     past.push({ former, kept: kept.size, later })
-    later = later.union(new Set(former.own.filter(({ body }) => body !== undefined).map(({ record }) => record)))
+    later = [...later, ...former.own]
   }
   return past
 }
