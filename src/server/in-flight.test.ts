@@ -7,7 +7,7 @@ import { PassThrough } from "node:stream"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import fastify, { type FastifyReply, type FastifyRequest } from "fastify"
-import { afterEach, beforeEach, expect, test, vi } from "vitest"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { newId, type RecordId } from "../encoding/ids.ts"
 import { bodyPath, entriesPath, paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
 import { segmentMaxBytes } from "../protocol/records.ts"
@@ -20,6 +20,8 @@ import { openTestServer, type TestServer } from "./server.fixture.ts"
 import type { StoredSession } from "./store/store.ts"
 
 const mib = 1024 * 1024
+/** So long a connection may be still, where a test waits for its end. */
+const stillMs = 3000
 let server: TestServer
 let port: number
 let ada: Author
@@ -29,7 +31,7 @@ let sockets: Socket[]
 let accepted: Socket[]
 
 beforeEach(async () => {
-  server = await openTestServer({ commentMs: 500, stillMs: 3000 })
+  server = await openTestServer({ commentMs: 500 })
   const signed = await signUp(server.client, "ada", "bea")
   ;[ada, bea] = signed.authors as [Author, Author]
   sessionOf = signed.sessionOf
@@ -140,40 +142,71 @@ test("bodies that come slowly are as many as fit, for each physician", async () 
   expect(await statusOnce(again)).toBe("400")
 })
 
-test("what strangers send takes nothing from physicians, and what physicians send takes nothing from who reads", () => {
-  const inFlight = new InFlight()
-  const ends: (() => void)[] = []
-  const fill = (from: (i: number) => Partial<FastifyRequest>, way: "coming" | "going", bytes: number): number => {
-    for (let i = 0; ; i++) {
-      const raw = { socket: { destroyed: false } }
-      const request = { session: null, ip: "10.0.0.1", raw, ...from(i) } as unknown as FastifyRequest
-      const answer = new EventEmitter()
-      inFlight.expect(request, { raw: answer } as unknown as FastifyReply)
-      ends.push(() => answer.emit("close"))
+describe("the room for what is on its way", () => {
+  let inFlight: InFlight
+  let asked: { readonly socket: { destroyed: boolean }; end(): void }[]
+  beforeEach(() => {
+    inFlight = new InFlight()
+    asked = []
+  })
+
+  const physician = () => ({ session: { physician: newId<"physician">() } as StoredSession })
+  const stranger = (i: number) => ({ session: null, ip: `10.0.1.${i}` })
+
+  function take(from: Partial<FastifyRequest>, way: "coming" | "going", bytes: number): void {
+    const socket = { destroyed: false, destroy: () => Object.assign(socket, { destroyed: true }) }
+    const request = { ...from, raw: { socket } } as unknown as FastifyRequest
+    const answer = new EventEmitter()
+    asked.push({ socket, end: () => answer.emit("close") })
+    inFlight.expect(request, { raw: answer } as unknown as FastifyReply)
+    inFlight.hold(request, way, bytes)
+  }
+
+  /** @returns how many fit */
+  function fill(from: (i: number) => Partial<FastifyRequest>, way: "coming" | "going", bytes: number): number {
+    for (let i = 0; ; i++)
       try {
-        inFlight.hold(request, way, bytes)
+        take(from(i), way, bytes)
       } catch (error) {
         expect(error).toMatchObject({ code: "UNAVAILABLE_BUSY" })
         return i
       }
-    }
   }
-  const physician = () => ({ session: { physician: newId<"physician">() } as StoredSession })
-  const one = physician()
-  const stranger = (i: number) => ({ ip: `10.0.1.${i}` })
-  const all = () => [
-    fill(() => ({}), "coming", 160_000),
-    fill(stranger, "coming", mib),
-    fill(() => ({}), "going", mib),
-    fill(stranger, "going", 16 * mib),
-    fill(() => one, "coming", 26 * mib),
-    fill(physician, "coming", 26 * mib),
-    fill(physician, "going", 16 * mib),
-  ]
-  const first = all()
-  expect(first).toEqual([52, 24, 64, 12, 4, 5, 17])
-  for (const end of ends) end()
-  expect(all()).toEqual(first)
+
+  test("strangers take none from physicians, and what is sent takes none from who reads", () => {
+    const all = () => [
+      fill(stranger, "coming", mib),
+      fill(stranger, "going", mib),
+      fill(physician, "coming", 16 * mib),
+      fill(physician, "going", 16 * mib),
+    ]
+    expect(all()).toEqual([32, 256, 16, 16])
+    for (const { end } of asked) end()
+    expect(all()).toEqual([32, 256, 16, 16])
+  })
+
+  test.each([
+    ["physicians", "coming", 128, 2, physician],
+    ["physicians", "going", 128, 4, physician],
+    ["strangers", "coming", 8, 4, stranger],
+    ["strangers", "going", 64, 4, stranger],
+  ] as const)("where it is full, who has most gives way to who has less: %s, %s", (_, way, each, many, from) => {
+    for (let i = 0; i < many; i++) {
+      const one = from(i)
+      expect(fill(() => one, way, mib)).toBe(each)
+    }
+    const cut = () => asked.filter(({ socket }) => socket.destroyed).length
+    expect(cut()).toBe(0)
+    const other = from(many)
+    take(other, way, 200_000)
+    expect(cut()).toBe(1)
+    // Who has as much as the others does not push them out.
+    fill(() => other, way, mib)
+    const last = cut()
+    expect(last).toBeLessThan(each)
+    expect(fill(() => other, way, mib)).toBe(0)
+    expect(cut()).toBe(last)
+  })
 })
 
 test("a body in pieces of a byte takes no more than its length", async () => {
@@ -190,8 +223,7 @@ test("a body in pieces of a byte takes no more than its length", async () => {
   )
   await taken()
   expect((heap() - before) / mib).toBeLessThan(20)
-  for (const { socket } of sent) socket.write("0\r\n\r\n")
-  await expect.poll(() => statuses(sent)["400"]?.length, { timeout: 20_000 }).toBe(8)
+  expect(statuses(sent).waits).toHaveLength(8)
 })
 
 test("a large body for a record of others is refused before it comes", async () => {
@@ -204,6 +236,7 @@ test("a large body for a record of others is refused before it comes", async () 
 })
 
 test("answers that nobody reads are as many as fit, and are let go of", async () => {
+  server.app.server.setTimeout(stillMs)
   const record = newId<"record">()
   const drafted = await draftEntry(ada, record, null, undefined, {}, 12 * mib)
   expect((await server.client.append(sessionOf(ada), drafted)).statusCode).toBe(200)
@@ -222,6 +255,7 @@ test("answers that nobody reads are as many as fit, and are let go of", async ()
 })
 
 test("streams that nobody reads are as many as fit, and hold no more than is counted", async () => {
+  server.app.server.setTimeout(stillMs)
   const { signed } = await signToken(ada, "segments", randomToken(1))
   for (let i = 0; i < 3; i++) {
     const segment = { id: newId<"segment">(), token: randomToken(segmentMaxBytes), signed }

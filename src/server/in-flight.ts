@@ -15,74 +15,101 @@ const mib = 1024 * 1024
 const largeBytes = 64 * 1024
 /** Clients write and read one large body after the other: several devices of one physician fit in. */
 const physicianBytes = 128 * mib
-const physiciansBytes = 512 * mib
-/** What remains is for reading, however much is sent. */
-const physiciansComing = 256 * mib
-/** Of who has no session: they sign up, load the page and read the log. */
-const strangers = {
-  coming: { each: 8 * mib, all: 32 * mib },
-  going: { each: 64 * mib, all: 256 * mib },
-} as const
 const readsAtOnce = 4
 
 /** Bodies come, answers go. */
 type Way = "coming" | "going"
 
-interface Share {
-  readonly name: string
-  readonly most: number
-}
-
 /** Counts the bytes of large bodies and answers that lie in memory, and refuses what would be too much: what comes slowly, and what nobody
  * reads, lies there for long. What strangers have on its way takes no room from physicians, and what is sent none from who reads. */
 export class InFlight {
-  readonly #counted = new Map<string, number>()
-  readonly #held = new WeakMap<FastifyRequest, { readonly shares: readonly Share[]; readonly bytes: number }[]>()
+  readonly #physicians = new Room(physicianBytes, 512 * mib)
+  readonly #physiciansComing = new Room(physicianBytes, 256 * mib)
+  /** Who has no session signs up, loads the page and reads the log. */
+  readonly #strangersComing = new Room(8 * mib, 32 * mib)
+  readonly #strangersGoing = new Room(64 * mib, 256 * mib)
+  readonly #expected = new WeakSet<FastifyRequest>()
 
   /** Has what a request will hold let go of when its answer has gone, or its connection. */
   expect(request: FastifyRequest, reply: FastifyReply): void {
-    if (this.#held.has(request)) return
-    this.#held.set(request, [])
+    if (this.#expected.has(request)) return
+    this.#expected.add(request)
     reply.raw.once("close", () => this.letGo(request))
   }
 
   /** Counts so many bytes more, of a request that was expected. @throws UNAVAILABLE_BUSY */
   hold(request: FastifyRequest, way: Way, bytes: number): void {
     // Nobody hears any more of the end of an answer whose connection has ended.
-    if (request.raw.socket.destroyed) return
-    const shares = sharesOf(request, way)
-    if (shares.some(({ name, most }) => (this.#counted.get(name) ?? 0) + bytes > most))
-      throw new AppError("UNAVAILABLE_BUSY")
-    this.#held.get(request)?.push({ shares, bytes })
-    this.#count(shares, bytes)
+    if (bytes === 0 || request.raw.socket.destroyed) return
+    for (const room of this.#roomsOf(request, way)) room.take(request, bytes)
   }
 
   letGo(request: FastifyRequest): void {
-    for (const { shares, bytes } of this.#held.get(request)?.splice(0) ?? []) this.#count(shares, -bytes)
+    const rooms = [...this.#roomsOf(request, "coming"), ...this.#roomsOf(request, "going")]
+    for (const room of rooms) room.letGo(request)
   }
 
-  #count(shares: readonly Share[], bytes: number): void {
-    for (const { name } of shares) {
-      const now = (this.#counted.get(name) ?? 0) + bytes
-      if (now > 0) this.#counted.set(name, now)
-      else this.#counted.delete(name)
-    }
+  #roomsOf({ session }: FastifyRequest, way: Way): Room[] {
+    if (session === null) return [way === "coming" ? this.#strangersComing : this.#strangersGoing]
+    return way === "coming" ? [this.#physiciansComing, this.#physicians] : [this.#physicians]
   }
 }
 
-function sharesOf({ session, ip }: FastifyRequest, way: Way): Share[] {
-  if (session === null) {
-    const { each, all } = strangers[way]
-    return [
-      { name: `${way} ${network(ip)}`, most: each },
-      { name: `${way} strangers`, most: all },
-    ]
+interface Held {
+  bytes: number
+  /** The oldest first. */
+  readonly requests: Map<FastifyRequest, number>
+}
+
+/** Room for so many bytes of each, and of all. Where it is full, whoever has most gives way to who has less. */
+class Room {
+  readonly #each: number
+  readonly #all: number
+  readonly #held = new Map<string, Held>()
+  #bytes = 0
+
+  constructor(each: number, all: number) {
+    this.#each = each
+    this.#all = all
   }
-  const both = [
-    { name: session.physician, most: physicianBytes },
-    { name: "physicians", most: physiciansBytes },
-  ]
-  return way === "going" ? both : [...both, { name: "coming physicians", most: physiciansComing }]
+
+  /** @throws UNAVAILABLE_BUSY */
+  take(request: FastifyRequest, bytes: number): void {
+    const who = nameOf(request)
+    const wanted = (this.#held.get(who)?.bytes ?? 0) + bytes
+    if (wanted > this.#each) throw new AppError("UNAVAILABLE_BUSY")
+    while (this.#bytes + bytes > this.#all) this.#cutOff(wanted)
+    const held = this.#held.get(who) ?? { bytes: 0, requests: new Map() }
+    this.#held.set(who, held)
+    held.requests.set(request, (held.requests.get(request) ?? 0) + bytes)
+    held.bytes += bytes
+    this.#bytes += bytes
+  }
+
+  letGo(request: FastifyRequest): void {
+    const who = nameOf(request)
+    const held = this.#held.get(who)
+    const bytes = held?.requests.get(request)
+    if (held === undefined || bytes === undefined) return
+    held.requests.delete(request)
+    if (held.requests.size === 0) this.#held.delete(who)
+    held.bytes -= bytes
+    this.#bytes -= bytes
+  }
+
+  /** Closes the oldest connection of whoever has most. @throws UNAVAILABLE_BUSY where nobody has more than is wanted */
+  #cutOff(wanted: number): void {
+    let most: Held = { bytes: wanted, requests: new Map() }
+    for (const held of this.#held.values()) if (held.bytes > most.bytes) most = held
+    const [request] = most.requests.keys()
+    if (request === undefined) throw new AppError("UNAVAILABLE_BUSY")
+    request.raw.socket.destroy()
+    this.letGo(request)
+  }
+}
+
+function nameOf({ session, ip }: FastifyRequest): string {
+  return session?.physician ?? network(ip)
 }
 
 /** Counts answers before they go; bodies are counted as they come, see `addBodyParsers`. Called before any route is added. */
