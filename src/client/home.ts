@@ -43,7 +43,7 @@ export class HomeList {
     return {
       total: all.length,
       matching: found.length,
-      partlySearched: searches ? all.filter((row) => this.#cut.has(row)).length : 0,
+      partlySearched: searches && this.#cut.size > 0 ? all.filter((row) => this.#cut.has(row)).length : 0,
       rows: ordered.slice(query.offset, query.offset + query.limit).map((row) => this.#homeRow(row)),
       complete,
       refused: [...this.#roster.refused].map(([id, { code, message }]) => ({ id, code, message })),
