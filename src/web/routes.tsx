@@ -1,7 +1,7 @@
 /** Addresses. They carry record ids and nothing else of a patient. Every screen but the log-in page loads when needed. */
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet } from "@tanstack/react-router"
-import { AppError } from "../errors.ts"
+import { createRootRoute, createRoute, createRouter, Outlet } from "@tanstack/react-router"
 import { useApp } from "./app.ts"
+import { lazy } from "./lazy.ts"
 import type { Merged } from "./merged.ts"
 import { Fault } from "./parts/fault.tsx"
 import { NotFound } from "./parts/not-found.tsx"
@@ -9,15 +9,6 @@ import { Tampered } from "./parts/tampered.tsx"
 import { LoginScreen } from "./screens/login.tsx"
 import type { ShareDraft, WayBack } from "./share-draft.ts"
 import { useStore } from "./store.ts"
-
-/** The router's answer to a part that is gone is to load the whole page again: without a word, and into nothing where the server is away.
- * As an error of ours it comes to `Fault`, which finds out and asks. */
-function parts<T>(load: () => Promise<T>): () => Promise<T> {
-  return () =>
-    load().catch((cause: unknown) => {
-      throw new AppError("UNAVAILABLE", "This page could not be loaded completely. Load it again.", { cause })
-    })
-}
 
 function Root() {
   const view = useStore(useApp().tampered)
@@ -30,174 +21,111 @@ const login = createRoute({ getParentRoute: () => rootRoute, path: "/login", com
 const register = createRoute({
   getParentRoute: () => rootRoute,
   path: "/register",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/register.tsx")),
-    "RegisterScreen",
-  ),
+  component: lazy(() => import("./screens/register.tsx"), "RegisterScreen"),
 })
 const recover = createRoute({
   getParentRoute: () => rootRoute,
   path: "/recover",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/recover.tsx")),
-    "RecoverScreen",
-  ),
+  component: lazy(() => import("./screens/recover.tsx"), "RecoverScreen"),
 })
 
 const reopen = createRoute({
   getParentRoute: () => rootRoute,
   path: "/reopen",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/reopen.tsx")),
-    "ReopenScreen",
-  ),
+  component: lazy(() => import("./screens/reopen.tsx"), "ReopenScreen"),
 })
 
 /** Everything below needs somebody signed in; the gate shows the way there. */
 const inside = createRoute({
   getParentRoute: () => rootRoute,
   id: "inside",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/inside.tsx")),
-    "Inside",
-  ),
+  component: lazy(() => import("./screens/inside.tsx"), "Inside"),
 })
 const home = createRoute({
   getParentRoute: () => inside,
   path: "/",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/home.tsx")),
-    "HomeScreen",
-  ),
+  component: lazy(() => import("./screens/home.tsx"), "HomeScreen"),
 })
 const newRecord = createRoute({
   getParentRoute: () => inside,
   path: "/records/new",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/new-record.tsx")),
-    "NewRecordScreen",
-  ),
+  component: lazy(() => import("./screens/new-record.tsx"), "NewRecordScreen"),
 })
 /** What all tabs of a record share: it is read once, and its identity strip stays. */
 const record = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/record.tsx")),
-    "RecordScreen",
-  ),
+  component: lazy(() => import("./screens/record.tsx"), "RecordScreen"),
 })
 const overview = createRoute({
   getParentRoute: () => record,
   path: "/",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/record.tsx")),
-    "OverviewTab",
-  ),
+  component: lazy(() => import("./screens/record.tsx"), "OverviewTab"),
 })
 const history = createRoute({
   getParentRoute: () => record,
   path: "/history",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/history.tsx")),
-    "HistoryTab",
-  ),
+  component: lazy(() => import("./screens/history.tsx"), "HistoryTab"),
 })
 const sharing = createRoute({
   getParentRoute: () => record,
   path: "/sharing",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/sharing.tsx")),
-    "SharingTab",
-  ),
+  component: lazy(() => import("./screens/sharing.tsx"), "SharingTab"),
 })
 const recordActivity = createRoute({
   getParentRoute: () => record,
   path: "/activity",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/activity.tsx")),
-    "RecordActivityTab",
-  ),
+  component: lazy(() => import("./screens/activity.tsx"), "RecordActivityTab"),
 })
 const editRecord = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id/edit",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/edit-record.tsx")),
-    "EditRecordScreen",
-  ),
+  component: lazy(() => import("./screens/edit-record.tsx"), "EditRecordScreen"),
 })
 const version = createRoute({
   getParentRoute: () => inside,
   path: "/records/$id/history/$seq",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/record.tsx")),
-    "VersionScreen",
-  ),
+  component: lazy(() => import("./screens/record.tsx"), "VersionScreen"),
 })
 const share = createRoute({
   getParentRoute: () => inside,
   path: "/share",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/share.tsx")),
-    "ShareScreen",
-  ),
+  component: lazy(() => import("./screens/share.tsx"), "ShareScreen"),
 })
 const confirm = createRoute({
   getParentRoute: () => inside,
   path: "/confirm",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/confirm.tsx")),
-    "ConfirmScreen",
-  ),
+  component: lazy(() => import("./screens/confirm.tsx"), "ConfirmScreen"),
 })
 const invitations = createRoute({
   getParentRoute: () => inside,
   path: "/invitations",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/invitations.tsx")),
-    "InvitationsScreen",
-  ),
+  component: lazy(() => import("./screens/invitations.tsx"), "InvitationsScreen"),
 })
 const activity = createRoute({
   getParentRoute: () => inside,
   path: "/activity",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/activity.tsx")),
-    "ActivityScreen",
-  ),
+  component: lazy(() => import("./screens/activity.tsx"), "ActivityScreen"),
 })
 const colleagues = createRoute({
   getParentRoute: () => inside,
   path: "/colleagues",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/colleagues.tsx")),
-    "ColleaguesScreen",
-  ),
+  component: lazy(() => import("./screens/colleagues.tsx"), "ColleaguesScreen"),
 })
 const colleague = createRoute({
   getParentRoute: () => inside,
   path: "/colleagues/$username",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/colleague.tsx")),
-    "ColleagueScreen",
-  ),
+  component: lazy(() => import("./screens/colleague.tsx"), "ColleagueScreen"),
 })
 const importPage = createRoute({
   getParentRoute: () => inside,
   path: "/import",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/import.tsx")),
-    "ImportScreen",
-  ),
+  component: lazy(() => import("./screens/import.tsx"), "ImportScreen"),
 })
 const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
-  component: lazyRouteComponent(
-    parts(() => import("./screens/settings.tsx")),
-    "SettingsScreen",
-  ),
+  component: lazy(() => import("./screens/settings.tsx"), "SettingsScreen"),
 })
 
 const routeTree = rootRoute.addChildren([

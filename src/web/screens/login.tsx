@@ -1,22 +1,23 @@
 import { Button } from "@mantine/core"
 import { useForm } from "@mantine/form"
 import { Link, useRouter, useRouterState } from "@tanstack/react-router"
-import { useRef, useState } from "react"
+import { Suspense, useRef, useState } from "react"
 import { AppError } from "../../errors.ts"
 import { maybeRemembered, useApp, useSession } from "../app.ts"
 import { focusFirst, messageOf } from "../form-errors.ts"
+import { lazy } from "../lazy.ts"
 import { ButtonLink } from "../parts/button-link.tsx"
 import look from "../parts/form.module.css"
 import { Heading } from "../parts/heading.tsx"
 import { Notice } from "../parts/notice.tsx"
 import { Outside } from "../parts/outside.tsx"
 import { Redirect } from "../parts/redirect.tsx"
-import { Restored } from "../parts/restored.tsx"
 import { SignInFields } from "../parts/sign-in-fields.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
 import { useStore } from "../store.ts"
 
 const names = ["username", "password"]
+const Restored = lazy(() => import("../parts/restored.tsx"), "Restored")
 
 export function LoginScreen() {
   const { api, session, ended } = useApp()
@@ -38,14 +39,19 @@ export function LoginScreen() {
   })
 
   if (account.state === "signed-in") return <Redirect to={next} />
-  if (account.state === "restored") return <Restored account={account} />
-  // Nobody signs in beside a session that is just being picked up.
-  if (account.state === "unknown" && maybeRemembered())
+  const waiting = (
+    <Outside>
+      <Skeleton lines={4} heading />
+    </Outside>
+  )
+  if (account.state === "restored")
     return (
-      <Outside>
-        <Skeleton lines={4} heading />
-      </Outside>
+      <Suspense fallback={waiting}>
+        <Restored account={account} />
+      </Suspense>
     )
+  // Nobody signs in beside a session that is just being picked up.
+  if (account.state === "unknown" && maybeRemembered()) return waiting
 
   const submit = form.onSubmit(
     async ({ username, password }) => {
