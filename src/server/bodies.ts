@@ -19,7 +19,7 @@ export function addBodyParsers(app: FastifyInstance, inFlight: InFlight): void {
     const body = await gather(request, payload, inFlight)
     if (!isSmallJson(body, mostNodes, mostDepth)) throw new AppError("BAD_INPUT_SIZE")
     // What it becomes lies beside it.
-    inFlight.hold(request, "coming", countedBytes(body.length))
+    inFlight.hold(request, "coming", countedBytes(request, body.length))
     return new Promise((resolve, reject) => {
       parse(request, body.toString(), (error, value) => (error === null ? resolve(value) : reject(error)))
     })
@@ -40,7 +40,7 @@ function gather(request: FastifyRequest, payload: Readable, inFlight: InFlight):
 
     const grow = (needed: number): void => {
       const size = Math.min(most, Math.max(needed, 2 * body.length))
-      inFlight.hold(request, "coming", countedBytes(size) - countedBytes(body.length))
+      inFlight.hold(request, "coming", countedBytes(request, size) - countedBytes(request, body.length))
       const larger = Buffer.allocUnsafe(size)
       body.copy(larger, 0, 0, bytes)
       body = larger

@@ -300,6 +300,10 @@ test.runIf(seesOpenFiles)(
     for (let i = 0; i < 10; i++) files.push(await get("/assets/large.js"))
     const open = files.filter((status) => status === "200").length
     expect(open).toBeLessThan(6)
+    const busy = ask(ada, "GET", "/assets/large.js", [], "", own)
+    expect(await statusOnce(busy)).toBe("503")
+    expect(busy.head()).toMatch(/^cache-control: no-store\r$/im)
+    expect(busy.head()).not.toMatch(/immutable|etag|last-modified/i)
     await expect.poll(() => openFilesIn(root), { timeout: 20_000 }).toBe(open)
     await app.close()
     await expect.poll(() => openFilesIn(root), { timeout: 20_000 }).toBe(0)

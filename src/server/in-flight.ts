@@ -13,6 +13,8 @@ declare module "fastify" {
 const mib = 1024 * 1024
 /** What is smaller is not counted. */
 const largeBytes = 64 * 1024
+/** The same of a stranger's body: anybody may begin any number of them. */
+const strangersLargeBytes = 4 * 1024
 /** Clients write and read one large body after the other: several devices of one physician fit in. */
 const physicianBytes = 128 * mib
 const readsAtOnce = 4
@@ -66,6 +68,8 @@ class Room {
   readonly #each: number
   readonly #all: number
   readonly #held = new Map<string, Held>()
+  /** Whom a request is counted for: once its connection has ended, nobody can tell. */
+  readonly #names = new Map<FastifyRequest, string>()
   #bytes = 0
 
   constructor(each: number, all: number) {
@@ -75,22 +79,24 @@ class Room {
 
   /** @throws UNAVAILABLE_BUSY */
   take(request: FastifyRequest, bytes: number): void {
-    const who = nameOf(request)
+    const who = this.#names.get(request) ?? nameOf(request)
     const wanted = (this.#held.get(who)?.bytes ?? 0) + bytes
     if (wanted > this.#each) throw new AppError("UNAVAILABLE_BUSY")
     while (this.#bytes + bytes > this.#all) this.#cutOff(wanted)
     const held = this.#held.get(who) ?? { bytes: 0, requests: new Map() }
     this.#held.set(who, held)
+    this.#names.set(request, who)
     held.requests.set(request, (held.requests.get(request) ?? 0) + bytes)
     held.bytes += bytes
     this.#bytes += bytes
   }
 
   letGo(request: FastifyRequest): void {
-    const who = nameOf(request)
+    const who = this.#names.get(request) ?? ""
     const held = this.#held.get(who)
     const bytes = held?.requests.get(request)
     if (held === undefined || bytes === undefined) return
+    this.#names.delete(request)
     held.requests.delete(request)
     if (held.requests.size === 0) this.#held.delete(who)
     held.bytes -= bytes
@@ -108,8 +114,9 @@ class Room {
   }
 }
 
-function nameOf({ session, ip }: FastifyRequest): string {
-  return session?.physician ?? network(ip)
+/** Of a connection that has just ended, there may be no address any more. */
+function nameOf({ session, ip }: { session: FastifyRequest["session"]; ip: string | undefined }): string {
+  return session?.physician ?? network(ip ?? "")
 }
 
 /** Counts answers before they go; bodies are counted as they come, see `addBodyParsers`. Called before any route is added. */
@@ -121,7 +128,7 @@ export function limitInFlight(app: FastifyInstance, inFlight: InFlight): void {
   }
 
   app.addHook("preParsing", async (request, reply) => {
-    if (isLarge(request)) inFlight.expect(request, reply)
+    if (countedBytes(request, bodyBytes(request)) > 0) inFlight.expect(request, reply)
   })
   app.addHook("onSend", async (request, reply, payload) => {
     if (payload instanceof Readable) {
@@ -146,9 +153,9 @@ export function isLarge(request: FastifyRequest): boolean {
   return bodyBytes(request) > largeBytes
 }
 
-/** How much of a buffer of so many bytes is counted. */
-export function countedBytes(bytes: number): number {
-  return bytes > largeBytes ? bytes : 0
+/** How much of a body's buffer of so many bytes is counted. */
+export function countedBytes({ session }: FastifyRequest, bytes: number): number {
+  return bytes > (session === null ? strangersLargeBytes : largeBytes) ? bytes : 0
 }
 
 /** How long a body says that it is, or may be where it does not say. */

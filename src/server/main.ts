@@ -149,7 +149,9 @@ function unopened(path: string, cause: unknown): AppError {
 }
 
 function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<void> {
-  return listening(host, port, () => app.listen({ host, port, listenTextResolver: () => "listening" }))
+  // One address: which of two a name leads to first is the machine's choice.
+  const address = host === "localhost" ? "127.0.0.1" : host
+  return listening(host, port, () => app.listen({ host: address, port, listenTextResolver: () => "listening" }))
 }
 
 async function demandFreePort({ host, port }: ServerConfig): Promise<void> {

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
-import { paths } from "../protocol/paths.ts"
+import { paths, protocolHeader, protocolVersion } from "../protocol/paths.ts"
 import { type RunningServer, startServer } from "./main.ts"
 import { openFilesIn, seesOpenFiles } from "./open-files.fixture.ts"
 
@@ -56,6 +56,18 @@ async function send(text: string): Promise<Socket> {
   socket.write(text)
   return socket
 }
+
+test("a stranger's body that breaks off leaves the server as it is", async () => {
+  const begins = `POST ${paths.registerFinish} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\n`
+  const protocol = `${protocolHeader}: ${protocolVersion}\r\nContent-Length: 100000\r\n\r\n`
+  for (const end of ["destroy", "resetAndDestroy"] as const) {
+    const socket = await send(`${begins}${protocol}{`)
+    await expect.poll(() => socket.bytesWritten).toBeGreaterThan(100)
+    socket[end]()
+    // An error that nobody caught would fail this run.
+    await expect.poll(async () => (await fetch(server.url)).status).toBe(200)
+  }
+})
 
 const openFiles = () => openFilesIn(join(folder, "web"))
 

@@ -6,17 +6,22 @@ import { secondsToNextHour } from "./store/quota.ts"
 /** So long a connection may be still that keeps others waiting. */
 const tryAgainSeconds = 30
 
+const ofAnAnswer = ["accept-ranges", "content-encoding", "content-range", "etag", "last-modified"]
+
 /** The one place where errors become answers: `{code, message, fields}` under the code's status. What nobody foresaw is
  * UNAVAILABLE, and goes to the log without its message, which might quote what came in. */
 export function answerRefusals(app: FastifyInstance, now: () => number): void {
   app.setErrorHandler((error: FastifyError | AppError, request, reply) => {
     const refused = refusalOf(error)
-    if (refused.is("UNAVAILABLE") && refused.status >= 500) {
+    if (refused.is("UNAVAILABLE") && refused.status >= 500 && refused.code !== "UNAVAILABLE_BUSY") {
       const cause = refused.cause ?? error
       request.server.log.error({ route: request.routeOptions.url ?? "-", ...traceOf(cause) }, "failed")
     }
     if (refused.code === "UNAVAILABLE_BUSY") reply.header("retry-after", tryAgainSeconds)
     if (refused.code === "UNAVAILABLE_QUOTA_HOUR") reply.header("retry-after", secondsToNextHour(now()))
+    // What was said of the answer that does not go is not true of this one: a browser would keep it for a year.
+    for (const name of ofAnAnswer) reply.removeHeader(name)
+    reply.header("cache-control", "no-store")
     return answer(reply, refused, refused.status)
   })
 }

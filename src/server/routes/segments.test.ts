@@ -56,6 +56,8 @@ test("segments go in and out as bytes, all of them in one answer, and nobody els
       return [Buffer.from(id, "base64url"), length, token]
     })
   expect(all.rawPayload).toEqual(Buffer.concat(parts))
+  const head = await client.send("HEAD", paths.segments, undefined, session.headers)
+  expect(head.statusCode).toBe(404)
   const others = await client.send("GET", paths.segments, undefined, stranger.headers)
   expect([others.statusCode, others.rawPayload.length]).toEqual([200, 0])
   for (const { id: stays } of segments)

@@ -16,7 +16,9 @@ const streamBytes = segmentMaxBytes + 16 * pieceBytes
 
 /** The roster's sealed segments, as bytes: only inserted. Those that a keyring does not list go with it, and nothing else deletes. */
 export function segmentRoutes(app: Api, { store, sessions }: RouteContext): void {
-  app.get(paths.segments, { ...signedIn(sessions), config: { streamBytes } }, async (request, reply) =>
+  // A HEAD would read all of them for nothing.
+  const options = { ...signedIn(sessions), config: { streamBytes }, exposeHeadRoute: false }
+  app.get(paths.segments, options, async (request, reply) =>
     reply.type(segmentsType).send(Readable.from(pack(store.segments(sessionOf(request).physician)))),
   )
 
