@@ -71,10 +71,22 @@ test("an entry that was sent again is kept once, in the log that it is in", { ti
   expect(await sendAgain(first)).toMatchObject({ unchanged: 1, left: [] })
   await practice.putAway(first)
   const second = await back("night")
-  expect((await second.session.kept.former()).map(({ own }) => own.length)).toEqual([1, 2])
+  expect((await second.session.kept.former()).map(({ own }) => own.length)).toEqual([2, 2])
   expect((await whatWentBack(second)).own).toBe(1)
   expect(await sendAgain(second)).toMatchObject({ unchanged: 1, left: [] })
   expect(await diagnosisOf(second)).toBe("Gout")
+})
+
+/** The newest backup turns out to be a bad one, too. */
+test("what the restored backup holds is kept, should an earlier one be put back next", { timeout: long }, async () => {
+  await write(early, "Gout")
+  await practice.backUp("noon")
+  const noon = await back("noon")
+  expect(await sendAgain(noon)).toMatchObject({ unchanged: 0, anew: 0, left: [] })
+  await practice.putAway(noon)
+  const night = await back("night")
+  expect(await sendAgain(night)).toMatchObject({ left: [] })
+  expect(await diagnosisOf(night)).toBe("Gout")
 })
 
 test("of logs from as many restores of one backup the one that was left last is the newest", {

@@ -43,6 +43,23 @@ async function confirmed(ada: Workspace, code: string): Promise<Workspace> {
   return ada
 }
 
+/** Puts the backup back and sends again, and no answer to it comes. @returns the device when it is taken up again */
+async function sentUnheard(): Promise<Workspace> {
+  const { code } = await practice.restore("night")
+  const deaf = practice.device("ada", async (request, send) => {
+    const response = await send(request)
+    if (isEntry(request.path, request.method)) throw new AppError("UNAVAILABLE_SERVER")
+    return response
+  })
+  const first = workspaceOf(await signInAnyway(deaf, "ada", password))
+  await first.roster.load()
+  await first.roster.sync()
+  await confirmed(first, code)
+  await expect(sendAgain(first)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  await practice.putAway(first)
+  return practice.open("ada")
+}
+
 /** Puts the backup back once more, and demands that everything is on the device and is sent again. */
 async function demandKept(newest: string, ...more: RecordId[]): Promise<void> {
   const ada = await back()
@@ -65,22 +82,18 @@ test("what was sent again unchanged, and what was anew, is kept", { timeout: lon
 })
 
 test("what was sent again is kept where its answer was lost", { timeout: long }, async () => {
-  const { code } = await practice.restore("night")
-  const deaf = practice.device("ada", async (request, send) => {
-    const response = await send(request)
-    if (isEntry(request.path, request.method)) throw new AppError("UNAVAILABLE_SERVER")
-    return response
-  })
-  const first = workspaceOf(await signInAnyway(deaf, "ada", password))
-  await first.roster.load()
-  await first.roster.sync()
-  await confirmed(first, code)
-  await expect(sendAgain(first)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
-  await practice.putAway(first)
-  const second = await practice.open("ada")
+  const second = await sentUnheard()
   expect(await diagnosis(second)).toBe("Gout")
   expect(await sendAgain(second)).toMatchObject({ unchanged: 0, anew: 0, left: [] })
   await demandKept("Gout")
+})
+
+test("what was sent again, its answer lost, and written upon, is settled", { timeout: long }, async () => {
+  const second = await sentUnheard()
+  await edit(second, id, "Gout, 100 mg")
+  expect(await sendAgain(second)).toMatchObject({ unchanged: 0, anew: 0, left: [] })
+  expect(await whatWentBack(second)).toMatchObject({ records: [], own: 0 })
+  expect(await diagnosis(second)).toBe("Gout, 100 mg")
 })
 
 test.each(["signs out", "goes on, and signs out"])(

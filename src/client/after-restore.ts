@@ -125,6 +125,8 @@ export async function sendAgain(work: Workspace): Promise<SentAgain> {
     const { former, kept } = past
     for (const own of former.own) {
       if (own.leaf < kept) {
+        // What this backup holds, an earlier one may not hold: it is kept as an entry of the log that it is in.
+        work.session.kept.note(own)
         await work.session.kept.done(former, [own])
         continue
       }
@@ -162,7 +164,7 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
   const sent = appendEntry.body.decode(JSON.parse(own.sent))
   const entry = parseEntry(sent.statement)
   const row = roster.rows.get(own.record)
-  if (isThere(row, own)) {
+  if (row !== undefined && (isThere(row, own) || (await isBelow(work, own)))) {
     session.kept.note({ ...own, leaf: row.leaf })
     return "there"
   }
@@ -216,7 +218,7 @@ function withoutBeginning({ record }: OwnEntry, { former }: Past): string {
 /** Whether nothing is left to do about an entry of the physician's own. */
 async function isSettled(work: Workspace, own: OwnEntry, past: Past): Promise<boolean> {
   if (isThere(work.roster.rows.get(own.record), own) || isKeptLater(own, past)) return true
-  return own.body === undefined && isDecided(work, own, past)
+  return (await isBelow(work, own)) || (own.body === undefined && isDecided(work, own, past))
 }
 
 /** Whether an entry about members needs no decision: what it led to is so again, or the physician has decided since.
@@ -237,6 +239,13 @@ async function isDecided(work: Workspace, { record }: OwnEntry, { former, kept }
 
 function isThere(row: RosterRow | undefined, { hash }: OwnEntry): row is RosterRow {
   return row !== undefined && equal(parseBase64url(row.hash), hash)
+}
+
+/** Whether an entry stands in its record with others above it. */
+async function isBelow(work: Workspace, { record, seq, hash }: OwnEntry): Promise<boolean> {
+  if ((work.roster.rows.get(record)?.seq ?? -1) <= seq) return false
+  const prev = (await entriesIn(work, record))[seq + 1]?.prev
+  return prev !== undefined && equal(prev, hash)
 }
 
 /** Whether it was sent again in a later log, and is kept as an entry of that one. */

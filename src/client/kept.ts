@@ -248,7 +248,8 @@ export class Kept {
         .slice(name.lastIndexOf("own-") + 4)
         .split("-")
         .map(Number)
-      bytes += size!
+      // A write that was cut off leaves a name that says nothing.
+      bytes += Number.isNaN(size!) ? 0 : size!
       const age = now() - time!
       if ((leaf! < backup && age > shortestMs) || age > longestMs || bytes > mostBytes) await storage.delete(name)
     }
