@@ -23,6 +23,8 @@ export class HomeList {
   /** Who else can read a row's record, by row. */
   readonly #shared = new WeakMap<RosterRow, readonly Reader[]>()
   #places = new Map<RosterRow, number>()
+  /** The same for the lists that were searched last. */
+  readonly #placed = new WeakMap<readonly RosterRow[], { index: SearchIndex | null; places: Int32Array }>()
   #index: SearchIndex | null = null
   /** Rows that the index does not find by all of their diagnoses. */
   #cut: ReadonlySet<RosterRow> = new Set()
@@ -109,15 +111,25 @@ export class HomeList {
     const query = dates.length === 0 ? queryOf(search) : [dates]
     if (this.#index === null) this.#build()
     const hits = this.#index!.find(query)
+    const places = this.#placesOf(rows)
     let fresh = 0
-    const found = rows.filter((row) => {
-      const place = this.#places.get(row)
-      if (place !== undefined) return hits[place] === 1
+    const found = rows.filter((row, i) => {
+      const place = places[i]!
+      if (place >= 0) return hits[place] === 1
       fresh++
       return matches(row, query)
     })
     if (fresh > overlayLimit) this.#index = null
     return found
+  }
+
+  /** Where the index has each row of a list; -1 where it has none. */
+  #placesOf(rows: readonly RosterRow[]): Int32Array {
+    const known = this.#placed.get(rows)
+    if (known?.index === this.#index) return known.places
+    const places = Int32Array.from(rows, (row) => this.#places.get(row) ?? -1)
+    this.#placed.set(rows, { index: this.#index, places })
+    return places
   }
 
   #homeRow(row: RosterRow): HomeRow {
