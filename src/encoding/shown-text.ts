@@ -4,6 +4,7 @@
 const hidden =
   /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}[\p{Cf}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}]]]/gv
 
+/** The same without line feeds, of which JSON that is laid out has very many. */
 const hiddenInLine = new RegExp(`[${hidden.source}--\\n]`, "gv")
 
 /** U+0085 is a line break as well. */
