@@ -24,18 +24,23 @@ export class Awaiting {
     this.#work = work
   }
 
+  /** Whether the practice was restored: else nothing waits. */
+  get isPossible(): boolean {
+    return this.#work.session.restoredAt >= 0
+  }
+
   /** Whether a row's record waits, by what is known so far. */
   has(row: RosterRow): boolean {
-    const { session, roster } = this.#work
-    if (session.restoredAt < 0 || row.chain === "" || roster.refused.has(row.id)) return false
+    const { roster } = this.#work
+    if (!this.isPossible || row.chain === "" || roster.refused.has(row.id)) return false
     const { unsettled, back } = this.#foundAt(row)
     return unsettled || (back !== null && back.length > 0)
   }
 
   /** Looks at what was not looked at yet. Records in which somebody is back are opened for it. */
   async look(): Promise<void> {
-    const { session, roster } = this.#work
-    if (session.restoredAt < 0) return
+    const { roster } = this.#work
+    if (!this.isPossible) return
     for (const row of [...roster.rows.values()]) {
       if (row.chain === "" || this.#foundAt(row).back !== null) continue
       const back = await undecidedIn(this.#work, parseChainHead(row.chain))

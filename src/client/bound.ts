@@ -1,5 +1,5 @@
 import { sha256 } from "#sha256"
-import { compare, equal, putU64 } from "../encoding/bytes.ts"
+import { compare, equal, firstSix, putU64 } from "../encoding/bytes.ts"
 import { idBytes, type RecordId } from "../encoding/ids.ts"
 import type { Keyring } from "../vault/keyring.ts"
 
@@ -26,9 +26,10 @@ const headBytes = 16 + 8 + 32
 
 /** One hash over heads: SHA-256 over id (16 B) ‖ u64be seq ‖ hash (32 B) of every record, sorted by id. */
 function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): Uint8Array<ArrayBuffer> {
-  const sorted = Array.from(heads, ([record, head]) => ({ id: idBytes(record), head })).sort((a, b) =>
-    compare(a.id, b.id),
-  )
+  const sorted = Array.from(heads, ([record, head]) => {
+    const id = idBytes(record)
+    return { id, first: firstSix(id), head }
+  }).sort((a, b) => a.first - b.first || compare(a.id, b.id))
   const all = new Uint8Array(sorted.length * headBytes)
   const view = new DataView(all.buffer)
   for (const [i, { id, head }] of sorted.entries()) {

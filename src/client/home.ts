@@ -82,6 +82,7 @@ export class HomeList {
   }
 
   #waiting(): number {
+    if (!this.#awaiting.isPossible) return 0
     let count = 0
     for (const row of this.#roster.rows.values())
       if (this.#awaiting.has(row) && this.#roleIn(this.#members(row)) === "owner") count++
@@ -161,18 +162,18 @@ export class HomeList {
     return members
   }
 
-  /** What others may write in comes last, and of that the longest: what is too much for the index is left out there. */
+  /** Where there is too much for the index, what others may write in comes last, and of that the longest: that is left out. */
   #build(): void {
-    const keyed = Array.from(this.#roster.rows.values(), (row) => ({
-      row,
-      isShared: row.chain !== "",
-      length: row.diagnoses.reduce((sum, text) => sum + text.length, 0),
-    }))
-    keyed.sort((a, b) => Number(a.isShared) - Number(b.isShared) || a.length - b.length)
-    const rows = keyed.map(({ row }) => row)
-    const index = new SearchIndex(rows)
+    let rows = [...this.#roster.rows.values()]
+    let index = new SearchIndex(rows)
+    if (index.cut.size > 0) {
+      const lengths = new Map(rows.map((row) => [row, row.diagnoses.reduce((sum, text) => sum + text.length, 0)]))
+      const isShared = (row: RosterRow) => Number(row.chain !== "")
+      rows = rows.sort((a, b) => isShared(a) - isShared(b) || lengths.get(a)! - lengths.get(b)!)
+      index = new SearchIndex(rows)
+    }
     this.#places = new Map(rows.map((row, place) => [row, place]))
-    this.#cut = new Set(rows.filter((_, place) => index.cut.has(place)))
+    this.#cut = new Set([...index.cut].map((place) => rows[place]!))
     this.#index = index
   }
 }

@@ -1,4 +1,4 @@
-import { equal } from "../encoding/bytes.ts"
+import { equal, firstSix } from "../encoding/bytes.ts"
 import { type Id, idBytes, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { leafDataBytes, leafTag, leafTagger, type Stream } from "../proof/leaf.ts"
@@ -49,7 +49,7 @@ export interface Look {
 }
 
 /** So many tags are made at a time, so that whoever waits for this thread gets it in between. */
-const tagsAtOnce = 2000
+const tagsAtOnce = 500
 /** Numbers of keyrings and identities that are looked for beyond the newest that is known. */
 const ahead = 64
 /** Keyrings of so many restores more than are known are looked for. */
@@ -164,14 +164,14 @@ export class LeafWatch {
     let first = to
     for (const { id: record, seq, leaf } of rows) {
       const tag = leafTag(record, "entry", seq + 1)
-      const key = keyOf(tag)
+      const key = firstSix(tag)
       late.set(key, { record, number: seq + 1, tag, alike: late.get(key) })
       first = Math.min(first, leaf + 1)
     }
     const withheld: Withheld[] = []
     const earlier: Place[] = []
     for await (const { index, tag } of this.#looked.tags(first, to))
-      for (let one = late.get(keyOf(tag)); one !== undefined; one = one.alike) {
+      for (let one = late.get(firstSix(tag)); one !== undefined; one = one.alike) {
         const { record, number } = one
         if (beginsAs(one.tag, tag) && this.#isOwed({ record, number, index }, earlier))
           withheld.push({ record, seq: number })
@@ -186,7 +186,7 @@ export class LeafWatch {
   *#search({ from, data, explained }: Look): Generator<{ meaning: Meaning; index: number; data: Uint8Array }> {
     for (let at = 0, index = from; at < data.length; at += leafDataBytes, index++) {
       const leaf = data.subarray(at, at + leafDataBytes)
-      for (let one = this.#tags.get(keyOf(leaf)); one !== undefined; one = one.alike) {
+      for (let one = this.#tags.get(firstSix(leaf)); one !== undefined; one = one.alike) {
         if (!equal(leafTag(one.subject, one.stream, one.number), leaf.subarray(0, 32))) continue
         // One number, two leaves: whichever of them is told of, the other is one too many.
         if (one.index !== null && one.index !== index) throw this.#session.log.refuse("TAMPERED_LOG")
@@ -257,7 +257,7 @@ export class LeafWatch {
       if (done > to) return
       const bytes = idBytes(subject)
       for (let number = done; number <= to; number++) {
-        const key = keyOf(tag(bytes, number))
+        const key = firstSix(tag(bytes, number))
         this.#tags.set(key, { subject, stream, number, index: null, alike: this.#tags.get(key) })
         if (++made % tagsAtOnce === 0) await new Promise((next) => setTimeout(next))
       }
@@ -282,10 +282,4 @@ export class LeafWatch {
       )
     return made > 0
   }
-}
-
-function keyOf(tag: Uint8Array): number {
-  let key = 0
-  for (let i = 0; i < 6; i++) key = key * 256 + tag[i]!
-  return key
 }

@@ -107,7 +107,8 @@ function parseRow(tuple: unknown): RosterRow {
     string,
   ]
   if (!isId(id) || !Number.isSafeInteger(seq) || !Array.isArray(keys)) throw new Error("not a row")
-  return {
+  // An earlier version packed longer ones.
+  return cutSummary({
     id,
     seq,
     hash,
@@ -115,11 +116,15 @@ function parseRow(tuple: unknown): RosterRow {
     leaf,
     keys,
     updated,
-    // An earlier version packed longer ones.
-    ...cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived: archived === 1 }),
+    firstName,
+    lastName,
+    birthDate,
+    diagnoses,
+    patient,
+    archived: archived === 1,
     seen,
     chain,
-  }
+  })
 }
 
 /** A row's record keys by epoch, as {@link EpochKeys}. */
@@ -135,6 +140,12 @@ export function keyAt(row: RosterRow, epoch: number): RecordKey | undefined {
 
 function keyIn(text: string): RecordKey | undefined {
   return isId(text) ? undefined : asSecretKey(parseBase64url(text))
+}
+
+/** The colleague who falsified a row's key of one epoch; `undefined` where it has one. */
+export function gapAt(row: RosterRow, epoch: number): PhysicianId | undefined {
+  const text = row.keys[epoch]
+  return isId(text) ? (text as PhysicianId) : undefined
 }
 
 /** The epochs of which a row has no key, with the colleague who falsified it. */

@@ -9,6 +9,7 @@ const step = fc.oneof(
   fc.record({ what: fc.constant("set" as const), id: record, patient: fc.constantFrom("Patient/1", "Patient/2", "") }),
   fc.record({ what: fc.constant("delete" as const), id: record }),
   fc.record({ what: fc.constant("clear" as const) }),
+  fc.record({ what: fc.constant("look" as const) }),
 )
 
 test("rows are found by their patient as by looking at each, whatever came and went", () => {
@@ -18,13 +19,18 @@ test("rows are found by their patient as by looking at each, whatever came and w
       for (const one of steps) {
         if (one.what === "set") rows.set(one.id, { id: one.id, patient: one.patient } as RosterRow)
         else if (one.what === "delete") rows.delete(one.id)
-        else rows.clear()
-        for (const patient of ["Patient/1", "Patient/2", ""]) {
-          const found = rows.ofPatient(patient).map(({ id }) => id)
-          const looked = [...rows.values()].filter((row) => row.patient === patient).map(({ id }) => id)
-          expect(found.sort()).toEqual(looked.sort())
-        }
+        else if (one.what === "clear") rows.clear()
+        else look(rows)
       }
+      look(rows)
     }),
   )
 })
+
+function look(rows: RosterRows): void {
+  for (const patient of ["Patient/1", "Patient/2", ""]) {
+    const found = rows.ofPatient(patient).map(({ id }) => id)
+    const looked = [...rows.values()].filter((row) => row.patient === patient).map(({ id }) => id)
+    expect(found.sort()).toEqual(looked.sort())
+  }
+}

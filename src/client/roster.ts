@@ -7,7 +7,7 @@ import { type Bound, boundOf, missingFrom, sameBound } from "./bound.ts"
 import { pullChanges } from "./changes.ts"
 import { falseKey, missingKey, notTaken } from "./false-keys.ts"
 import { LeafWatch, type Look, type Withheld } from "./leaf-watch.ts"
-import { gapsOf, headThen, keysOf, type RosterRow, sameRow, untilOf } from "./roster-row.ts"
+import { gapAt, headThen, keysOf, type RosterRow, sameRow, untilOf } from "./roster-row.ts"
 import { RosterRows } from "./roster-rows.ts"
 import { type NewSegment, type OpenSegment, openSegments, putSegments, type Segments, segmentRows } from "./segments.ts"
 import { putSelfGrants } from "./self-grants.ts"
@@ -127,7 +127,7 @@ export class Roster {
   /** A row ends what was said against its record, unless its own newest key is one that a colleague falsified: whoever brings such a row,
    * the record is locked. */
   #settle(row: RosterRow): void {
-    const by = gapsOf(row).get(row.epoch)
+    const by = gapAt(row, row.epoch)
     if (by === undefined) this.refused.delete(row.id)
     else if (this.refused.get(row.id)?.by !== by)
       this.refuse(row.id, falseKey("TAMPERED_GRANT"), row.seq, new Uint8Array(0), by)

@@ -17,22 +17,27 @@ const nameWords = 20
  * diagnoses about 10,000. */
 const costOfAll = 8_000_000
 const costOfRow = 2000
-/** A text costs its length in UTF-16 units, and each of its words so much beside that. */
+/** A row costs so much at each of its texts. A text that no row had before costs its length in UTF-16 units, and each of its words so much
+ * beside that. */
+const costOfPlace = 16
 const costOfWord = 8
-/** A word that no row had before costs its length once more, and so much beside that. */
+/** A word that no text had before costs its length once more, and so much beside that. */
 const costOfNewWord = 50
 
 /** Lower case without accents, so that "agustin" finds "Agustín". */
 export function fold(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text.toLowerCase() : foldAccents(text)
+  return isAscii(text) ? text.toLowerCase() : foldAccents(text)
 }
 
 /** The words of a text, folded. */
 export function wordsOf(text: string): string[] {
-  return fold(text)
-    .split(/[^\p{L}\p{N}-]+/u)
-    .filter((word) => word !== "")
-    .map((word) => word.slice(0, longestWord))
+  // The same words, found in less time.
+  const words = isAscii(text) ? text.toLowerCase().match(/[a-z0-9-]+/g) : foldAccents(text).match(/[\p{L}\p{N}-]+/gu)
+  return (words ?? []).map((word) => (word.length > longestWord ? word.slice(0, longestWord) : word))
+}
+
+function isAscii(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text)
 }
 
 /** What is looked for: each word in every way in which it may be written. */
@@ -44,66 +49,83 @@ export function queryOf(text: string): Query {
   return wordsOf(text).map((word, i) => [...new Set([word, spelled[i] ?? word])])
 }
 
-/** Every word that a row is found by, whatever its diagnoses are. */
-function namesOf({ firstName, lastName, birthDate }: Searchable): string[] {
-  const names = [firstName, lastName].flatMap((name) => everyWordOf(name).slice(0, nameWords))
-  return birthDate === "" ? names : [birthDate.slice(0, longestWord), ...names]
-}
+/** The words that a row is found by at each of its texts. */
+const wordsAt = {
+  name: (text: string) => everyWordOf(text).slice(0, nameWords),
+  birthDate: (text: string) => (text === "" ? [] : [text.slice(0, longestWord)]),
+  diagnosis: everyWordOf,
+} as const
+type Kind = keyof typeof wordsAt
 
 /** Whether every word of a query begins some word of the row: what the index does, for one row. */
-export function matches(row: Searchable, query: Query): boolean {
-  const words = [...namesOf(row), ...row.diagnoses.flatMap(everyWordOf)]
+export function matches({ firstName, lastName, birthDate, diagnoses }: Searchable, query: Query): boolean {
+  const names = [...wordsAt.name(firstName), ...wordsAt.name(lastName), ...wordsAt.birthDate(birthDate)]
+  const words = [...names, ...diagnoses.flatMap(wordsAt.diagnosis)]
   return query.every((ways) => words.some((word) => ways.some((prefix) => word.startsWith(prefix))))
 }
 
-/** An index over a fixed list of rows. Rows are named by their place in it. Whoever may write in records could else fill the memory of
- * everybody who lists them: when there is too much in all diagnoses together, those of later rows are left out. */
+/** An index over a fixed list of rows: words lead to the texts that have them, and texts to their rows, which are named by their place in
+ * the list. Many rows have the same texts. Whoever may write in records could else fill the memory of everybody who lists them: when there
+ * is too much in all diagnoses together, those of later rows are left out. */
 export class SearchIndex {
   readonly #words: readonly string[]
+  /** The numbers of the texts, by word. */
+  readonly #texts: readonly (readonly number[])[]
+  /** The places of the rows, by text. */
   readonly #places: readonly (readonly number[])[]
   readonly #size: number
   /** The places of the rows that are not found by all of their diagnoses. */
   readonly cut: ReadonlySet<number>
 
   constructor(rows: readonly Searchable[]) {
-    const index = new Map<string, number[]>()
-    const kept = new Map<string, readonly string[]>()
+    const words = new Map<string, number[]>()
+    const places: number[][] = []
+    const known = { name: new Map(), birthDate: new Map(), diagnosis: new Map() } as Record<Kind, Map<string, number>>
+    /** @returns what that costs */
+    const put = (kind: Kind, text: string, place: number): number => {
+      const number = known[kind].get(text)
+      if (number !== undefined) {
+        places[number]!.push(place)
+        return costOfPlace
+      }
+      const added = places.push([place]) - 1
+      known[kind].set(text, added)
+      let cost = costOfPlace + text.length
+      for (const word of wordsAt[kind](text)) {
+        const texts = words.get(word)
+        if (texts === undefined) words.set(own(word), [added])
+        else if (texts[texts.length - 1] !== added) texts.push(added)
+        cost += costOfWord + (texts === undefined ? costOfNewWord + word.length : 0)
+      }
+      return cost
+    }
     const cut = new Set<number>()
     let left = costOfAll + costOfRow * rows.length
-    const add = (word: string, place: number): number => {
-      const list = index.get(word)
-      if (list === undefined) index.set(own(word), [place])
-      else if (list.at(-1) !== place) list.push(place)
-      return costOfWord + (list === undefined ? costOfNewWord + word.length : 0)
-    }
-    const wordsOnce = (text: string) => {
-      const known = kept.get(text)
-      if (known !== undefined) return known
-      const words = everyWordOf(text)
-      kept.set(text, words)
-      return words
-    }
-    for (const [place, row] of rows.entries()) {
-      for (const word of namesOf(row)) add(word, place)
-      for (const text of row.diagnoses) {
+    for (const [place, { firstName, lastName, birthDate, diagnoses }] of rows.entries()) {
+      put("name", firstName, place)
+      put("name", lastName, place)
+      put("birthDate", birthDate, place)
+      for (const text of diagnoses) {
         if (left <= 0) {
           cut.add(place)
           break
         }
-        left -= text.length
-        for (const word of wordsOnce(text)) left -= add(word, place)
+        left -= put("diagnosis", text, place)
       }
     }
-    this.#words = [...index.keys()].sort()
-    this.#places = this.#words.map((word) => index.get(word)!)
+    this.#words = [...words.keys()].sort()
+    this.#texts = this.#words.map((word) => words.get(word)!)
+    this.#places = places
     this.#size = rows.length
     this.cut = cut
   }
 
   /** About what it takes of memory. */
   get sizeBytes(): number {
-    const words = this.#words.reduce((sum, word) => sum + 100 + 2 * word.length, 0)
-    return this.#places.reduce((sum, places) => sum + 8 * places.length, words)
+    const numbers = (lists: readonly (readonly number[])[]) =>
+      lists.reduce((sum, list) => sum + 50 + 8 * list.length, 0)
+    const words = this.#words.reduce((sum, word) => sum + 50 + 2 * word.length, 0)
+    return words + numbers(this.#texts) + numbers(this.#places)
   }
 
   /** Marks the rows in which every one of the words begins some word: 1 at their places. */
@@ -111,9 +133,14 @@ export class SearchIndex {
     let found = new Uint8Array(this.#size).fill(1)
     for (const ways of query) {
       const next = new Uint8Array(this.#size)
+      const seen = new Uint8Array(this.#places.length)
       for (const prefix of ways)
         for (let i = this.#firstAtOrAfter(prefix); this.#words[i]?.startsWith(prefix); i++)
-          for (const place of this.#places[i]!) if (found[place] === 1) next[place] = 1
+          for (const text of this.#texts[i]!) {
+            if (seen[text] === 1) continue
+            seen[text] = 1
+            for (const place of this.#places[text]!) if (found[place] === 1) next[place] = 1
+          }
       found = next
     }
     return found
@@ -138,7 +165,7 @@ function everyWordOf(text: string): string[] {
 }
 
 function spelledOut(text: string): string {
-  if (/^[\x20-\x7e]*$/.test(text)) return text
+  if (isAscii(text)) return text
   return text.normalize("NFC").replace(/[äöü]/gi, (letter) => `${foldAccents(letter)}e`)
 }
 

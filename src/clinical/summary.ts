@@ -110,16 +110,29 @@ export function parseSummary(bytes: Uint8Array): Summary {
   return cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived: archived === 1 } as Summary)
 }
 
-/** What is longer than `summaryOf` makes it is cut as it would be there. */
-export function cutSummary({ firstName, lastName, birthDate, diagnoses, patient, archived }: Summary): Summary {
+/** What is longer than `summaryOf` makes it is cut as it would be there. What fits stays the very object: nearly all do. */
+export function cutSummary<Row extends Summary>(row: Row): Row {
+  if (fits(row)) return row
+  const { firstName, lastName, birthDate, diagnoses, patient } = row
   return {
+    ...row,
     firstName: cut(firstName, longestName),
     lastName: cut(lastName, longestName),
     birthDate: cut(birthDate, longestName),
     diagnoses: fitting(diagnoses.values().map((text) => cut(text))),
     patient: cut(patient),
-    archived,
   }
+}
+
+function fits({ firstName, lastName, birthDate, diagnoses, patient }: Summary): boolean {
+  if (diagnoses.length > mostDiagnoses || patient.length > longestText) return false
+  if (Math.max(firstName.length, lastName.length, birthDate.length) > longestName) return false
+  let length = 0
+  for (const text of diagnoses) {
+    if (text.length > longestText) return false
+    length += text.length
+  }
+  return length <= longestDiagnoses
 }
 
 function cut(text: string, most = longestText): string {

@@ -28,6 +28,13 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+/** The first six bytes as a number: orders and finds byte strings faster, most of which differ there. */
+export function firstSix(bytes: Uint8Array): number {
+  let number = 0
+  for (let i = 0; i < 6; i++) number = number * 256 + bytes[i]!
+  return number
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
