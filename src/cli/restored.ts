@@ -110,12 +110,17 @@ export async function showLoss(out: Out, { time, records, own, renew }: WentBack
     )
 }
 
-function lossOf({ had, has }: LostRecord): string {
+function lossOf({ had, has, accept }: LostRecord): string {
+  if (accept) return "your acceptance: accept it again"
   if (has === 0) return "the whole record"
   return has === had ? "no entry" : `${had - has} of ${had} entries`
 }
 
-async function report(io: Io, { unchanged, anew, waiting, left }: SentAgain, { confirm }: WentBack): Promise<void> {
+async function report(
+  io: Io,
+  { unchanged, anew, waiting, left }: SentAgain,
+  { confirm, records }: WentBack,
+): Promise<void> {
   if (unchanged + anew > 0)
     await io.err.line(`Sent again: ${unchanged} unchanged, ${anew} anew on what the server has.`)
   if (waiting === 1) await io.err.line("1 entry waits until an owner has confirmed who may read its record.")
@@ -131,7 +136,13 @@ async function report(io: Io, { unchanged, anew, waiting, left }: SentAgain, { c
   for (const id of confirm) await io.err.line(`  healthcrypt members ${id} --confirm`)
   if (confirm.length > 1)
     await io.err.line("Many at once: healthcrypt members - --confirm reads their ids from standard input, a line each.")
-  if (waiting + left.length + confirm.length === 0) await io.err.line("Nothing of yours is left to send or to decide.")
+  const accept = records.filter((one) => one.accept).length
+  if (accept > 0)
+    await io.err.line(
+      `${accept === 1 ? "1 record has" : `${accept} records have`} to be accepted again: healthcrypt invitations`,
+    )
+  if (waiting + left.length + confirm.length + accept === 0)
+    await io.err.line("Nothing of yours is left to send or to decide.")
 }
 
 /** @returns whether there was something to write */

@@ -8,12 +8,16 @@ import { parseChainHead } from "../proof/chain-head.ts"
 import { type EntryStatement, type Member, parseEntry } from "../proof/entry.ts"
 import { entriesPath } from "../protocol/paths.ts"
 import { appendEntry } from "../protocol/records.ts"
+import type { PinnedHead } from "./bound.ts"
 import { decidesSince, demandDecided, returned, undecided } from "./decided.ts"
+import { invitedTo } from "./invitation-pages.ts"
 import type { Former, KeptHead, OwnEntry } from "./kept.ts"
 import { keptSince, sameLine } from "./line.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
+import type { Session } from "./session.ts"
 import { resend } from "./transport.ts"
 import type { LostRecord, NotSent, SentAgain, WentBack } from "./views.ts"
+import { walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
 /** A former log with what is left of it. */
@@ -27,7 +31,7 @@ interface Past {
 
 /** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
  * restore is confirmed, only what is still to be sent or decided, and records that nobody has written in since.
- * The roster is open and up to date. @throws TAMPERED_ROLLBACK where something is missing that the backup must hold */
+ * The roster is open and up to date. A record that the backup must hold, and that is missing, is refused there, and that one alone. */
 export async function whatWentBack(work: Workspace): Promise<WentBack> {
   const { session, roster } = work
   /** By the newest head; own entries and who is back in it are of every log. */
@@ -40,20 +44,16 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     )
   const isConfirmed = session.restoration?.confirmed !== false
   let own = 0
-  for (const past of await pastOf(work)) {
+  const all = await pastOf(work)
+  await holdToKept(work, all)
+  for (const past of all) {
     const { former, kept } = past
     const lost: OwnEntry[] = []
     for (const one of former.own) if (one.leaf >= kept && !(await isSettled(work, one, past))) lost.push(one)
     own += lost.filter(({ body }) => body !== undefined).length
     for (const head of former.heads) {
       const row = roster.rows.get(head.record)
-      if (head.leaf < kept) {
-        if (holds(row, head) || roster.refused.has(head.record)) continue
-        // Since the restore they may have left it, or an owner may have confirmed it without them.
-        const isGone = row === undefined && (await roster.isExplained(head.record, head.seq, session.around.now()))
-        if (!isGone) throw session.log.refuse("TAMPERED_ROLLBACK")
-        continue
-      }
+      if (head.leaf < kept && !roster.toAccept.has(head.record)) continue
       const one = found.get(head.record) ?? { head, own: 0, back: new Set() }
       one.own += lost.filter(({ record }) => record === head.record).length
       for (const physician of await stillBack(work, row, back(head, row))) one.back.add(physician)
@@ -64,12 +64,13 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
   for (const { head, own, back } of found.values()) {
     const row = roster.rows.get(head.record)
     const had = head.seq + 1
-    const has = Math.min(had, (row?.seq ?? -1) + 1)
+    const accept = roster.toAccept.has(head.record)
+    const has = Math.min(had, (row?.seq ?? roster.toAccept.get(head.record) ?? -1) + 1)
     const goesOn = has === had || (row !== undefined && row.leaf > session.restoredAt)
-    if (isConfirmed && own === 0 && back.size === 0 && goesOn) continue
+    if (isConfirmed && own === 0 && back.size === 0 && goesOn && !accept) continue
     await session.people.meet([...back])
     const returned = [...back].map((physician) => session.people.label(physician))
-    records.push({ id: head.record, name: head.name, had, has, own, returned })
+    records.push({ id: head.record, name: head.name, had, has, own, returned, accept })
   }
   return {
     time: session.restoration?.time ?? 0,
@@ -77,6 +78,37 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     own,
     renew: [...session.pins.renew],
     confirm: await awaiting(work),
+  }
+}
+
+/** Holds the restored log to the heads that this device has kept. Of a record whose newest entries went back, the head counts that the log has
+ * where the physician is invited to it: they may have accepted it before the backup. */
+async function holdToKept({ session, roster }: Workspace, all: readonly Past[]): Promise<void> {
+  const heads = all.flatMap(({ former, kept }) => former.heads.map((head) => ({ ...head, isThere: head.leaf < kept })))
+  const missing = heads.filter((head) => !holds(roster.rows.get(head.record), head))
+  const there = missing
+    .filter(({ isThere }) => isThere)
+    .map(({ record, seq, hash, leaf }) => {
+      return [record, { seq, hash: parseBase64url(hash), leaf }] as [RecordId, PinnedHead & { leaf: number }]
+    })
+  const known = new Set(there.map(([record]) => record))
+  const gone = missing.map(({ record }) => record).filter((record) => !known.has(record) && !roster.rows.has(record))
+  const invited = gone.length === 0 ? new Set<RecordId>() : await invitedTo(session)
+  for (const record of new Set(gone)) {
+    const head = invited.has(record) ? await headNow(session, record) : null
+    if (head !== null) there.push([record, head])
+  }
+  await roster.holdTo(there)
+}
+
+/** A record's head as the log has it; `null` where the physician is no member. */
+async function headNow(session: Session, record: RecordId) {
+  try {
+    const { head, memberSince } = await walkRecord(session, record)
+    return memberSince === null ? null : head
+  } catch (error) {
+    if (error instanceof AppError && !error.is("UNAVAILABLE") && error.code !== "NOT_ALLOWED_SESSION") return null
+    throw error
   }
 }
 
@@ -169,6 +201,7 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
     return "there"
   }
   if (isKeptLater(own, past)) return "there"
+  if (roster.toAccept.has(own.record)) return { left: acceptFirst }
   const isOlder = past.later.some(({ record, body }) => record === own.record && body !== undefined)
   if (own.body !== undefined && isOlder) return { left: writtenSince }
   try {
@@ -206,6 +239,9 @@ async function sendOne(work: Workspace, own: OwnEntry, past: Past, made: Set<str
 
 const writtenSince = "You have written in this record since."
 
+const acceptFirst =
+  "You are invited to this record again: accept it once more. What you wrote in it is sent again after that."
+
 /** Why an entry has no record to go into. */
 function withoutBeginning({ record }: OwnEntry, { former }: Past): string {
   const isKept = former.own.some((one) => one.record === record && one.seq === 0)
@@ -228,7 +264,11 @@ async function isDecided(work: Workspace, { record }: OwnEntry, { former, kept }
   const me = session.physician
   const row = roster.rows.get(record)
   if (row === undefined)
-    return !roster.refused.has(record) && !former.own.some((one) => one.record === record && one.body !== undefined)
+    return (
+      !roster.refused.has(record) &&
+      !roster.toAccept.has(record) &&
+      !former.own.some((one) => one.record === record && one.body !== undefined)
+    )
   const readers = (await session.kept.formerReaders()).find(({ line }) => sameLine(line, former.line))
   const then = readers?.readers.get(record)?.members ?? []
   const now = membersOf(row) ?? []

@@ -1,13 +1,11 @@
-import type { z } from "zod"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { type EntryStatement, parseEntry } from "../proof/entry.ts"
 import { verifyStatement } from "../proof/signature.ts"
-import { paths } from "../protocol/paths.ts"
-import { readInvitations, waitingAtMost } from "../protocol/records.ts"
 import type { KnownColleague } from "../vault/keyring.ts"
 import { firstFailure } from "./false-keys.ts"
+import { fetchPage, type Given, pagesOf } from "./invitation-pages.ts"
 import { leaveRecord } from "./members.ts"
 import { whileOvertaken } from "./overtaken.ts"
 import { errorOf } from "./roster.ts"
@@ -18,13 +16,6 @@ import type { Invitation, InvitationList, ManyReport } from "./views.ts"
 import { memberOf, openListed, rowOfWalk, type Walk, walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
-type Given = z.output<typeof readInvitations.reply>["invitations"][number]
-
-const pageSize = 1000
-/** So many of those are listed whose sender is not verified: whoever has an account can send any number. */
-const unverifiedAtMost = 100
-/** So many colleagues are named in one request. */
-const namedAtOnce = 200
 /** So many invitations are accepted by one request. */
 const acceptAtOnce = 64
 /** How often leaving is tried again where somebody else's entry came first. */
@@ -35,7 +26,7 @@ const attempts = 8
 export async function listInvitations(work: Workspace): Promise<InvitationList> {
   const found = new Map<RecordId, Invitation>()
   let [unlisted, more] = [0, false]
-  for await (const page of pagesOf(work)) {
+  for await (const page of pagesOf(work.session)) {
     for (const one of await viewPage(work, page.invitations)) found.set(one.id, one)
     ;({ unlisted, more } = page)
   }
@@ -120,7 +111,7 @@ export async function declineInvitations(work: Workspace, ids: readonly RecordId
 
 /** How many invitations wait; of `waitingAtMost` so many at least. */
 export async function countInvitations(work: Workspace): Promise<number> {
-  return (await fetchPage(work, { limit: 0 })).waiting
+  return (await fetchPage(work.session, { limit: 0 })).waiting
 }
 
 /** Everything that accepting demands: the chain, my own keys and role in its list, the granter verified by me and truly theirs, and
@@ -138,36 +129,6 @@ async function demandGood(work: Workspace, id: RecordId): Promise<Walk> {
   if (!equal(demandPinned(session, granter.physician).fingerprint, granter.fingerprint))
     throw new AppError("NOT_ALLOWED_CHANGED_KEY")
   return walk
-}
-
-interface Page extends Pick<InvitationList, "unlisted" | "more"> {
-  readonly invitations: readonly Given[]
-}
-
-/** One after the other: what senders put into them is not held all at once. */
-async function* pagesOf(work: Workspace): AsyncGenerator<Page> {
-  const colleagues = work.session.keyring.colleagues.map(({ physician }) => physician)
-  for (let at = 0; at < colleagues.length; at += namedAtOnce) {
-    const from = colleagues.slice(at, at + namedAtOnce).join()
-    for (let since = 0, more = true; more; ) {
-      const page = await fetchPage(work, { since, from })
-      yield { invitations: page.invitations, unlisted: 0, more: false }
-      more = page.more && page.next > since
-      since = page.next
-    }
-  }
-  const without = colleagues.slice(0, namedAtOnce).join()
-  const { invitations, waiting } = await fetchPage(work, { limit: unverifiedAtMost, without })
-  const unlisted = Math.max(0, waiting - invitations.length)
-  yield { invitations, unlisted, more: waiting >= waitingAtMost }
-}
-
-function fetchPage({ session }: Workspace, wanted: Readonly<Record<string, string | number>>) {
-  return session.around.transport.call("GET", paths.invitations, {
-    query: { since: 0, limit: pageSize, ...wanted },
-    reply: readInvitations.reply,
-    background: true,
-  })
 }
 
 async function viewPage(work: Workspace, given: readonly Given[]): Promise<Invitation[]> {

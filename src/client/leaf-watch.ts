@@ -3,7 +3,7 @@ import { type Id, idBytes, type PhysicianId, type RecordId } from "../encoding/i
 import { AppError } from "../errors.ts"
 import { leafDataBytes, leafTag, leafTagger, type Stream } from "../proof/leaf.ts"
 import { keyringStep } from "../proof/succession.ts"
-import { beginsAs, LookedLeaves } from "./looked-leaves.ts"
+import { beginsAs, type LeafTags, LookedLeaves } from "./looked-leaves.ts"
 import { leavesBelow } from "./read-chain.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -99,6 +99,11 @@ export class LeafWatch {
   /** Hears of a head that was verified. What comes after it may stand in leaves that were looked at before it was known. */
   moved({ id, leaf }: RosterRow): void {
     if (leaf + 1 < this.#begun) this.#late.add(id)
+  }
+
+  /** The beginnings of the tags of leaves [from, to), proved to be the log's. @throws TAMPERED_LOG */
+  tags(from: number, to: number): LeafTags {
+    return this.#looked.tags(from, to)
   }
 
   /** Whether such leaves are still to be looked at. */

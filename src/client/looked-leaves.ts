@@ -15,6 +15,9 @@ interface Part {
   readonly tags: Uint8Array
 }
 
+/** Leaves in the log's order, each by the beginning of its tag. */
+export type LeafTags = AsyncIterable<{ readonly index: number; readonly tag: Uint8Array }>
+
 /** The leaves of the log that this session has seen, proved to stand in it. A record that comes late is looked for in them again. */
 export class LookedLeaves {
   readonly #session: Session
@@ -39,7 +42,7 @@ export class LookedLeaves {
 
   /** The beginnings of the tags of leaves [from, to). Those that this session has not seen are fetched and proved first.
    * @throws TAMPERED_LOG, which is the end of this log */
-  async *tags(from: number, to: number): AsyncGenerator<{ readonly index: number; readonly tag: Uint8Array }> {
+  async *tags(from: number, to: number): LeafTags {
     for (let at = from; at < to; ) {
       const part = this.#parts.find((one) => one.from <= at && at < one.to) ?? (await this.#fetch(at, to))
       for (; at < Math.min(part.to, to); at++) {

@@ -224,6 +224,9 @@ export function createPageApi(env: PageEnv): PageApi {
           await page.work.ready
           return acceptInvitations(page.work, ids, { progress, signal })
         })
+        // What was written in it before a restore took the acceptance back can be sent now.
+        if (page.work.session.restoredAt >= 0)
+          await sendAgain(page.work).catch((error: unknown) => stopsHere(page.work, error))
         for (const id of ids) changed(id)
         await page.countInvitations().catch(() => {})
         return report

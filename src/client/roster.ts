@@ -3,16 +3,18 @@ import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Keyring } from "../vault/keyring.ts"
-import { type Bound, boundOf, missingFrom, sameBound } from "./bound.ts"
+import { notAccepted } from "./acceptance.ts"
+import { type Bound, boundOf, missingFrom, type PinnedHead, sameBound } from "./bound.ts"
 import { pullChanges } from "./changes.ts"
-import { falseKey, missingKey, notTaken } from "./false-keys.ts"
+import { falseKey } from "./false-keys.ts"
 import { LeafWatch, type Look, type Withheld } from "./leaf-watch.ts"
 import { gapAt, headThen, keysOf, type RosterRow, sameRow, untilOf } from "./roster-row.ts"
 import { RosterRows } from "./roster-rows.ts"
 import { type NewSegment, type OpenSegment, openSegments, putSegments, type Segments, segmentRows } from "./segments.ts"
 import { putSelfGrants } from "./self-grants.ts"
 import type { Session } from "./session.ts"
-import { memberOf, rowOfWalk, walkRecord } from "./walk.ts"
+import type { Walk } from "./walk.ts"
+import { whyMissing } from "./why-missing.ts"
 
 /** Loose changes are folded into segments when they pass this. */
 const foldAt = 300
@@ -56,6 +58,8 @@ export class Roster {
   readonly refused = new Map<RecordId, Refusal>()
   /** Invitations that were found to be false when they were accepted. */
   readonly refusedInvitations = new Map<RecordId, Refusal>()
+  /** Records that the physician had accepted, and is only invited to since a restore took that back; with the number of the head. */
+  readonly toAccept = new Map<RecordId, number>()
   /** Entries that the log holds and that the server did not show: nothing of their records counts that does not reach as far. */
   readonly owed = new Map<RecordId, number>()
   /** Grows with every change of a row. */
@@ -117,6 +121,7 @@ export class Roster {
     this.#watch.moved(row)
     this.#settle(row)
     this.refusedInvitations.delete(row.id)
+    this.toAccept.delete(row.id)
     this.#loose.add(row.id)
     if (row.leaf === this.#complete) this.#complete++
     this.#session.pins.moveHead(row.id, { seq: row.seq, hash: hashOf(row), leaf: row.leaf })
@@ -138,6 +143,7 @@ export class Roster {
     this.leftAt.set(record, Math.max(at, this.leftAt.get(record) ?? -1))
     this.#session.pins.drop(record)
     this.refused.delete(record)
+    this.toAccept.delete(record)
     this.#loose.delete(record)
     this.rows.delete(record)
     this.#watch.forget(record)
@@ -164,6 +170,13 @@ export class Roster {
   lockedBy(record: RecordId): (Refusal & { readonly by: PhysicianId }) | null {
     const refusal = this.refused.get(record)
     return refusal?.by == null ? null : { ...refusal, by: refusal.by }
+  }
+
+  /** Holds what is here against heads that this device has kept, as against its pins: where one is missing for no good reason, that record
+   * is refused. */
+  async holdTo(heads: Iterable<readonly [RecordId, PinnedHead & { readonly leaf: number }]>): Promise<void> {
+    for (const [record, head] of heads) if (!this.toAccept.has(record)) this.#session.pins.moveHead(record, head)
+    await this.#inTurn(() => this.#checkPins(this.#session.around.now()))
   }
 
   /** Settles once every leaf that was pulled has been looked at. @throws what that found: see {@link LeafWatch} */
@@ -357,38 +370,35 @@ export class Roster {
     return ended
   }
 
-  /** What this device saw before must still be there, unless the record's own entries say that the physician let it go. That another
-   * device's roster is without it says nothing: it may never have been shown the record. */
+  /** What this device saw before must still be there, unless the record's own entries say that the physician let it go, or a restore took
+   * back that they had accepted it. That another device's roster is without it says nothing: it may never have been shown the record. */
   async #checkPins(now: number): Promise<void> {
     const { pins } = this.#session
+    const refuse = (record: RecordId, seq: number) =>
+      this.refuse(record, new AppError("TAMPERED_ROLLBACK"), seq, new Uint8Array(0))
+    const invited = new Map<Walk, number>()
     for (const [record, pin] of [...pins.heads]) {
       const row = this.rows.get(record)
       const kept = row !== undefined && (row.seq > pin.seq || (row.seq === pin.seq && equal(hashOf(row), pin.hash)))
       if (kept || this.refused.has(record)) continue
-      if (row === undefined && this.#unchecked === null && (await this.isExplained(record, pin.seq, now))) continue
-      this.refuse(record, new AppError("TAMPERED_ROLLBACK"), pin.seq, new Uint8Array(0))
-    }
-  }
-
-  /** Whether a record's chain says why no row has it: the physician left it, or it is still theirs, and has a row from now on.
-   * @param pinned the number of an entry when it was theirs. @param now milliseconds since 1970 */
-  async isExplained(record: RecordId, pinned: number, now: number): Promise<boolean> {
-    const session = this.#session
-    try {
-      const walk = await walkRecord(session, record)
-      if (walk.head === null || walk.head.seq < pinned) return false
-      const until = memberOf(session, walk.head)?.until ?? null
-      const isTheirs = walk.memberSince !== null && notTaken(walk) === null
-      if ((until !== null && until <= now) || (walk.outAt > pinned && !isTheirs)) {
-        this.drop(record, walk.head.seq)
-        return true
+      const isAsked = row === undefined && this.#unchecked === null
+      const why = isAsked ? await whyMissing(this.#session, record, pin.seq, now) : null
+      if (why === null) refuse(record, pin.seq)
+      else if ("invited" in why) invited.set(why.invited, pin.seq)
+      else if ("left" in why) this.drop(record, why.left)
+      else {
+        this.take(why.row)
+        if (!this.rows.has(record)) refuse(record, pin.seq)
       }
-      if (!isTheirs || missingKey(walk)?.by === null) return false
-      this.take(await rowOfWalk(session, walk))
-      return this.rows.has(record)
-    } catch (error) {
-      if (error instanceof AppError && !error.is("UNAVAILABLE") && error.code !== "NOT_ALLOWED_SESSION") return false
-      throw error
+    }
+    const tags = (from: number, to: number) => this.#watch.tags(from, to)
+    const again = await notAccepted(this.#session, [...invited.keys()], tags)
+    for (const [{ record, head }, seq] of invited) {
+      if (!again.has(record)) refuse(record, seq)
+      else {
+        this.toAccept.set(record, head!.seq)
+        pins.drop(record)
+      }
     }
   }
 

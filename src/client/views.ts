@@ -146,6 +146,8 @@ export interface LostRecord {
   readonly own: number
   /** Who was removed since, or given less, and has what they had again. */
   readonly returned: readonly string[]
+  /** Whether the physician is only invited to it again, and has to accept it once more. */
+  readonly accept: boolean
 }
 
 /** What a restore took back, as far as this device knows. */

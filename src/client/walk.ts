@@ -32,6 +32,8 @@ export interface Walk {
   unopened: SealedSummary | null
   updated: number
   moved: boolean
+  /** The index of the first entry's leaf, where the walk began there. */
+  began: number
   /** The index of the leaf since which this physician is a member, without a break; `null` while they are none. */
   memberSince: number | null
   /** Whether they opened the record themself. */
@@ -74,6 +76,7 @@ export async function startWalk(session: Session, record: RecordId, row: RosterR
     unopened: null,
     updated: row?.updated ?? 0,
     moved: false,
+    began: 0,
     memberSince: row === undefined ? null : 0,
     outAt: -1,
     own: false,
@@ -127,7 +130,10 @@ export async function takeStep(
     const granter = before?.members.find((member) => member.physician === entry.author)
     walk.invitedBy = granter ?? null
   }
-  if (before === null) walk.own = entry.author === session.physician
+  if (before === null) {
+    walk.own = entry.author === session.physician
+    walk.began = stored.leaf.index
+  }
   const takes = selfGrant !== undefined && !walk.taken.has(entry.epoch)
   if (takes || (selfGrant === undefined && mine !== null && stored.grant !== undefined))
     try {

@@ -4,7 +4,7 @@ import { limits } from "../../encoding/limits.ts"
 import { AppError } from "../../errors.ts"
 import { sameKeys } from "../../proof/chain.ts"
 import { encodeChainHead } from "../../proof/chain-head.ts"
-import type { Member } from "../../proof/entry.ts"
+import { type Member, parseEntry } from "../../proof/entry.ts"
 import { noStatement } from "../../proof/leaf.ts"
 import { ChainHeads } from "./chain-heads.ts"
 import type { Db } from "./connection.ts"
@@ -93,7 +93,11 @@ export function entryStore({
   }
 }
 
-/** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end.
+/** So many entries about members are looked at for the one that took an invitation back. */
+const lookedAtMost = 100
+
+/** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end: also who was only
+ * invited, for they may have accepted it in a log that a restore took back.
  * @throws NOT_ALLOWED for who never belonged, and for the contents of a record that one belongs to no more */
 async function reachOf(
   db: Db,
@@ -103,15 +107,34 @@ async function reachOf(
 ): Promise<Reach> {
   const mine = await db
     .selectFrom("member")
-    .select(["role", "until", "accepted", "removed"])
+    .select(["role", "until", "removed", "invited", "invited_leaf"])
     .where("record", "=", record)
     .where("physician", "=", physician)
     .executeTakeFirst()
   if (mine === undefined) throw new AppError("NOT_ALLOWED")
-  const { role, until, accepted, removed } = mine
+  const { role, until, removed, invited } = mine
   if (role !== null && (until === null || until > now)) return { size, time: null }
-  if (bodies || (accepted === null && removed === null)) throw new AppError("NOT_ALLOWED")
-  return removed === null ? { size, time: until } : { size: Math.min(size, removed + 1), time: null }
+  if (bodies) throw new AppError("NOT_ALLOWED")
+  if (role !== null) return { size, time: until }
+  const isNewest = removed !== null && removed > mine.invited_leaf
+  const last = isNewest ? removed : ((await takenBack(db, physician, record, invited)) ?? removed)
+  if (last === null) throw new AppError("NOT_ALLOWED")
+  return { size: Math.min(size, last + 1), time: null }
+}
+
+/** The leaf of the entry after number `invited` that names a physician no more; `null` where it is not among the next ones. */
+async function takenBack(db: Db, physician: PhysicianId, record: RecordId, invited: number): Promise<number | null> {
+  const rows = await db
+    .selectFrom("entry")
+    .select(["leaf", "statement"])
+    .where("record", "=", record)
+    .where("kind", "=", "members")
+    .where("seq", ">", invited)
+    .orderBy("seq")
+    .limit(lookedAtMost)
+    .execute()
+  const names = (statement: Uint8Array) => parseEntry(statement).members?.some((one) => one.physician === physician)
+  return rows.find(({ statement }) => !names(statement))?.leaf ?? null
 }
 
 type NewHead = RecordRow & { before: Uint8Array }

@@ -291,7 +291,8 @@ function whatIsLeft({ renew }: WentBack): string {
     : "You have confirmed this on another device."
 }
 
-function lossOf({ had, has, returned }: LostRecord): string {
+function lossOf({ had, has, returned, accept }: LostRecord): string {
+  if (accept) return "that you accepted it: you find it under Invitations, to accept once more"
   const lost = had - has
   const entries = has === 0 ? "the whole record" : lost === 1 ? "1 entry" : lost === 0 ? "no entry" : `${lost} entries`
   return returned.length === 0 ? entries : `${entries}; ${returned.join(", ")} can read it again`
