@@ -129,7 +129,7 @@ test("a device that had seen the newest keyring notices an older one after a sec
   await expect(again()).rejects.toMatchObject({ code: "TAMPERED_ROLLBACK" })
 })
 
-test("a keyring that is numbered above two restores of one backup cannot be kept back from a device that begins anew", {
+test("the keyring of the second of two restores of one backup cannot be kept back from a device that begins anew", {
   timeout: long,
 }, async () => {
   const old = await begin()
@@ -144,6 +144,24 @@ test("a keyring that is numbered above two restores of one backup cannot be kept
   await practice.putAway(ada)
   putKeyringRow("ada", old)
   await expect(freshDevice(second.code, hidden)).rejects.toMatchObject({ code: "TAMPERED_ROLLBACK" })
+})
+
+/** Their numbers are alike, and the server has both. */
+test("a keyring of one restore does not pass for one of another restore of the same backup", {
+  timeout: long,
+}, async () => {
+  await begin()
+  await practice.backUp("night", true)
+  const first = await practice.restore("night")
+  await practice.putAway(await confirmed(first.code))
+  const ofFirst = keyringRow("ada")
+  const second = await practice.restore("night")
+  const ada = await confirmed(second.code)
+  await practice.putAway(ada)
+  expect(keyringRow("ada").keyring_number).toBe(ofFirst.keyring_number)
+  putKeyringRow("ada", ofFirst)
+  for (const device of ["ada", "a new machine"])
+    await expect(practice.openAnyway("ada", device)).rejects.toMatchObject({ code: expect.stringMatching(/^TAMPERED/) })
 })
 
 test("a device that took the first of two restores of one backup can take the second, when another device was first", {

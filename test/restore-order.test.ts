@@ -1,3 +1,5 @@
+import { rm } from "node:fs/promises"
+import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { sendAgain, whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
@@ -104,4 +106,12 @@ test("of logs from as many restores of one backup the one that was left last is 
     sent: { anew: 4, left: Array.from({ length: 6 }, () => ({ reason: since })) },
     diagnosis: "Entry 4 of 4",
   })
+})
+
+test("a device whose pins were moved away goes on counting from its log's restores", { timeout: long }, async () => {
+  await practice.putAway(await back("night"))
+  await practice.backUp("noon")
+  await practice.putAway(await back("noon"))
+  await rm(join(practice.home("ada"), "pins"), { recursive: true })
+  expect((await practice.open("ada")).session.pins.restores).toBe(2)
 })

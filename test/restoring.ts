@@ -87,10 +87,16 @@ export class Restoring {
     await session.pins.save()
   }
 
-  async backUp(name: string, withSecrets = false): Promise<string> {
+  async backUp(name: string, withSecrets = false, from = "data"): Promise<string> {
     const file = join(this.folder, name)
     const { signal } = new AbortController()
-    await backUp({ dataDir: this.#data, file, force: false, passphrase: withSecrets ? passphrase : null, signal })
+    await backUp({
+      dataDir: join(this.folder, from),
+      file,
+      force: false,
+      passphrase: withSecrets ? passphrase : null,
+      signal,
+    })
     return file
   }
 
@@ -133,10 +139,6 @@ export class Restoring {
     for (const connection of this.#connections) connection.close()
     await this.stop()
     await removeFolder(this.folder)
-  }
-
-  get #data(): string {
-    return join(this.folder, "data")
   }
 }
 

@@ -52,8 +52,6 @@ export interface Look {
 const tagsAtOnce = 500
 /** Numbers of keyrings and identities that are looked for beyond the newest that is known. */
 const ahead = 64
-/** Keyrings of so many restores more than are known are looked for. */
-const restoresAhead = 2
 
 /** An entry that the log holds and that the server did not show. */
 export interface Withheld {
@@ -270,11 +268,10 @@ export class LeafWatch {
     }
     const [ofEntry, ofKeyring, ofIdentity] = [leafTagger("entry"), leafTagger("keyring"), leafTagger("identity")]
     for (const { id, seq } of this.#rows.values()) await make("entry", ofEntry, id, seq + 1)
-    // Numbers before the newest restore are of keyrings that nobody stores any more. A keyring that is kept back may be of any restore since,
-    // and of two restores of one backup each is counted.
+    // Numbers before the keyring's own restore are of keyrings that nobody stores any more. One that is kept back may be of any restore since.
     const first = Math.floor(keyringNumber / keyringStep)
     await make("keyring", ofKeyring, physician, keyringNumber + ahead, first * keyringStep)
-    for (let restore = first + 1; restore <= Math.max(first, this.#session.pins.line.length) + restoresAhead; restore++)
+    for (let restore = first + 1; restore <= this.#session.pins.line.length; restore++)
       await make("keyring", ofKeyring, physician, restore * keyringStep + ahead, restore * keyringStep)
     await make("identity", ofIdentity, physician, identity.seq + ahead, identity.seq + 1)
     for (const { physician: colleague, identity: pinned } of keyring.colleagues)

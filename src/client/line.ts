@@ -5,7 +5,7 @@ import { openNote, type TreeHead } from "../proof/checkpoint.ts"
 import { leafData } from "../proof/leaf.ts"
 import { leafHash, verifyConsistency, verifyInclusion } from "../proof/merkle.ts"
 import type { Signed } from "../proof/statement.ts"
-import { type LogName, type SignedSuccession, sameLog, successionLeaf, verifySuccessions } from "../proof/succession.ts"
+import { type SignedSuccession, sameLog, successionLeaf, verifySuccessions } from "../proof/succession.ts"
 import type { PracticeReply } from "../protocol/accounts.ts"
 import { readSuccessions } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
@@ -65,11 +65,6 @@ export function keptSince(a: Line, b: Line): TreeHead | null {
     (least, { kept }) => (least === null || kept.size < least.size ? kept : least),
     null,
   )
-}
-
-/** The log that a line leads to after its first `count` restores. @param first the practice's first log */
-export function logAfter(line: Line, count: number, first: LogName): LogName {
-  return count === 0 ? (line[0]?.from ?? first) : line[count - 1]!.to
 }
 
 /** A name for what a device keeps of one log. */

@@ -28,8 +28,8 @@ const schema = z.strictObject({
   heads: z.array(z.tuple([z.custom<RecordId>(isId), count, bytesOf(32)]).rest(count)),
   /** The restores that led to the log which all this is of; left out where there was none. */
   line: z.array(z.strictObject({ statement: anyBytes, signature: bytesOf(64) })).optional(),
-  /** The highest keyring number of any log, where there was a restore. */
-  highest: count.optional(),
+  /** Logs that this device has left, by the hash of each one's newest restore. */
+  left: z.array(bytesOf(32)).optional(),
   /** How many restores this device has taken; left out where it has taken none. */
   restores: count.optional(),
   /** How often each way to unlock was replaced, by the newest identity. */
@@ -62,7 +62,7 @@ export class Pins {
   /** Ways to unlock that have to be replaced before anything is sent. */
   renew: readonly string[] = []
   #unlocks: readonly (readonly [method: string, generation: number])[] = []
-  #highest = 0
+  #left: readonly Uint8Array[] = []
   /** How many restores this device has taken, in whatever log: the higher number is the later, and no server has a say in it. */
   restores = 0
   /** Nothing is stored: a restored log that the physician has not confirmed. */
@@ -125,37 +125,41 @@ export class Pins {
     this.#identity = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
   }
 
-  /** The highest keyring number that was seen in any log of the practice. */
-  get highest(): number {
-    return Math.max(this.#highest, this.keyring)
-  }
-
   /** A device that remembers nothing begins at the log that the keyring names. */
   startAt(line: Line): void {
     this.line = signedOf(line)
+    this.restores = Math.max(this.restores, line.length)
+  }
+
+  /** Whether this device was of that log, and has gone on to another one. */
+  hasLeft(line: Line): boolean {
+    const newest = line.at(-1)
+    return newest !== undefined && this.#left.some((hash) => equal(hash, newest.hash))
   }
 
   /** Goes on in a log that keeps the first leaves of the one that is pinned. What is pinned beyond them is let go of; it stays in the
    * storage, as evidence. @param kept a tree that both logs have */
   succeed(line: Line, kept: TreeHead): void {
     this.#before ??= this.line
-    this.restores++
+    this.restores = Math.max(this.restores + 1, line.length)
+    this.#left = union(
+      this.#left,
+      this.line.map(({ statement }) => statementHash(statement)),
+    )
     this.line = signedOf(line)
     if (this.#tree.size > kept.size) this.#tree = { size: kept.size, root: kept.root }
     this.#known = this.#tree
     this.others = this.others.filter(({ size }) => size <= kept.size)
     for (const [record, { leaf }] of this.heads) if (leaf >= kept.size) this.heads.delete(record)
-    this.#highest = this.highest
     this.keyring = 0
   }
 
-  /** The physician's identity after a restore: the pinned one, if the restored chain goes through it, or an earlier one.
-   * @returns the ways to unlock that were replaced since. @throws TAMPERED_ROLLBACK where another stands in its place */
-  moveIdentityBack(chain: readonly Signed[], unlocks: readonly Unlock[], confirmed: boolean): string[] {
+  /** The physician's identity after a restore: the pinned one, if the restored chain goes through it, or an earlier one, or another that the
+   * physician signed in a log that this device was never of. @returns the ways to unlock that were replaced since */
+  moveIdentityBack(chain: readonly Signed[], unlocks: readonly Unlock[]): string[] {
     const pinned = this.#identity
     const there = pinned === null ? undefined : chain[pinned.seq]
     const same = pinned !== null && there !== undefined && equal(statementHash(there.statement), pinned.hash)
-    if (there !== undefined && !same && !confirmed) throw new AppError("TAMPERED_ROLLBACK")
     const newest = { seq: chain.length - 1, hash: statementHash(chain.at(-1)!.statement) }
     this.#identity = newest
     if (pinned === null || same) return []
@@ -205,7 +209,8 @@ export class Pins {
         ...(this.#identity === null ? {} : { identity: { ...this.#identity } }),
         keyring: this.keyring,
         heads: [...this.heads].map(([record, head]) => [record, head.seq, head.hash, head.leaf]),
-        ...(this.line.length === 0 ? {} : { line: this.line.map((one) => ({ ...one })), highest: this.highest }),
+        ...(this.line.length === 0 ? {} : { line: this.line.map((one) => ({ ...one })) }),
+        ...(this.#left.length === 0 ? {} : { left: [...this.#left] }),
         ...(this.restores === 0 ? {} : { restores: this.restores }),
         ...(this.#unlocks.length === 0
           ? {}
@@ -252,7 +257,7 @@ export class Pins {
     this.#identity = stored.identity ?? null
     this.keyring = stored.keyring
     this.line = stored.line ?? []
-    this.#highest = stored.highest ?? 0
+    this.#left = stored.left ?? []
     this.restores = stored.restores ?? 0
     this.#unlocks = stored.unlocks ?? []
     this.renew = stored.renew ?? []
@@ -268,7 +273,7 @@ export class Pins {
     if (stored.identity !== undefined && stored.identity.seq > (this.#identity?.seq ?? -1))
       this.#identity = stored.identity
     this.keyring = Math.max(this.keyring, stored.keyring)
-    this.#highest = Math.max(this.#highest, stored.highest ?? 0)
+    this.#left = union(this.#left, stored.left ?? [])
     this.restores = Math.max(this.restores, stored.restores ?? 0)
     for (const [record, seq, hash, leaf = Number.MAX_SAFE_INTEGER] of stored.heads) {
       if (this.#dropped.has(record)) continue
@@ -277,6 +282,10 @@ export class Pins {
       if (seq > (known?.seq ?? -1)) this.heads.set(record, { seq, hash, leaf })
     }
   }
+}
+
+function union(a: readonly Uint8Array[], b: readonly Uint8Array[]): readonly Uint8Array[] {
+  return [...a, ...b.filter((one) => !a.some((other) => equal(one, other)))]
 }
 
 function sameSigned(a: readonly Signed[], b: readonly Signed[]): boolean {

@@ -2,10 +2,10 @@ import { equal } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import type { Identity } from "../proof/identity.ts"
-import { keyringStep, parseDigits, sameLog, successionCode } from "../proof/succession.ts"
+import { parseDigits, sameLog, successionCode } from "../proof/succession.ts"
 import type { AccountReply, PracticeReply } from "../protocol/accounts.ts"
 import type { Keyring } from "../vault/keyring.ts"
-import { fetchLine, inCommon, keptSince, type Line, logAfter, readLine, sameLine } from "./line.ts"
+import { fetchLine, inCommon, keptSince, type Line, readLine, sameLine } from "./line.ts"
 import type { Pins } from "./pins.ts"
 import type { Hold, Transport } from "./transport.ts"
 
@@ -39,7 +39,7 @@ export async function holdToPins(
   if (found === null && number < pins.keyring) throw new AppError("TAMPERED_ROLLBACK")
   if (found === null) pins.moveIdentity(account.identity)
   else {
-    pins.renew = pins.moveIdentityBack(account.identity, identity.unlocks, found.confirmed)
+    pins.renew = pins.moveIdentityBack(account.identity, identity.unlocks)
     pins.succeed(found.line, found.kept)
     pins.held = !found.confirmed
   }
@@ -55,8 +55,8 @@ export function holdOf(restoration: Restoration | null, pins: Pins): Hold {
 }
 
 /** Where a server's log stands to what this device and the keyring know, once the keyring is opened.
- * @returns null where it is the log that is known, by the keyring or by the pins.
- * @throws TAMPERED_PRACTICE, TAMPERED_ROLLBACK, TAMPERED_FORK, TAMPERED_LOG where it is another and no succession leads there */
+ * @returns null where it is the log that this device is of.
+ * @throws TAMPERED_PRACTICE where no restore leads to it, TAMPERED_ROLLBACK where this device has left it, TAMPERED_FORK, TAMPERED_LOG */
 async function restorationOf(
   transport: Transport,
   practice: PracticeReply,
@@ -67,34 +67,27 @@ async function restorationOf(
   const known = keyring.practice
   if (known.id !== practice.practice || known.opaqueKey !== practice.opaqueKey) throw new AppError("TAMPERED_PRACTICE")
   const held = await readLine(keyring.successions ?? [])
-  const pinned = pins.isNew ? held : await readLine(pins.line)
-  if (sameLog(nameOf(known), practice)) {
-    if (pins.isNew) pins.startAt(held)
-    if (sameLine(held, pinned)) return null
-    // Another device of the physician's has confirmed it; an older keyring than the pinned one says nothing of the kind.
-    const common = inCommon(held, pinned)
-    const goesOn = common === pinned.length
-    const later = goesOn ? keyringNumber > pins.keyring : epochOf(keyringNumber) > epochOf(pins.keyring)
-    const earlier = epochOf(keyringNumber) < epochOf(pins.keyring)
-    if (!later && (goesOn || earlier || common === held.length)) throw new AppError("TAMPERED_ROLLBACK")
-    // Of two restores of one backup this device took the other one, and never this: it asks for the code, whoever else has confirmed it.
-    return made(held, pinned, pins, later)
-  }
-  const line = await shownLine(transport, practice)
-  const from = inCommon(pinned, line)
-  const first = nameOf(known)
-  // This device has confirmed it already, and the keyring is one from before: whoever stands on it has asked for that.
-  const isBefore = held.length < line.length && inCommon(held, line) === held.length
-  if (isBefore && sameLine(pinned, line) && sameLog(first, logAfter(line, held.length, first))) return null
-  if (from === line.length || inCommon(held, line) < held.length) throw new AppError("TAMPERED_PRACTICE")
-  const next = line[from]!
-  if (!sameLog(next.from, logAfter(pinned, from, first))) throw new AppError("TAMPERED_PRACTICE")
-  const restoration = made(line, pinned, pins, false)
+  if (pins.isNew) pins.startAt(held)
+  const pinned = await readLine(pins.line)
+  const isConfirmed = sameLog(nameOf(known), practice)
+  const line = isConfirmed ? held : await shownLine(transport, practice)
+  // A keyring from before a restore is of a log on the way to the server's.
+  const after = line[held.length]
+  const isEarlier = after !== undefined && inCommon(held, line) === held.length && sameLog(after.from, nameOf(known))
+  if (!isConfirmed && !isEarlier) throw new AppError("TAMPERED_PRACTICE")
+  if (sameLine(line, pinned)) return null
+  const from = inCommon(line, pinned)
+  const next = line[from]
+  if (next === undefined || pins.hasLeft(line)) throw new AppError("TAMPERED_ROLLBACK")
   const { tree } = pins
-  // Whoever restored knows the very same size with another root: the old log was forked before.
-  if (pinned.length === from && tree.size === next.known.size && !equal(tree.root, next.known.root))
-    throw new AppError("TAMPERED_FORK")
-  return restoration
+  const goesOn = from === pinned.length
+  // Whoever restores knows the very same size with another root: the old log was forked before.
+  if (goesOn && tree.size === next.known.size && !equal(tree.root, next.known.root)) throw new AppError("TAMPERED_FORK")
+  const kept = keptSince(line, pinned)!
+  // Another device of the physician's has confirmed what follows this one's log. Where the two went apart, each device is told itself:
+  // no number says which of them is the later.
+  const confirmed = isConfirmed && goesOn && keyringNumber > pins.keyring
+  return { line, kept, seen: tree.size, time: line.at(-1)!.time, confirmed }
 }
 
 /** A server whose word for a restore does not check is another one, like any that has none. */
@@ -123,16 +116,6 @@ export function unconfirmed({ kept, seen }: Restoration): AppError {
   )
 }
 
-function made(line: Line, pinned: Line, pins: Pins, confirmed: boolean): Restoration {
-  const kept = keptSince(line, pinned)
-  if (kept === null) throw new AppError("TAMPERED_PRACTICE")
-  return { line, kept, seen: pins.tree.size, time: line.at(-1)!.time, confirmed }
-}
-
 function nameOf({ origin, logKey }: Keyring["practice"]) {
   return { origin, logKey }
-}
-
-function epochOf(keyringNumber: number): number {
-  return Math.floor(keyringNumber / keyringStep)
 }

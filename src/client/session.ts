@@ -271,7 +271,7 @@ export class Session {
 
   async #updateKeyring(change: (keyring: Keyring) => Keyring): Promise<number> {
     for (let attempt = 0; ; attempt++) {
-      const number = nextKeyring(this.keyringNumber, this.pins.highest, this.pins.line.length)
+      const number = nextKeyring(this.keyringNumber, this.pins.line.length)
       const { size, root } = this.pins.tree
       const keyring = { ...this.#withNews(change(this.keyring)), seen: { size, root, identity: this.identity.seq } }
       const token = await sealKeyring(this.key, this.physician, number, keyring)

@@ -52,18 +52,10 @@ export interface SignedSuccession extends Signed, Succession {
 /** Keyrings after the k-th succession are numbered from k · 2^32. */
 export const keyringStep = 2 ** 32
 
-/** Whether a keyring's number may follow another in a log that came to be by so many restores: the next one, or, of the first keyring after
- * a restore, a multiple of 2^32 above every number before it. */
-export function followsKeyring(before: number, number: number, successions: number): boolean {
-  const first = successions * keyringStep
-  if (before >= first) return number === before + 1
-  return number >= first && number % keyringStep === 0 && number / keyringStep <= 2 * successionsAtMost
-}
-
-/** The number of the next keyring. @param pinned the highest that was seen in any log of the practice */
-export function nextKeyring(before: number, pinned: number, successions: number): number {
-  if (before >= successions * keyringStep) return before + 1
-  return Math.max(successions, Math.floor(pinned / keyringStep) + 1) * keyringStep
+/** The number of the keyring that follows another, in a log that came to be by so many restores. It goes by the log alone: two restores of one
+ * backup use the same numbers, and no number says which of them is the later. */
+export function nextKeyring(before: number, successions: number): number {
+  return Math.max(before + 1, successions * keyringStep)
 }
 
 /** The name of a log that goes on after a restore. @param n random, so that two restores of one backup have two names */

@@ -4,7 +4,7 @@ import { isId, type PracticeId } from "../../encoding/ids.ts"
 import { openNote, type TreeHead } from "../../proof/checkpoint.ts"
 import { type Leaf, leafData } from "../../proof/leaf.ts"
 import { foldSubtrees, leafHash, nodeHash, subtrees } from "../../proof/merkle.ts"
-import { followsKeyring } from "../../proof/succession.ts"
+import { nextKeyring } from "../../proof/succession.ts"
 import type { Db } from "../store/connection.ts"
 import type { LeafRow } from "../store/schema.ts"
 import { type Findings, rowName } from "./findings.ts"
@@ -37,7 +37,7 @@ export async function auditTree(db: Db, findings: Findings): Promise<Tree> {
     const stream = `${row.subject} ${row.stream}`
     const number = numbers.get(stream) ?? 0
     const follows =
-      row.number === number || (row.stream === "keyring" && followsKeyring(number - 1, row.number, successions))
+      row.number === number || (row.stream === "keyring" && row.number === nextKeyring(number - 1, successions))
     findings.demand(follows, name, "a number of its stream was skipped")
     if (row.stream === "succession") successions++
     numbers.set(stream, row.number + 1)

@@ -5,7 +5,7 @@ import type { PhysicianId, SegmentId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
 import { parseAccount } from "../../proof/account-statement.ts"
 import { type Signed, statementHash } from "../../proof/statement.ts"
-import { followsKeyring } from "../../proof/succession.ts"
+import { nextKeyring } from "../../proof/succession.ts"
 import type { LeafInfo } from "../../protocol/log.ts"
 import type { Db } from "./connection.ts"
 import type { Batch, GroupCommit } from "./group-commit.ts"
@@ -130,7 +130,7 @@ async function replace(
   if (stored.number === number && equal(stored.token_sha256, hash)) return false
   // A token that a failing disk has changed is still to be replaced: by its own hash, or by that of what is left of it.
   const follows = equal(stored.token_sha256, prev) || equal(sha256(stored.token), prev)
-  if (!followsKeyring(stored.number, number, restores) || !follows) throw new AppError("CONFLICT_KEYRING")
+  if (number !== nextKeyring(stored.number, restores) || !follows) throw new AppError("CONFLICT_KEYRING")
   await db
     .insertInto(`replaced_${part}`)
     .values({ ...stored, physician, replaced: time })
