@@ -1,5 +1,5 @@
 import { sha256 } from "#sha256"
-import { compare, equal, firstSix, putU64 } from "../encoding/bytes.ts"
+import { compare, equal, putU64 } from "../encoding/bytes.ts"
 import { idBytes, type RecordId } from "../encoding/ids.ts"
 import type { Keyring } from "../vault/keyring.ts"
 
@@ -9,7 +9,13 @@ export interface PinnedHead {
 }
 
 /** A record's head at some leaf of the log. */
-export interface HeadThen extends PinnedHead {
+export interface HeadThen {
+  readonly record: RecordId
+  readonly seq: number
+  /** What is hashed of it: the record's id (16 B) ‖ u64be seq ‖ hash (32 B). */
+  readonly line: Uint8Array
+  /** The first 30 bits of the line, by which most heads are told apart. */
+  readonly first: number
   /** Until when the physician belongs to it, milliseconds since 1970; `null` for no end. */
   readonly until: number | null
 }
@@ -22,20 +28,38 @@ const looseAtMost = 4096
 /** So many days are told apart. What ends later counts with the last of them. */
 const daysAtMost = 4096
 const dayMs = 24 * 3_600_000
-const headBytes = 16 + 8 + 32
+const lineBytes = 16 + 8 + 32
+const number = new DataView(new ArrayBuffer(8))
 
-/** One hash over heads: SHA-256 over id (16 B) ‖ u64be seq ‖ hash (32 B) of every record, sorted by id. */
-function digestHeads(heads: Iterable<readonly [RecordId, PinnedHead]>): Uint8Array<ArrayBuffer> {
-  const sorted = Array.from(heads, ([record, head]) => {
-    const id = idBytes(record)
-    return { id, first: firstSix(id), head }
-  }).sort((a, b) => a.first - b.first || compare(a.id, b.id))
-  const all = new Uint8Array(sorted.length * headBytes)
-  const view = new DataView(all.buffer)
-  for (const [i, { id, head }] of sorted.entries()) {
-    all.set(id, i * headBytes)
-    putU64(view, i * headBytes + 16, head.seq)
-    all.set(head.hash, i * headBytes + 24)
+/** @param hash of the entry's statement, 32 B */
+export function headAt(record: RecordId, seq: number, hash: Uint8Array, until: number | null): HeadThen {
+  const line = new Uint8Array(lineBytes)
+  line.set(idBytes(record))
+  putU64(number, 0, seq)
+  line.set(new Uint8Array(number.buffer), 16)
+  line.set(hash, 24)
+  const first = (line[0]! << 22) | (line[1]! << 14) | (line[2]! << 6) | (line[3]! >> 2)
+  return { record, seq, line, first, until }
+}
+
+/** By their records, in the order in which they are hashed. */
+export function inOrder(heads: HeadThen[]): Map<RecordId, HeadThen> {
+  const sorted = new Map<RecordId, HeadThen>()
+  for (const head of heads.sort(byLine)) sorted.set(head.record, head)
+  return sorted
+}
+
+function byLine(a: HeadThen, b: HeadThen): number {
+  return a.first - b.first || compare(a.line, b.line)
+}
+
+/** One hash over heads: SHA-256 over the lines of all of them, sorted by id. */
+function digestHeads(heads: HeadThen[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(heads.length * lineBytes)
+  let at = 0
+  for (const { line } of heads.sort(byLine)) {
+    all.set(line, at)
+    at += lineBytes
   }
   return sha256(all)
 }
@@ -48,7 +72,7 @@ export function boundOf(leaf: number, heads: Heads, loose: Iterable<RecordId>): 
   const named: { id: RecordId; seq: number; hash: Uint8Array }[] = []
   for (const id of loose) {
     const head = heads.get(id)
-    if (head !== undefined && named.length < looseAtMost) named.push({ id, seq: head.seq, hash: head.hash })
+    if (head !== undefined && named.length < looseAtMost) named.push({ id, seq: head.seq, hash: head.line.slice(24) })
   }
   return {
     leaf,
@@ -82,12 +106,10 @@ export interface Missing {
  * @returns `null` where nothing is missing */
 export function missingFrom(bound: Bound, heads: Heads, now: number): Missing | null {
   if (holds(bound, heads, now)) return null
-  const missing = bound.loose.filter(({ id, seq, hash }) => {
-    const head = heads.get(id)
-    return head?.seq !== seq || !equal(head.hash, hash)
-  })
-  const records = missing.map(({ id, seq }) => ({ id: id, seq }))
-  const put = missing.map(({ id, seq, hash }) => [id, { seq, hash, until: heads.get(id)?.until ?? null }] as const)
+  const named = bound.loose.map(({ id, seq, hash }) => headAt(id, seq, hash, heads.get(id)?.until ?? null))
+  const missing = named.filter(({ record, line }) => !equal(line, heads.get(record)?.line ?? new Uint8Array(0)))
+  const records = missing.map(({ record, seq }) => ({ id: record, seq }))
+  const put = missing.map((head) => [head.record, head] as const)
   return { records, more: !holds(bound, new Map([...heads, ...put]), now) }
 }
 
@@ -102,13 +124,13 @@ function holds(bound: Bound, heads: Heads, now: number): boolean {
 
 /** Records that end some day, by the beginning of that day (UTC), in the order of the days. */
 function split(heads: Heads) {
-  const lasting: [RecordId, HeadThen][] = []
-  const days = new Map<number, [RecordId, HeadThen][]>()
-  for (const one of heads) {
-    const { until } = one[1]
+  const lasting: HeadThen[] = []
+  const days = new Map<number, HeadThen[]>()
+  for (const head of heads.values()) {
+    const { until } = head
     const day = until === null ? null : until - (until % dayMs)
     const group = day === null ? lasting : (days.get(day) ?? [])
-    group.push(one)
+    group.push(head)
     if (day !== null) days.set(day, group)
   }
   const groups = [...days].sort(([a], [b]) => a - b)

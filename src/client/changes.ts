@@ -10,7 +10,7 @@ import { type Stretch, verifyStretch } from "../proof/stretch.ts"
 import type { LeafInfo } from "../protocol/log.ts"
 import { paths } from "../protocol/paths.ts"
 import { readChanges } from "../protocol/records.ts"
-import type { Heads, HeadThen } from "./bound.ts"
+import { type Heads, type HeadThen, headAt, inOrder } from "./bound.ts"
 import { type Failure, missingKey, notTaken } from "./false-keys.ts"
 import type { Look } from "./leaf-watch.ts"
 import { gapsOf, headThen, type RosterRow } from "./roster-row.ts"
@@ -64,6 +64,8 @@ export async function pullChanges(
   options: PullOptions,
 ): Promise<Pulled> {
   const pull = new Pull(session, known, options)
+  // Once the question is on its way: it takes a while to be answered.
+  setTimeout(() => pull.prepare())
   let complete = since
   let time = 0
   for (let more = true; more; ) {
@@ -103,11 +105,19 @@ class Pull {
   /** What the changes of one page say. */
   readonly #entries = new Map<Change, EntryStatement>()
   readonly #granted: GrantedKey[] = []
+  /** The heads of the rows that this pull goes on from. */
+  #heads: Map<RecordId, HeadThen> | null = null
 
   constructor(session: Session, known: (record: RecordId) => RosterRow | undefined, options: PullOptions) {
     this.#session = session
     this.#known = known
     this.#asOf = options.asOf
+  }
+
+  /** Makes ready what the end needs, in the order in which it is hashed. */
+  prepare(): void {
+    const { physician } = this.#session
+    this.#heads ??= inOrder(Array.from(this.#asOf?.base.values() ?? [], (row) => headThen(row, physician)))
   }
 
   async page(answer: Reply, from: number, tree: TreeHead, look: PullOptions["look"]): Promise<void> {
@@ -252,15 +262,15 @@ class Pull {
       this.#left.add(record)
     } else {
       const until = memberOf(this.#session, head)?.until ?? null
-      this.#then.set(record, { head: { seq: head.seq, hash: head.hash, until }, memberSince, own })
+      this.#then.set(record, { head: headAt(record, head.seq, head.hash, until), memberSince, own })
     }
   }
 
   /** The physician's records before leaf `asOf`: those that were known and not left by then, and those that became theirs since. */
   #headsThen(): Heads {
-    const heads = new Map<RecordId, HeadThen>()
-    for (const row of this.#asOf?.base.values() ?? [])
-      if (!this.#left.has(row.id)) heads.set(row.id, headThen(row, this.#session.physician))
+    this.prepare()
+    const heads = this.#heads!
+    for (const record of this.#left) heads.delete(record)
     for (const [record, then] of this.#then) {
       if (this.#wasMine(record, then)) heads.set(record, then.head)
       else heads.delete(record)

@@ -9,7 +9,7 @@ import { encodeChainHead, parseChainHead } from "../proof/chain-head.ts"
 import type { Member } from "../proof/entry.ts"
 import type { Identity } from "../proof/identity.ts"
 import { asSecretKey, commitTo, type RecordKey } from "../vault/keys.ts"
-import type { HeadThen } from "./bound.ts"
+import { type HeadThen, headAt } from "./bound.ts"
 
 /** Record keys by epoch. A member goes without one where a colleague changed the key and granted them none that opens. */
 export type EpochKeys = readonly (RecordKey | undefined)[]
@@ -187,7 +187,7 @@ export function untilOf(row: RosterRow, me: PhysicianId): number | null {
 
 /** A row's head, for those who hold others against it. */
 export function headThen(row: RosterRow, me: PhysicianId): HeadThen {
-  return { seq: row.seq, hash: parseBase64url(row.hash), until: untilOf(row, me) }
+  return headAt(row.id, row.seq, parseBase64url(row.hash), untilOf(row, me))
 }
 
 /** @param gaps who falsified the keys that are missing. @throws CANNOT_OPEN where one is missing for no such reason */

@@ -49,72 +49,62 @@ export function queryOf(text: string): Query {
   return wordsOf(text).map((word, i) => [...new Set([word, spelled[i] ?? word])])
 }
 
-/** The words that a row is found by at each of its texts. */
-const wordsAt = {
-  name: (text: string) => everyWordOf(text).slice(0, nameWords),
-  birthDate: (text: string) => (text === "" ? [] : [text.slice(0, longestWord)]),
-  diagnosis: everyWordOf,
-} as const
-type Kind = keyof typeof wordsAt
+/** Every word that a row is found by, whatever its diagnoses are. */
+function namesOf({ firstName, lastName, birthDate }: Searchable): string[] {
+  const names = everyWordOf(firstName).slice(0, nameWords)
+  names.push(...everyWordOf(lastName).slice(0, nameWords))
+  if (birthDate !== "") names.push(birthDate.slice(0, longestWord))
+  return names
+}
 
 /** Whether every word of a query begins some word of the row: what the index does, for one row. */
-export function matches({ firstName, lastName, birthDate, diagnoses }: Searchable, query: Query): boolean {
-  const names = [...wordsAt.name(firstName), ...wordsAt.name(lastName), ...wordsAt.birthDate(birthDate)]
-  const words = [...names, ...diagnoses.flatMap(wordsAt.diagnosis)]
+export function matches(row: Searchable, query: Query): boolean {
+  const words = [...namesOf(row), ...row.diagnoses.flatMap(everyWordOf)]
   return query.every((ways) => words.some((word) => ways.some((prefix) => word.startsWith(prefix))))
 }
 
-/** An index over a fixed list of rows: words lead to the texts that have them, and texts to their rows, which are named by their place in
- * the list. Many rows have the same texts. Whoever may write in records could else fill the memory of everybody who lists them: when there
- * is too much in all diagnoses together, those of later rows are left out. */
+/** An index over a fixed list of rows, which are named by their place in it. Words of names lead to rows; words of diagnoses lead to texts,
+ * and those to rows: many have the same. Whoever may write in records could else fill the memory of everybody who lists them: when there is
+ * too much in all diagnoses together, those of later rows are left out. */
 export class SearchIndex {
-  readonly #words: readonly string[]
-  /** The numbers of the texts, by word. */
-  readonly #texts: readonly (readonly number[])[]
-  /** The places of the rows, by text. */
+  readonly #names: WordLists
+  readonly #diagnoses: WordLists
+  /** The places of the rows that have a diagnosis, by its number. */
   readonly #places: readonly (readonly number[])[]
   readonly #size: number
   /** The places of the rows that are not found by all of their diagnoses. */
   readonly cut: ReadonlySet<number>
 
   constructor(rows: readonly Searchable[]) {
-    const words = new Map<string, number[]>()
+    const names = new Map<string, number[]>()
+    const diagnoses = new Map<string, number[]>()
+    const known = new Map<string, number[]>()
     const places: number[][] = []
-    const known = { name: new Map(), birthDate: new Map(), diagnosis: new Map() } as Record<Kind, Map<string, number>>
-    /** @returns what that costs */
-    const put = (kind: Kind, text: string, place: number): number => {
-      const number = known[kind].get(text)
-      if (number !== undefined) {
-        places[number]!.push(place)
-        return costOfPlace
-      }
-      const added = places.push([place]) - 1
-      known[kind].set(text, added)
-      let cost = costOfPlace + text.length
-      for (const word of wordsAt[kind](text)) {
-        const texts = words.get(word)
-        if (texts === undefined) words.set(own(word), [added])
-        else if (texts[texts.length - 1] !== added) texts.push(added)
-        cost += costOfWord + (texts === undefined ? costOfNewWord + word.length : 0)
-      }
-      return cost
-    }
     const cut = new Set<number>()
     let left = costOfAll + costOfRow * rows.length
-    for (const [place, { firstName, lastName, birthDate, diagnoses }] of rows.entries()) {
-      put("name", firstName, place)
-      put("name", lastName, place)
-      put("birthDate", birthDate, place)
-      for (const text of diagnoses) {
+    for (const [place, row] of rows.entries()) {
+      for (const word of namesOf(row)) add(names, word, place)
+      for (const text of row.diagnoses) {
         if (left <= 0) {
           cut.add(place)
           break
         }
-        left -= put("diagnosis", text, place)
+        left -= costOfPlace
+        const others = known.get(text)
+        if (others !== undefined) {
+          others.push(place)
+          continue
+        }
+        const had = [place]
+        known.set(text, had)
+        const number = places.push(had) - 1
+        left -= text.length
+        for (const word of everyWordOf(text))
+          left -= costOfWord + (add(diagnoses, word, number) ? costOfNewWord + word.length : 0)
       }
     }
-    this.#words = [...words.keys()].sort()
-    this.#texts = this.#words.map((word) => words.get(word)!)
+    this.#names = new WordLists(names)
+    this.#diagnoses = new WordLists(diagnoses)
     this.#places = places
     this.#size = rows.length
     this.cut = cut
@@ -122,10 +112,8 @@ export class SearchIndex {
 
   /** About what it takes of memory. */
   get sizeBytes(): number {
-    const numbers = (lists: readonly (readonly number[])[]) =>
-      lists.reduce((sum, list) => sum + 50 + 8 * list.length, 0)
-    const words = this.#words.reduce((sum, word) => sum + 50 + 2 * word.length, 0)
-    return words + numbers(this.#texts) + numbers(this.#places)
+    const places = this.#places.reduce((sum, list) => sum + 50 + 8 * list.length, 0)
+    return this.#names.sizeBytes + this.#diagnoses.sizeBytes + places
   }
 
   /** Marks the rows in which every one of the words begins some word: 1 at their places. */
@@ -134,19 +122,58 @@ export class SearchIndex {
     for (const ways of query) {
       const next = new Uint8Array(this.#size)
       const seen = new Uint8Array(this.#places.length)
-      for (const prefix of ways)
-        for (let i = this.#firstAtOrAfter(prefix); this.#words[i]?.startsWith(prefix); i++)
-          for (const text of this.#texts[i]!) {
-            if (seen[text] === 1) continue
-            seen[text] = 1
-            for (const place of this.#places[text]!) if (found[place] === 1) next[place] = 1
-          }
+      for (const prefix of ways) {
+        for (const place of this.#names.beginningWith(prefix)) next[place] = found[place]!
+        for (const text of this.#diagnoses.beginningWith(prefix)) {
+          if (seen[text] === 1) continue
+          seen[text] = 1
+          for (const place of this.#places[text]!) next[place] = found[place]!
+        }
+      }
       found = next
     }
     return found
   }
+}
 
-  #firstAtOrAfter(word: string): number {
+/** @returns whether the word is new */
+function add(lists: Map<string, number[]>, word: string, number: number): boolean {
+  const list = lists.get(word)
+  if (list === undefined) lists.set(own(word), [number])
+  else if (list[list.length - 1] !== number) list.push(number)
+  return list === undefined
+}
+
+/** Lists of numbers by word, found by how the words begin. */
+class WordLists {
+  readonly #words: readonly string[]
+  /** Where each word's list ends in all of them. */
+  readonly #ends: Int32Array
+  readonly #all: Int32Array
+
+  constructor(lists: ReadonlyMap<string, readonly number[]>) {
+    this.#words = [...lists.keys()].sort()
+    const all: number[] = []
+    this.#ends = Int32Array.from(this.#words, (word) => {
+      for (const number of lists.get(word)!) all.push(number)
+      return all.length
+    })
+    this.#all = Int32Array.from(all)
+  }
+
+  get sizeBytes(): number {
+    const words = this.#words.reduce((sum, word) => sum + 50 + 2 * word.length, 0)
+    return words + this.#ends.byteLength + this.#all.byteLength
+  }
+
+  /** The numbers of every word that begins so. */
+  beginningWith(prefix: string): Int32Array {
+    // No word has this character.
+    return this.#all.subarray(this.#beginAt(prefix), this.#beginAt(`${prefix}\uffff`))
+  }
+
+  /** Where the list of the first word begins that does not come before this one. */
+  #beginAt(word: string): number {
     let low = 0
     let high = this.#words.length
     while (low < high) {
@@ -154,7 +181,7 @@ export class SearchIndex {
       if (this.#words[middle]! < word) low = middle + 1
       else high = middle
     }
-    return low
+    return low === 0 ? 0 : this.#ends[low - 1]!
   }
 }
 
@@ -170,13 +197,11 @@ function spelledOut(text: string): string {
 }
 
 function foldAccents(text: string): string {
-  return text
+  const plain = text
     .normalize("NFKD")
     .replace(/\p{M}+/gu, "")
     .toLowerCase()
-    .replaceAll("ß", "ss")
-    .replaceAll("ø", "o")
-    .replaceAll("ł", "l")
-    .replaceAll("æ", "ae")
-    .replaceAll("œ", "oe")
+  return isAscii(plain) ? plain : plain.replace(/[ßøłæœ]/g, (letter) => spelling[letter]!)
 }
+
+const spelling: Readonly<Record<string, string>> = { ß: "ss", ø: "o", ł: "l", æ: "ae", œ: "oe" }

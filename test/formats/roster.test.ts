@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest"
 import { sha256 } from "#sha256"
-import { boundOf, missingFrom } from "../../src/client/bound.ts"
+import { boundOf, headAt, missingFrom } from "../../src/client/bound.ts"
 import { Pins } from "../../src/client/pins.ts"
 import { encodeRows, keysOf, parseRows, type RosterRow } from "../../src/client/roster-row.ts"
 import type { ClientStorage } from "../../src/client/storage.ts"
@@ -109,7 +109,7 @@ describe("docs/formats/roster.md, a keyring", () => {
 
   it("is bound to the one head, and holds a device that begins anew to it", () => {
     const record = example("record") as RecordId
-    const heads = new Map([[record, { seq: 0, hash: bytes("head"), until: null }]])
+    const heads = new Map([[record, headAt(record, 0, bytes("head"), null)]])
     const bound = boundOf(Number(example("seen size")), heads, [])
     expectOnPage(example, { digest: hex(bound.digest) })
     expect(bound).toEqual(keyring().bound)
@@ -118,8 +118,11 @@ describe("docs/formats/roster.md, a keyring", () => {
     const named = boundOf(5, heads, [record])
     const missing = { records: [{ id: record, seq: 0 }], more: false }
     expect(missingFrom(named, new Map(), 0)).toEqual(missing)
-    const other = ["AAAAAAAAAAAAAAAAAAAAAA" as RecordId, { seq: 0, hash: bytes("head"), until: null }] as const
-    expect(missingFrom(named, new Map([other]), 0)).toEqual({ ...missing, more: true })
+    const other = "AAAAAAAAAAAAAAAAAAAAAA" as RecordId
+    expect(missingFrom(named, new Map([[other, headAt(other, 0, bytes("head"), null)]]), 0)).toEqual({
+      ...missing,
+      more: true,
+    })
   })
 
   it("is these bytes", async () => {
