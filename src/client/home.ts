@@ -5,15 +5,26 @@ import { Awaiting } from "./awaiting.ts"
 import type { People } from "./people.ts"
 import type { Roster } from "./roster.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
-import { fold, matches, queryOf, SearchIndex, wordsOf } from "./search.ts"
+import { fold, type Query, queryOf, SearchIndex, wordsOf } from "./search.ts"
 import type { HomePage, HomeQuery, HomeRow, HomeSort, PatientFields } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** Rows changed since the index was built that are searched one by one; beyond it the index is built anew. */
-const overlayLimit = 300
+/** Rows changed since the index was built that are searched one by one, and what their texts may have together, in UTF-16 units. Beyond that
+ * the index is built anew. */
+const overlayRows = 300
+const overlayUnits = 100_000
 
 /** Who else can read a record. Keys are left out: of many members in many records they are most of what a list would keep. */
 type Reader = Pick<Member, "physician" | "role">
+
+/** A list of rows, as an index has it. */
+interface Placed {
+  readonly index: SearchIndex | null
+  /** Where the index has each row; -1 where it has none. */
+  readonly places: Int32Array
+  /** Whether it has too few of them: a colleague may write long texts into many. */
+  readonly isOutgrown: boolean
+}
 
 /** The home page's list: sorted and searched over the opened roster. */
 export class HomeList {
@@ -24,8 +35,10 @@ export class HomeList {
   readonly #shared = new WeakMap<RosterRow, readonly Reader[]>()
   #places = new Map<RosterRow, number>()
   /** The same for the lists that were searched last. */
-  readonly #placed = new WeakMap<readonly RosterRow[], { index: SearchIndex | null; places: Int32Array }>()
+  readonly #placed = new WeakMap<readonly RosterRow[], Placed>()
   #index: SearchIndex | null = null
+  /** Of each of the rows that the index does not have, one of its own. */
+  readonly #own = new WeakMap<RosterRow, SearchIndex>()
   /** Rows that the index does not find by all of their diagnoses. */
   #cut: ReadonlySet<RosterRow> = new Set()
   #sorted = new Map<string, { version: number; rows: readonly RosterRow[] }>()
@@ -110,27 +123,32 @@ export class HomeList {
     // What begins like 2003-05-2 is on its way to 2003-05-24, and found by prefix; any other way to write a date has to be whole.
     const dates = /^\d{4}-/.test(search.trim()) ? [] : readDates(search.trim(), today)
     const query = dates.length === 0 ? queryOf(search) : [dates]
-    if (this.#index === null) this.#build()
+    if (this.#index === null || this.#place(rows).isOutgrown) this.#build()
     const hits = this.#index!.find(query)
-    const places = this.#placesOf(rows)
-    let fresh = 0
-    const found = rows.filter((row, i) => {
+    const { places } = this.#place(rows)
+    return rows.filter((row, i) => {
       const place = places[i]!
-      if (place >= 0) return hits[place] === 1
-      fresh++
-      return matches(row, query)
+      return place >= 0 ? hits[place] === 1 : this.#matches(row, query)
     })
-    if (fresh > overlayLimit) this.#index = null
-    return found
   }
 
-  /** Where the index has each row of a list; -1 where it has none. */
-  #placesOf(rows: readonly RosterRow[]): Int32Array {
+  /** Whether a row is found that the index does not have. */
+  #matches(row: RosterRow, query: Query): boolean {
+    const index = this.#own.get(row) ?? new SearchIndex([row])
+    this.#own.set(row, index)
+    return index.find(query)[0] === 1
+  }
+
+  #place(rows: readonly RosterRow[]): Placed {
     const known = this.#placed.get(rows)
-    if (known?.index === this.#index) return known.places
+    if (known?.index === this.#index) return known
     const places = Int32Array.from(rows, (row) => this.#places.get(row) ?? -1)
-    this.#placed.set(rows, { index: this.#index, places })
-    return places
+    const changed = rows.filter((_, i) => places[i]! < 0)
+    const units = changed.reduce((sum, row) => sum + unitsOf(row), 0)
+    const isOutgrown = changed.length > overlayRows || units > overlayUnits
+    const placed = { index: this.#index, places, isOutgrown }
+    this.#placed.set(rows, placed)
+    return placed
   }
 
   #homeRow(row: RosterRow): HomeRow {
@@ -167,7 +185,7 @@ export class HomeList {
     let rows = [...this.#roster.rows.values()]
     let index = new SearchIndex(rows)
     if (index.cut.size > 0) {
-      const lengths = new Map(rows.map((row) => [row, row.diagnoses.reduce((sum, text) => sum + text.length, 0)]))
+      const lengths = new Map(rows.map((row) => [row, unitsOf(row)]))
       const isShared = (row: RosterRow) => Number(row.chain !== "")
       rows = rows.sort((a, b) => isShared(a) - isShared(b) || lengths.get(a)! - lengths.get(b)!)
       index = new SearchIndex(rows)
@@ -176,6 +194,11 @@ export class HomeList {
     this.#cut = new Set([...index.cut].map((place) => rows[place]!))
     this.#index = index
   }
+}
+
+/** How long a row's texts are together, in UTF-16 units. */
+function unitsOf({ firstName, lastName, diagnoses }: RosterRow): number {
+  return diagnoses.reduce((sum, text) => sum + text.length, firstName.length + lastName.length)
 }
 
 function sortKey(row: RosterRow, sort: HomeSort): string {
