@@ -44,7 +44,7 @@ test("without a device and without a password, the words and the code let in, an
   await session.confirmRestore(code)
   const { words: fresh } = await finish(next)
   expect(fresh).toHaveLength(24)
-  expect(await sendAgain(work)).toEqual({ unchanged: 0, anew: 0, waiting: 0, left: [] })
+  expect(await sendAgain(work)).toEqual({ unchanged: 0, anew: 0, waiting: 0, elsewhere: [], left: [] })
   expect(work.roster.rows.has(id)).toBe(true)
   await createPatient(work, { ...brady, firstName: "After" })
   await practice.putAway(work)

@@ -117,7 +117,13 @@ describe("a practice that is put back to last night's backup", { timeout: long }
     await work.session.confirmRestore(done.code)
     expect(work.session.keyringNumber).toBe(keyringStep)
     const sent = await sendAgain(work)
-    expect(sent).toEqual({ unchanged: 0, anew: 2, waiting: 1, left: [expect.objectContaining({ id: shared })] })
+    expect(sent).toEqual({
+      unchanged: 0,
+      anew: 2,
+      waiting: 1,
+      elsewhere: [],
+      left: [expect.objectContaining({ id: shared })],
+    })
     expect(await diagnosis(work, alone)).toBe("Unseen by the backup")
     expect(work.roster.rows.has(fresh)).toBe(true)
     await practice.putAway(work)

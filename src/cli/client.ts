@@ -4,6 +4,7 @@ import { signIn } from "../client/account.ts"
 import { rememberPinned } from "../client/log-target.ts"
 import type { Session, Surroundings } from "../client/session.ts"
 import { Transport } from "../client/transport.ts"
+import { settleUnheard } from "../client/unheard.ts"
 import { type Workspace, workspaceOf } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { secretFrom, usernameFrom } from "./ask.ts"
@@ -57,6 +58,7 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
     await workspace.roster.load()
     await workspace.roster.sync()
     await workspace.roster.looked()
+    await settleUnheard(workspace)
     try {
       const result = await work(workspace)
       await workspace.roster.fold()

@@ -118,11 +118,15 @@ function lossOf({ had, has, accept }: LostRecord): string {
 
 async function report(
   io: Io,
-  { unchanged, anew, waiting, left }: SentAgain,
+  { unchanged, anew, waiting, elsewhere, left }: SentAgain,
   { confirm, records }: WentBack,
 ): Promise<void> {
   if (unchanged + anew > 0)
     await io.err.line(`Sent again: ${unchanged} unchanged, ${anew} anew on what the server has.`)
+  for (const { id, time } of elsewhere)
+    await io.err.line(
+      `${id}, written ${momentOf(time)}: the record goes on under this id, because somebody else has taken its own meanwhile.`,
+    )
   if (waiting === 1) await io.err.line("1 entry waits until an owner has confirmed who may read its record.")
   if (waiting > 1) await io.err.line(`${waiting} entries wait until an owner has confirmed who may read their records.`)
   for (const { id, time, reason, hasContent } of left) {

@@ -5,13 +5,13 @@ import { AppError } from "../errors.ts"
 import { type ChainHead, settledBy } from "../proof/chain.ts"
 import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
 import { statementHash } from "../proof/statement.ts"
-import { entriesPath } from "../protocol/paths.ts"
 import { appendEntry } from "../protocol/records.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import { entryPlace, selfGrantPlace, summaryPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
+import type { Again } from "./own-entry.ts"
+import { sendOwn } from "./send-own.ts"
 import type { Session } from "./session.ts"
-import { resend } from "./transport.ts"
 
 /** What an entry of this physician's says beyond its place in the chain. */
 export type Act = Pick<EntryStatement, "kind"> & Partial<Pick<EntryStatement, "epoch" | "members" | "keyCommit">>
@@ -23,6 +23,8 @@ export interface Contents {
   readonly compress?: boolean
   readonly summary?: Summary
   readonly grants?: readonly { readonly recipient: PhysicianId; readonly grant: Uint8Array }[]
+  /** What the entry stands for, where it sends again what a restore took back. */
+  readonly again?: Again | undefined
 }
 
 /** What was appended, with the receipt checked. */
@@ -45,11 +47,11 @@ export async function append(
   act: Act,
   contents: Contents,
 ): Promise<Appended> {
-  const { physician, signer, pins, around, log } = session
+  const { physician, signer, pins, around } = session
   const seq = before === null ? 0 : before.seq + 1
   const epoch = act.epoch ?? before?.epoch ?? 0
   const now = around.now()
-  const { body, summary, grants } = contents
+  const { body, summary, grants, again } = contents
   const [bodyToken, summaryToken] = await Promise.all([
     body && seal(key, entryPlace(record, epoch, seq, physician), body, { now, compress: contents.compress === true }),
     summary && seal(key, summaryPlace(record, epoch, seq), encodeSummary(summary), { now }),
@@ -80,30 +82,12 @@ export async function append(
     ...(begins && { selfGrant: await seal(session.key, place, key, { exact: true, now }) }),
     ...(grants && { grants: [...grants] }),
   }
-  const { answer, tree } = await log.exchange(
-    (from) =>
-      resend(() =>
-        around.transport.call("POST", entriesPath(record), {
-          json: appendEntry.body.encode({ ...sent, since: from.size }),
-          reply: appendEntry.reply,
-        }),
-      ),
-    (receipt) => receipt.log,
-  )
+  const request = appendEntry.body.encode({ ...sent, since: 0 })
   const hash = statementHash(statement)
-  const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: physician } as const
-  log.checkReceipt(answer, { ...about, statementHash: hash }, tree)
-  session.kept.note({
-    leaf: answer.leaf.index,
-    record,
-    seq,
-    time: now,
-    hash,
-    sent: JSON.stringify(appendEntry.body.encode({ ...sent, since: 0 })),
-    ...(body && { body }),
-  })
-  const head = { ...follow(before, entry), hash, leaf: answer.leaf.index }
-  return { entry, head, bodyToken: bodyToken ?? null, serverTime: answer.leaf.time }
+  const own = { record, seq, time: now, hash, sent: JSON.stringify(request) }
+  const { leaf } = await sendOwn(session, { ...own, ...(body && { body }), ...(again && { again }) }, request)
+  const head = { ...follow(before, entry), hash, leaf: leaf.index }
+  return { entry, head, bodyToken: bodyToken ?? null, serverTime: leaf.time }
 }
 
 /** The head after an entry of one's own making: what `extendChain` would come to. */

@@ -14,7 +14,6 @@ import {
   wayByWords,
 } from "./account.ts"
 import { accountActivity, endSession, listDevices, listSessions, recordActivity } from "./activity.ts"
-import { sendAgain } from "./after-restore.ts"
 import { archiveRecord, createPatient, savePatient } from "./edits.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "./invitations.ts"
 import { Page, type PageEnv } from "./page.ts"
@@ -61,6 +60,7 @@ export function createPageApi(env: PageEnv): PageApi {
       run(async () => page.enterOrAsk((await reopenAnyway(await page.around(), username, password)).session, password)),
     confirmRestore: (code, newPassword) => run(() => page.confirmRestore(code, newPassword)),
     lostToRestore: () => run(() => page.lostToRestore()),
+    dismissUnsent: (keys) => run(() => page.work.resending.dismiss(keys)),
     enterRestored: () => run(() => page.enterRestored()),
     recover: (username, words, password, former) =>
       run(async () => {
@@ -113,19 +113,19 @@ export function createPageApi(env: PageEnv): PageApi {
       }),
     save: (id, base, fields) =>
       run(async () => {
-        const saved = await savePatient(page.work, id, base, fields)
+        const saved = await savePatient(await page.toWrite(), id, base, fields)
         if (saved.saved) changed(id)
         return saved
       }),
     resolve: (id, base, fields, head, choices) =>
       run(async () => {
-        const saved = await savePatient(page.work, id, base, fields, { head, choices })
+        const saved = await savePatient(await page.toWrite(), id, base, fields, { head, choices })
         if (saved.saved) changed(id)
         return saved
       }),
     archive: (id, archived) =>
       run(async () => {
-        await archiveRecord(page.work, id, archived)
+        await archiveRecord(await page.toWrite(), id, archived)
         changed(id)
       }),
     importFile: (name, bytes, progress) =>
@@ -133,8 +133,8 @@ export function createPageApi(env: PageEnv): PageApi {
         const tick = (resourcesDone: number, resourcesTotal: number) =>
           progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
         const report = await page.stoppable(async (signal) => {
-          const [{ importFile }] = await Promise.all([import("./imports.ts"), page.work.ready])
-          return importFile(page.work, name, bytes, tick, signal)
+          const [{ importFile }, work] = await Promise.all([import("./imports.ts"), page.toWrite()])
+          return importFile(work, name, bytes, tick, signal)
         })
         for (const { id } of report.records) changed(id)
         return report
@@ -190,7 +190,7 @@ export function createPageApi(env: PageEnv): PageApi {
       run(async () => {
         try {
           const outcome = await confirmMembers(page.work, shown, without)
-          await sendAgain(page.work)
+          await page.work.resending.run()
           return outcome
         } finally {
           changed(shown.id)
@@ -208,7 +208,7 @@ export function createPageApi(env: PageEnv): PageApi {
           return confirmMany(page.work, shown, { progress, signal })
         })
         // What was confirmed is confirmed, also where the rest has to wait for the server.
-        await sendAgain(page.work).catch((error: unknown) => stopsHere(page.work, error))
+        await page.work.resending.run().catch((error: unknown) => stopsHere(page.work, error))
         for (const { id } of shown) changed(id)
         return report
       }),
@@ -226,7 +226,7 @@ export function createPageApi(env: PageEnv): PageApi {
         })
         // What was written in it before a restore took the acceptance back can be sent now.
         if (page.work.session.restoredAt >= 0)
-          await sendAgain(page.work).catch((error: unknown) => stopsHere(page.work, error))
+          await page.work.resending.run().catch((error: unknown) => stopsHere(page.work, error))
         for (const id of ids) changed(id)
         await page.countInvitations().catch(() => {})
         return report

@@ -10,10 +10,12 @@ import { HomeList } from "./home.ts"
 import { inTime } from "./in-time.ts"
 import { countInvitations } from "./invitations.ts"
 import { Drafts, forgetPageSecret, forgetSessions, recallKey, recallPageSecret, rememberSession } from "./remembered.ts"
+import { endsMore, Resending } from "./resending.ts"
 import { Session, type Surroundings } from "./session.ts"
 import type { ClientStorage } from "./storage.ts"
 import { viewRefused, viewTampered } from "./tampered.ts"
 import { fetchSend, fetchStream, noting, Transport } from "./transport.ts"
+import { settleUnheard } from "./unheard.ts"
 import type { Account, AfterRestore, ClientEvent, RecoverySheet, TamperedView } from "./views.ts"
 import { type Workspace, workspaceOf } from "./workspace.ts"
 
@@ -41,6 +43,7 @@ interface SignedIn extends Workspace {
   readonly list: HomeList
   readonly awaiting: Awaiting
   readonly drafts: Drafts
+  readonly resending: Resending
   /** Settles when the roster is open and up to date. */
   ready: Promise<void>
   /** The server was lost while the roster was opened. */
@@ -231,7 +234,7 @@ export class Page {
   }
 
   lostToRestore(): Promise<string | null> {
-    return lostAsText(this.#asked)
+    return lostAsText(this.#work ?? this.#asked)
   }
 
   get #asked(): Workspace & WayIn {
@@ -258,6 +261,7 @@ export class Page {
       list: new HomeList(work, awaiting),
       awaiting,
       drafts: new Drafts(session),
+      resending: new Resending(work, awaiting, (unsent) => this.emit({ type: "unsent", unsent })),
       ready: Promise.resolve(),
       failed: false,
     }
@@ -312,10 +316,11 @@ export class Page {
   async #settleIn(work: SignedIn): Promise<void> {
     try {
       await work.ready
+      // What another device confirmed, or an owner has confirmed since.
+      if (work.resending.isOwed) await this.#sendAgain(work)
+      await settleUnheard(work)
       await this.#meet(work)
       await this.countInvitations()
-      // What another device confirmed, or an owner has confirmed since.
-      if (work.session.restoredAt >= 0) await this.#sendAgain(work)
       await work.roster.fold()
       await this.#looked(work)
       await work.session.saveNews()
@@ -325,16 +330,24 @@ export class Page {
     }
   }
 
-  /** What cannot be sent now is tried again at the next sign-in, and holds up nothing else. */
+  /** What cannot be sent now is tried again with the next pull, and holds up nothing else. */
   async #sendAgain(work: SignedIn): Promise<void> {
     try {
-      await work.awaiting.look()
-      this.#emitRoster(work)
-      await sendAgain(work)
+      await work.resending.run()
     } catch (error) {
-      if (!(error instanceof AppError) || error.is("TAMPERED") || error.code === "NOT_ALLOWED_SESSION") throw error
-      if (this.#work === work) this.#notice(error)
+      if (endsMore(error)) throw error
+      if (this.#work === work) this.#notice(error as AppError)
+    } finally {
+      if (this.#work === work) this.#emitRoster(work)
     }
+  }
+
+  /** What a physician's writing waits for. */
+  async toWrite(): Promise<SignedIn> {
+    const { work } = this
+    await work.ready.catch(() => {})
+    await work.resending.settled()
+    return this.work
   }
 
   /** Waits until every leaf was looked at, and shows what that found: entries that are withheld, also where a question stayed open. */
@@ -500,6 +513,8 @@ export class Page {
       await work.awaiting.look()
       await work.roster.fold()
     }
+    await settleUnheard(work)
+    if (work.resending.isOwed) await this.#sendAgain(work)
     await this.countInvitations()
     await this.#looked(work)
     this.#rememberSoon(work)

@@ -30,6 +30,7 @@ import {
   type OpenRecord,
   type Step,
 } from "./open-record.ts"
+import type { Again } from "./own-entry.ts"
 import { readChain, type SelfGrant, type StoredEntry } from "./read-chain.ts"
 import { errorOf, type Roster } from "./roster.ts"
 import { keyAt, keysOf, rowOf } from "./roster-row.ts"
@@ -233,8 +234,9 @@ export class Records {
     return Math.max(rows.get(id)?.seq ?? -1, this.#session.pins.heads.get(id)?.seq ?? -1, owed.get(id) ?? -1)
   }
 
-  /** Makes a record with its first entry. @param id only of a record that a restored server has lost. @returns it, as opened. */
-  async create(body: Body, compress = false, id: RecordId = newId<"record">()): Promise<OpenRecord> {
+  /** Makes a record with its first entry. @param id only of a record that a restored server has lost.
+   * @param again what the entry stands for, where it sends again what a restore took back. @returns it, as opened. */
+  async create(body: Body, compress = false, id: RecordId = newId<"record">(), again?: Again): Promise<OpenRecord> {
     const session = this.#session
     const { physician, identity } = session
     const key = newSecretKey<"record">()
@@ -242,7 +244,7 @@ export class Records {
     const act: Act = { kind: "open", members: [member], keyCommit: await commitTo(key, id, 0) }
     const { bytes, content } = encodeContent(body)
     const summary = summaryOf(chartAfter(null, physician, content))
-    const made = await append(session, id, null, key, act, { ...contentsOf(bytes, compress), summary })
+    const made = await append(session, id, null, key, act, { ...contentsOf(bytes, compress), summary, again })
     const record = grow(null, [key], made, content, summary)
     this.#take(record, summary)
     return record
@@ -251,8 +253,9 @@ export class Records {
   /** Appends one `write` on top of what was opened. Where somebody has left, or their time is over, or the key is one from
    * before a restore, the record first gets a fresh one.
    * @throws CONFLICT_HEAD when the record has moved on; NOT_ALLOWED_ROLE for a reader; BAD_INPUT_SIZE for what nobody could read;
-   * UNAVAILABLE_UPDATE where a newer version has written. Nothing is stored then */
-  async write(opened: OpenRecord, body: Body, compress = false): Promise<OpenRecord> {
+   * UNAVAILABLE_UPDATE where a newer version has written. Nothing is stored then.
+   * @param again as {@link Records.create} */
+  async write(opened: OpenRecord, body: Body, compress = false, again?: Again): Promise<OpenRecord> {
     if (newerEntry(opened) !== null) throw new AppError("UNAVAILABLE_UPDATE")
     const { physician } = this.#session
     const { bytes, content } = encodeContent(body)
@@ -268,7 +271,7 @@ export class Records {
       record.head,
       key,
       { kind: "write" },
-      { ...contents, summary },
+      { ...contents, summary, again },
     )
     const next = grow(record, record.keys, written, content, summary)
     this.#take(next, summary)

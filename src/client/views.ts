@@ -180,11 +180,15 @@ export interface SentAgain {
   readonly anew: number
   /** An owner has to confirm first who may read their records. */
   readonly waiting: number
+  /** Of `anew`, records of which somebody else had taken the id meanwhile, under their new one. */
+  readonly elsewhere: readonly Pick<NotSent, "key" | "id" | "name" | "time">[]
   readonly left: readonly NotSent[]
 }
 
 /** An entry that stays on its device. */
 export interface NotSent {
+  /** What it is known by on this device. */
+  readonly key: string
   readonly id: RecordId
   /** What the record was called, as far as this device knows; for the physician's eyes alone. */
   readonly name: string
@@ -194,6 +198,14 @@ export interface NotSent {
   /** Whether it holds something of the patient: {@link PageApi.lostToRestore} has it then. What does not says who may read the record, and
    * is decided anew. */
   readonly hasContent: boolean
+}
+
+/** What a page shows of entries that a restore took back for as long as they are kept. */
+export interface Unsent {
+  /** They are on this device alone. */
+  readonly left: readonly NotSent[]
+  /** Records that were made anew under another id, since this page was opened. */
+  readonly elsewhere: SentAgain["elsewhere"]
 }
 
 /** A physician as another one knows them. The username is what was verified; `name` is what they call themself, "" where they have
@@ -440,6 +452,8 @@ export type ClientEvent =
   | { readonly type: "tampered"; readonly view: TamperedView }
   /** How many invitations wait. */
   | { readonly type: "invitations"; readonly count: number }
+  /** What was found out about entries that a restore took back. */
+  | { readonly type: "unsent"; readonly unsent: Unsent }
   /** Everything that could be overwritten of a session that has ended is: the worker may be thrown away with the rest. */
   | { readonly type: "wiped" }
 
@@ -470,6 +484,8 @@ export interface PageApi {
   confirmRestore(code: string, newPassword: string): Promise<AfterRestore>
   /** What this device holds of the physician's own that the restored server does not have, in plain, as JSON; `null` where it has nothing. */
   lostToRestore(): Promise<string | null>
+  /** Forgets entries of {@link Unsent}, by their keys. */
+  dismissUnsent(keys: readonly string[]): Promise<void>
   /** Goes on to the records after that. */
   enterRestored(): Promise<Account>
   changePassword(current: string, next: string): Promise<void>

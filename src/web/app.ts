@@ -1,6 +1,6 @@
 /** What every screen shares: the worker, and the few values that change under it. Nothing decrypted outlives a lock. */
 import { createContext, use } from "react"
-import type { Account, PageApi, TamperedView } from "../client/views.ts"
+import type { Account, PageApi, TamperedView, Unsent } from "../client/views.ts"
 import type { Backend } from "./backend.ts"
 import { createHomeList, type HomeList } from "./home-list.ts"
 import { createImports, type Imports } from "./imports.ts"
@@ -43,6 +43,8 @@ export interface App {
   readonly selection: Store<Selection>
   /** How many wait; a fresh object whenever the worker has heard of a change. */
   readonly invitations: Store<{ readonly count: number }>
+  /** Entries that a restore took back and that could not be sent again. */
+  readonly unsent: Store<Unsent>
   /** Called before a lock or a sign-out, so that what is being typed is sealed first. */
   readonly flushers: Set<() => Promise<void>>
   /** Which record changed, for whoever shows it. */
@@ -52,6 +54,8 @@ export interface App {
   lock(): Promise<void>
   signOut(): Promise<void>
 }
+
+const nothingUnsent: Unsent = { left: [], elsewhere: [] }
 
 const hintKey = "healthcrypt-session"
 
@@ -68,6 +72,7 @@ export function createApp({ api, replace }: Backend): App {
   const many = createMany(api)
   const selection = createStore(nothingSelected)
   const invitations = createStore({ count: 0 })
+  const unsent = createStore(nothingUnsent)
   const online = createStore(true)
   const ended = createStore(false)
   const flush = () => Promise.allSettled([...flushers].map((run) => run()))
@@ -86,6 +91,7 @@ export function createApp({ api, replace }: Backend): App {
       many.clear()
       selection.set(nothingSelected)
       invitations.set({ count: 0 })
+      unsent.set(nothingUnsent)
     }
   })
 
@@ -108,6 +114,7 @@ export function createApp({ api, replace }: Backend): App {
     many,
     selection,
     invitations,
+    unsent,
     flushers,
     recordChanged: new Set(),
     async restore() {

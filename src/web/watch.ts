@@ -24,6 +24,7 @@ export function watch(app: App): void {
     else if (event.type === "storage") app.readOnly.set(event.readOnly)
     else if (event.type === "looked") app.looked.set(event.looked)
     else if (event.type === "invitations") app.invitations.set({ count: event.count })
+    else if (event.type === "unsent") app.unsent.set(event.unsent)
     else if (event.type === "wiped") replaceWorker()
     else
       void app.api

@@ -1,0 +1,76 @@
+import { z } from "zod"
+import { encodeBase64url } from "../encoding/base64.ts"
+import { equal } from "../encoding/bytes.ts"
+import { isId, type RecordId } from "../encoding/ids.ts"
+import { parseEntry } from "../proof/entry.ts"
+import { anyBytes, bytesOf, count } from "../proof/statement.ts"
+import { appendEntry } from "../protocol/records.ts"
+import type { Former } from "./kept.ts"
+
+const recordId = z.custom<RecordId>(isId)
+
+const again = z.strictObject({
+  /** The entry of a former log that it stands for, */
+  record: recordId,
+  hash: bytesOf(32),
+  /** and when that was written: how many restores this device had taken by then, and its number. */
+  restores: count,
+  seq: count,
+})
+
+export const ownEntry = z.strictObject({
+  /** Its leaf has this index at most. Left out until it was seen in the log. */
+  leaf: count.optional(),
+  record: recordId,
+  seq: count,
+  /** Milliseconds since 1970. */
+  time: count,
+  /** SHA-256 of its statement: what it is known by. */
+  hash: bytesOf(32),
+  /** The request by which it was sent: JSON. */
+  sent: z.string(),
+  /** What was sealed into its body: where it carries one. */
+  body: anyBytes.optional(),
+  /** Left out where the physician wrote it in this log. */
+  again: again.optional(),
+})
+
+/** An entry of this physician's own, as this device sent it. */
+export type OwnEntry = z.output<typeof ownEntry>
+
+/** What an entry that is sent again, unchanged or anew, stands for. */
+export type Again = z.output<typeof again>
+
+/** What an own entry is known by, as text. */
+export function keyOf({ hash }: Pick<OwnEntry, "hash">): string {
+  return encodeBase64url(hash)
+}
+
+/** What an entry of a former log is, as one that is sent again. The physician wrote it when its first one was written. */
+export function againOf({ record, hash, seq, again }: OwnEntry, restores: number): Again {
+  return { record, hash, restores: again?.restores ?? restores, seq: again?.seq ?? seq }
+}
+
+/** Whether `own` is this entry, or was made of it. */
+export function standsFor(own: Pick<OwnEntry, "hash" | "again">, { hash }: Pick<OwnEntry, "hash">): boolean {
+  return equal(own.hash, hash) || (own.again !== undefined && equal(own.again.hash, hash))
+}
+
+/** Whether what was sent was never taken, by what else the device knows of its log. */
+export function wasRefused(own: OwnEntry, { own: all, heads }: Pick<Former, "own" | "heads">): boolean {
+  if (own.leaf !== undefined) return false
+  const known = all.filter(({ record, leaf }) => record === own.record && leaf !== undefined)
+  const head = heads.find(({ record }) => record === own.record)
+  if (head?.seq === own.seq && head.hash !== keyOf(own)) return true
+  if (known.some(({ seq }) => seq === own.seq)) return true
+  const next = known.find(({ seq }) => seq === own.seq + 1)
+  return next !== undefined && !equal(entryOf(next).prev ?? new Uint8Array(0), own.hash)
+}
+
+export function sentOf({ sent }: OwnEntry) {
+  return appendEntry.body.decode(JSON.parse(sent))
+}
+
+export function entryOf(own: OwnEntry) {
+  return parseEntry(sentOf(own).statement)
+}

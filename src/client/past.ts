@@ -1,0 +1,114 @@
+import { parseBase64url } from "../encoding/base64.ts"
+import { equal } from "../encoding/bytes.ts"
+import type { RecordId } from "../encoding/ids.ts"
+import { AppError } from "../errors.ts"
+import { sameMembers } from "../proof/chain.ts"
+import type { EntryStatement, Member } from "../proof/entry.ts"
+import { decidesSince } from "./decided.ts"
+import type { Former } from "./kept.ts"
+import { keptSince, sameLine } from "./line.ts"
+import { type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
+import { membersOf } from "./roster-row.ts"
+import type { Workspace } from "./workspace.ts"
+
+/** A former log with what is left of it. Its own entries are without those that were never taken. */
+export interface Past {
+  readonly former: Former
+  /** Its first leaves, which the practice's log still has. */
+  readonly kept: number
+  /** The physician's own entries in later former logs, each with the restores that this device had taken by then, */
+  readonly later: readonly { readonly own: OwnEntry; readonly restores: number }[]
+  /** and in this log. */
+  readonly here: readonly OwnEntry[]
+  /** What was never taken. */
+  readonly refused: readonly OwnEntry[]
+}
+
+/** The former logs, the newest first. */
+export async function pastOf({ session }: Workspace): Promise<Past[]> {
+  const past: Past[] = []
+  const formers = await session.kept.former()
+  if (formers.length === 0) return past
+  const here = await session.kept.own.here()
+  let later: Past["later"] = []
+  for (const former of formers) {
+    const kept = keptSince(former.line, session.line)
+    if (kept === null) continue
+    const refused = former.own.filter((own) => wasRefused(own, former))
+    const own = former.own.filter((one) => !refused.includes(one))
+    past.push({ former: { ...former, own }, kept: kept.size, later, here, refused })
+    later = [...later, ...own.map((one) => ({ own: one, restores: former.restores }))]
+  }
+  return past
+}
+
+/** Whether nothing is left to do about an entry of the physician's own. */
+export async function isSettled(work: Workspace, own: OwnEntry, past: Past): Promise<boolean> {
+  if (own.leaf !== undefined && own.leaf < past.kept) return true
+  if ((await isThere(work, own)) || isInLater(own, past)) return true
+  const heir = past.here.find((one) => standsFor(one, own))
+  if (heir !== undefined && (heir.leaf !== undefined || (await isThere(work, heir)))) return true
+  return own.body === undefined && isDecided(work, own, past)
+}
+
+/** Whether it was sent again, or made anew, in a later former log, and is kept as an entry of that one. */
+export function isInLater(own: OwnEntry, { later }: Past): boolean {
+  return later.some((one) => standsFor(one.own, own))
+}
+
+/** Whether an entry about members needs no decision: what it led to is so again, or the physician has decided since.
+ * A record that is gone, and that no entry brings back, has nobody to decide about. @param id of the record that goes on with it */
+export async function isDecided(
+  work: Workspace,
+  { record }: OwnEntry,
+  { former, kept }: Past,
+  id = record,
+): Promise<boolean> {
+  const { session, roster } = work
+  const me = session.physician
+  const row = roster.rows.get(id)
+  if (row === undefined)
+    return (
+      !roster.refused.has(record) &&
+      !roster.toAccept.has(record) &&
+      !former.own.some((one) => one.record === record && one.body !== undefined)
+    )
+  const readers = (await session.kept.formerReaders()).find(({ line }) => sameLine(line, former.line))
+  const then = readers?.readers.get(record)?.members ?? []
+  const now = membersOf(row) ?? []
+  const others = (members: readonly Member[]) => (members.length === 1 && members[0]!.physician === me ? [] : members)
+  // That the physician is alone in it is so again, and their next entry begins with a fresh key.
+  return sameMembers(others(then), others(now)) || decidesSince(kept, await entriesIn(work, id), now, me)
+}
+
+/** Whether an entry stands in its record, at its head or with others above it. */
+async function isThere(work: Workspace, own: Pick<OwnEntry, "record" | "seq" | "hash">): Promise<boolean> {
+  return (await isTaken(work, own)) === true
+}
+
+/** Whether an entry stands in its record; `null` where the record has not come so far, or does not open. */
+export async function isTaken(
+  work: Workspace,
+  { record, seq, hash }: Pick<OwnEntry, "record" | "seq" | "hash">,
+): Promise<boolean | null> {
+  const row = work.roster.rows.get(record)
+  if (row === undefined || row.seq < seq) return null
+  if (row.seq === seq) return equal(parseBase64url(row.hash), hash)
+  const next = (await entriesIn(work, record))[seq + 1]?.prev
+  return next === undefined ? null : equal(next, hash)
+}
+
+/** A record's entries; none of one that does not open, so that nothing in it counts as decided. */
+export async function entriesIn({ session, records }: Workspace, id: RecordId): Promise<EntryStatement[]> {
+  try {
+    return (await records.open(id)).steps.map(({ entry }) => entry)
+  } catch (error) {
+    if (endsRun(error) || session.log.refusal !== null) throw error
+    return []
+  }
+}
+
+/** Whether an error is not about one record: the server cannot be reached, or the session is over. */
+export function endsRun(error: unknown): boolean {
+  return !(error instanceof AppError) || error.code === "UNAVAILABLE_SERVER" || error.code === "NOT_ALLOWED_SESSION"
+}

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest"
+import { lostAsText, sendAgain } from "../src/client/after-restore.ts"
+import { createPatient } from "../src/client/edits.ts"
+import { acceptInvitations } from "../src/client/invitations.ts"
+import { share } from "../src/client/sharing.ts"
+import type { Workspace } from "../src/client/workspace.ts"
+import { formOf } from "../src/clinical/form.ts"
+import { brady, edit, give, many, meet } from "./colleagues.ts"
+import { Restoring } from "./restoring.ts"
+
+/** A colleague who knew the id of a record that went back takes it first. */
+const long = 240_000
+
+test.each([
+  ["alone", null],
+  ["and invites the physician", "invited"],
+  ["and gives the record to the physician", "accepted"],
+])("the record goes on under a fresh id where a reader takes its own %s", { timeout: long }, async (_, shared) => {
+  const practice = await Restoring.start()
+  try {
+    for (const username of ["ada", "mal"]) await practice.register(username)
+    const [ada, mal] = [await practice.open("ada"), await practice.open("mal")]
+    await meet(ada, mal)
+    for (const work of [ada, mal]) await practice.putAway(work)
+    await practice.backUp("night", true)
+    const { id } = await createPatient(ada, brady)
+    await edit(ada, id, "Allergic to penicillin")
+    await give(ada, mal, id, "reader")
+    await edit(ada, id, "Allergic to penicillin, and to cefalexin")
+    for (const work of [ada, mal]) await practice.putAway(work)
+
+    const back = async (username: string, code: string): Promise<Workspace> => {
+      const work = await practice.openAnyway(username)
+      await work.session.confirmRestore(code)
+      await work.roster.syncAfresh()
+      return work
+    }
+    const { code } = await practice.restore("night")
+    const thief = await back("mal", code)
+    await thief.records.create({ by: "Mal", changes: [] }, false, id)
+    const again = await back("ada", code)
+    if (shared !== null) {
+      await share(thief, [id], "ada", "writer", null, many)
+      await again.roster.syncAfresh()
+    }
+    if (shared === "accepted") {
+      expect(await acceptInvitations(again, [id], many)).toMatchObject({ done: 1 })
+    }
+    const sent = await sendAgain(again)
+    expect(sent).toMatchObject({ elsewhere: [{ name: "Kuhlman, Brady" }], left: [{ hasContent: false }] })
+    const moved = sent.elsewhere[0]!.id
+    expect(moved).not.toBe(id)
+    const newest = async (work: Workspace) => formOf((await work.records.open(moved)).chart).diagnosis
+    expect(await newest(again)).toBe("Allergic to penicillin, and to cefalexin")
+    expect(await lostAsText(again)).toBeNull()
+    expect((await again.records.open(moved)).head.members).toHaveLength(1)
+    await thief.roster.syncAfresh()
+    expect((await thief.records.open(id)).steps.every(({ entry }) => entry.body === undefined || entry.seq === 0)).toBe(
+      true,
+    )
+    // It is that record from now on, also when the backup comes once more.
+    await practice.putAway(again)
+    const last = await back("ada", (await practice.restore("night")).code)
+    expect(await sendAgain(last)).toMatchObject({ elsewhere: [] })
+    expect(await newest(last)).toBe("Allergic to penicillin, and to cefalexin")
+    await practice.putAway(last)
+  } finally {
+    await practice.close()
+  }
+})
