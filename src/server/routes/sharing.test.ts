@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { sha256 } from "#sha256"
 import { newId, type RecordId } from "../../encoding/ids.ts"
 import { keyToken, paddedToken } from "../../encoding/token-form.fixture.ts"
-import type { Member } from "../../proof/entry.ts"
+import { type Member, parseEntry } from "../../proof/entry.ts"
 import { verifyStretch } from "../../proof/stretch.ts"
 import { actsPath, entriesPath, paths, recordSelfGrantsPath } from "../../protocol/paths.ts"
 import { putSelfGrants, readChanges, readEntries, readInvitations, readSelfGrants } from "../../protocol/records.ts"
@@ -424,6 +424,24 @@ describe("a list of members is refused", () => {
     expect(await codeOf(bob, posing)).toBe("NOT_ALLOWED")
     expect(await codeOf(cyd, posing)).toBe("NOT_ALLOWED")
   })
+})
+
+test("who was invited and did not accept sees how that was taken back, and nothing after it", async () => {
+  await change(ada, withMember(memberOf(bob, "reader")))
+  for (const role of ["reader", "writer", "owner"] as const) {
+    await change(ada, withMember(memberOf(cyd, role)))
+    await write(ada)
+  }
+  await change(ada, without(bob), { raise: true })
+  const taken = head.statement.seq
+  await write(ada)
+  for (const role of ["reader", "writer"] as const) {
+    await change(ada, withMember(memberOf(cyd, role)))
+    const { entries: shown } = (await entries(bob, "&bodies=0")) as { entries: { statement: Uint8Array }[] }
+    expect(shown.map(({ statement }) => parseEntry(statement).seq).at(-1)).toBe(taken)
+    expect(await entries(bob)).toBe("NOT_ALLOWED")
+  }
+  expect((await changes(bob)).entries).toEqual([])
 })
 
 test("until its date a membership counts, and not a moment longer", async () => {

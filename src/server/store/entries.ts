@@ -93,9 +93,6 @@ export function entryStore({
   }
 }
 
-/** So many entries about members are looked at for the one that took an invitation back. */
-const lookedAtMost = 100
-
 /** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end: also who was only
  * invited, for they may have accepted it in a log that a restore took back.
  * @throws NOT_ALLOWED for who never belonged, and for the contents of a record that one belongs to no more */
@@ -122,19 +119,31 @@ async function reachOf(
   return { size: Math.min(size, last + 1), time: null }
 }
 
-/** The leaf of the entry after number `invited` that names a physician no more; `null` where it is not among the next ones. */
+/** The leaf of the entry by which somebody is no member who was invited by the one with number `invited`, and never again since; `null` where
+ * there is none. Every list from there on is without them, so halving finds it. */
 async function takenBack(db: Db, physician: PhysicianId, record: RecordId, invited: number): Promise<number | null> {
-  const rows = await db
-    .selectFrom("entry")
-    .select(["leaf", "statement"])
-    .where("record", "=", record)
-    .where("kind", "=", "members")
-    .where("seq", ">", invited)
-    .orderBy("seq")
-    .limit(lookedAtMost)
-    .execute()
-  const names = (statement: Uint8Array) => parseEntry(statement).members?.some((one) => one.physician === physician)
-  return rows.find(({ statement }) => !names(statement))?.leaf ?? null
+  const lists = (from: number) =>
+    db
+      .selectFrom("entry")
+      .select(["seq", "leaf", "statement"])
+      .where("record", "=", record)
+      .where("kind", "=", "members")
+      .where("seq", ">=", from)
+      .limit(1)
+  let found: { readonly seq: number; readonly leaf: number } | null = null
+  let low = invited + 1
+  let high = (await lists(low).orderBy("seq", "desc").executeTakeFirst())?.seq ?? invited
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2)
+    const list = await lists(middle).orderBy("seq").executeTakeFirst()
+    if (list === undefined) high = middle - 1
+    else if (parseEntry(list.statement).members?.some((one) => one.physician === physician)) low = list.seq + 1
+    else {
+      found = list
+      high = middle - 1
+    }
+  }
+  return found?.leaf ?? null
 }
 
 type NewHead = RecordRow & { before: Uint8Array }
