@@ -97,6 +97,11 @@ const confirm = createRoute({
   path: "/confirm",
   component: lazy(() => import("./screens/confirm.tsx"), "ConfirmScreen"),
 })
+const kept = createRoute({
+  getParentRoute: () => inside,
+  path: "/kept",
+  component: lazy(() => import("./screens/kept.tsx"), "KeptScreen"),
+})
 const invitations = createRoute({
   getParentRoute: () => inside,
   path: "/invitations",
@@ -142,6 +147,7 @@ const routeTree = rootRoute.addChildren([
     importPage,
     share,
     confirm,
+    kept,
     invitations,
     activity,
     colleagues,

@@ -5,8 +5,7 @@ import { useState } from "react"
 import type { Account, AfterRestore, LostRecord, WaitingRecord, WentBack } from "../../client/views.ts"
 import { newPasswordProblem, repeatProblem } from "../account-rules.ts"
 import { useApp } from "../app.ts"
-import { focusFirst, messageOf, showErrors } from "../form-errors.ts"
-import { saveFile } from "../save-file.ts"
+import { focusFirst, showErrors } from "../form-errors.ts"
 import { joined } from "../shown.ts"
 import { useLeavingCheck } from "../use-after-press.ts"
 import look from "./form.module.css"
@@ -16,6 +15,8 @@ import { Notice } from "./notice.tsx"
 import { Outside } from "./outside.tsx"
 import { RecoveryWords } from "./recovery-words.tsx"
 import classes from "./restored.module.css"
+import { SaveLost } from "./save-lost.tsx"
+import { Elsewhere, UnsentList } from "./unsent.tsx"
 
 const names = ["code", "password", "confirm"]
 
@@ -215,6 +216,7 @@ function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
           {again === 1 ? "One entry of yours was" : `${again} entries of yours were`} sent again.
         </p>
       )}
+      <Elsewhere elsewhere={sent.elsewhere} />
       {sent.waiting > 0 && (
         <p className={look.lead}>
           {sent.waiting === 1 ? "One entry waits" : `${sent.waiting} entries wait`} on this device until an owner has
@@ -227,53 +229,11 @@ function WhatWasSent({ sent }: { sent: NonNullable<AfterRestore["sent"]> }) {
             {sent.left.length === 1 ? "One could not be sent" : `${sent.left.length} could not be sent`}, and stays on
             this device:
           </p>
-          <ul className={classes.list}>
-            {sent.left.map(({ id, name, time, reason, hasContent }) => (
-              <li key={`${id} ${time}`}>
-                <strong>{name || "A record without a name"}</strong>
-                <span>
-                  Written {dayOf(time)}. {reason}
-                  {!hasContent && " Decide that anew, under Sharing."}
-                </span>
-              </li>
-            ))}
-          </ul>
+          <UnsentList left={sent.left} />
         </>
       )}
       {(sent.waiting > 0 || sent.left.some(({ hasContent }) => hasContent)) && <SaveLost />}
     </>
-  )
-}
-
-/** Hands over what this device holds of the physician's own, and the server lost: a file on their own machine. */
-function SaveLost() {
-  const { api } = useApp()
-  const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState("")
-  const save = async () => {
-    setBusy(true)
-    setProblem("")
-    try {
-      const text = await api.lostToRestore()
-      if (text === null) setProblem("Nothing is left here to save: all was sent.")
-      else saveFile("healthcrypt-lost-entries.json", "application/json", text)
-    } catch (error) {
-      setProblem(messageOf(error))
-    }
-    setBusy(false)
-  }
-  return (
-    <div className={classes.save}>
-      <Button variant="default" loading={busy} onClick={save}>
-        Save a copy of your entries
-      </Button>
-      <p>The file is not encrypted. Delete it when it is no longer needed.</p>
-      {problem && (
-        <Notice tone="danger" live>
-          {problem}
-        </Notice>
-      )}
-    </div>
   )
 }
 

@@ -13,6 +13,7 @@ import { PatientTable } from "../parts/patient-table.tsx"
 import { RetryNotice } from "../parts/retry-notice.tsx"
 import { SelectionBar } from "../parts/selection-bar.tsx"
 import { Skeleton } from "../parts/skeleton.tsx"
+import { UnsentNotice } from "../parts/unsent.tsx"
 import { joined } from "../shown.ts"
 import { useStore } from "../store.ts"
 import classes from "./home.module.css"
@@ -48,6 +49,9 @@ export function HomeScreen() {
       </div>
       {account.state === "signed-in" && !account.wordsConfirmed && <WordsNotice />}
       {view.waiting > 0 && <WaitingNotice waiting={view.waiting} />}
+      <div className={classes.notice}>
+        <UnsentNotice />
+      </div>
       {first === "asking" ? <Skeleton lines={4} /> : first ? <FirstRun /> : <Patients view={view} />}
     </>
   )

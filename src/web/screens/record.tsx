@@ -14,6 +14,7 @@ import { RecordGate } from "../parts/record-gate.tsx"
 import { type RecordTab, RecordTabs } from "../parts/record-tabs.tsx"
 import { ResourceGroup } from "../parts/resource-group.tsx"
 import { Unreadable } from "../parts/unreadable.tsx"
+import { UnsentNotice } from "../parts/unsent.tsx"
 import { Waits } from "../parts/waits.tsx"
 import { RecordProvider, useOpenRecord } from "../record-context.ts"
 import { asRecordId, type RecordId } from "../record-id.ts"
@@ -143,6 +144,7 @@ function Notices({ record, merged }: { record: RecordView; merged: Merged | unde
   return (
     <div className={classes.notices}>
       {record.seq === record.head && <Waits record={record} />}
+      {record.seq === record.head && <UnsentNotice record={record.id} />}
       {record.seq < record.head && (
         <Notice tone="amber">
           This is version {record.seq + 1} of {record.head + 1}, as it was at {showMoment(record.updated)}.

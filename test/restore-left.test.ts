@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
+import { lostAsText, sendAgain } from "../src/client/after-restore.ts"
+import { archiveRecord, createPatient } from "../src/client/edits.ts"
+import { confirmMembers, viewSharing } from "../src/client/sharing.ts"
+import type { ClientEvent, Unsent } from "../src/client/views.ts"
+import type { Workspace } from "../src/client/workspace.ts"
+import { formOf } from "../src/clinical/form.ts"
+import type { RecordId } from "../src/encoding/ids.ts"
+import { AppError } from "../src/errors.ts"
+import { brady, edit, give, meet } from "./colleagues.ts"
+import { pageOf } from "./page-api.ts"
+import { password, Restoring } from "./restoring.ts"
+
+/** What cannot be sent again is shown for as long as it is kept, and holds up nothing else. */
+const long = 240_000
+let practice: Restoring
+beforeEach(async () => {
+  practice = await Restoring.start()
+})
+afterEach(() => practice.close())
+
+const storage = () => practice.device("ada").storage
+
+async function back(username: string, code: string): Promise<Workspace> {
+  const work = await practice.openAnyway(username)
+  await work.session.confirmRestore(code)
+  await work.roster.syncAfresh()
+  return work
+}
+
+/** Signs in on Ada's page. @returns the page, and what it says of entries that are on this device alone */
+async function page() {
+  const api = pageOf(practice.url, storage())
+  const said: Unsent[] = []
+  await api.subscribe((event: ClientEvent) => {
+    if (event.type === "unsent") said.push(event.unsent)
+  })
+  await api.signIn("ada", password)
+  await vi.waitFor(() => expect(said.length).toBeGreaterThan(0), { timeout: 20_000 })
+  return { api, said }
+}
+
+test("the page names it at every sign-in, until it is taken out", { timeout: long }, async () => {
+  for (const username of ["ada", "bob", "mal"]) await practice.register(username)
+  const [ada, bob, mal] = [await practice.open("ada"), await practice.open("bob"), await practice.open("mal")]
+  await meet(bob, ada)
+  await meet(bob, mal)
+  await meet(ada, mal)
+  const { id } = await createPatient(bob, brady)
+  await give(bob, ada, id, "writer")
+  await give(bob, mal, id, "writer")
+  for (const work of [ada, bob, mal]) await practice.putAway(work)
+  await practice.backUp("night", true)
+  await edit(ada, id, "Allergic to penicillin")
+  await practice.putAway(ada)
+  const { code } = await practice.restore("night")
+
+  const own = await back("ada", code)
+  expect(await sendAgain(own)).toMatchObject({ waiting: 1 })
+  await practice.putAway(own)
+  const owner = await back("bob", code)
+  await confirmMembers(owner, await viewSharing(owner, id), [])
+  // A writer's small entry comes first.
+  await archiveRecord(await back("mal", code), id, true)
+
+  for (const _ of [1, 2]) {
+    const { api, said } = await page()
+    expect(said.at(-1)!.left).toMatchObject([
+      { id, name: "Kuhlman, Brady", reason: expect.stringMatching(/colleague has written/), hasContent: true },
+    ])
+    expect(await api.lostToRestore()).toContain("Allergic to penicillin")
+    await api.signOut()
+  }
+  const { api, said } = await page()
+  await api.dismissUnsent(said.at(-1)!.left.map(({ key }) => key))
+  expect(said.at(-1)).toEqual({ left: [], elsewhere: [] })
+  await api.signOut()
+  expect((await page()).said.at(-1)!.left).toEqual([])
+})
+
+/** Ada's own records, of which each has entries that went back. */
+async function twoLost(): Promise<{ ids: RecordId[]; code: string }> {
+  await practice.register("ada")
+  const ada = await practice.open("ada")
+  const ids = [await createPatient(ada, brady), await createPatient(ada, { ...brady, firstName: "Other" })].map(
+    ({ id }) => id,
+  )
+  await practice.putAway(ada)
+  await practice.backUp("night", true)
+  // The very first can be sent as it is.
+  for (const diagnosis of ["Asthma", "Gout"]) for (const id of ids) await edit(ada, id, diagnosis)
+  await practice.putAway(ada)
+  return { ids, code: (await practice.restore("night")).code }
+}
+
+test.each(["UNAVAILABLE_UPDATE", "UNAVAILABLE_MEMORY", "UNAVAILABLE", "CANNOT_OPEN"] as const)(
+  "a record that fails with %s holds up no other",
+  { timeout: long },
+  async (failure) => {
+    const { ids, code } = await twoLost()
+    const ada = await back("ada", code)
+    const open = ada.records.open.bind(ada.records)
+    ada.records.open = async (id) => {
+      if (id === ids[0]) throw new AppError(failure)
+      return open(id)
+    }
+    expect(await sendAgain(ada)).toMatchObject({ left: [{ id: ids[0] }] })
+    expect(formOf((await open(ids[1]!)).chart).diagnosis).toBe("Gout")
+    ada.records.open = open
+    expect(await sendAgain(ada)).toMatchObject({ anew: 1, left: [] })
+    expect(await lostAsText(ada)).toBeNull()
+  },
+)
+
+test("where the server is away for a moment, the page sends the rest once it is back", { timeout: long }, async () => {
+  const { ids, code } = await twoLost()
+  await practice.putAway(await back("ada", code))
+  let isAway = true
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+  try {
+    let now = Date.now()
+    const fails = (path: string, method: string) => isAway && method === "POST" && path.endsWith("/entries")
+    const api = pageOf(practice.url, storage(), { fails, now: () => now })
+    await api.signIn("ada", password)
+    await api.record(ids[0]!)
+    isAway = false
+    const shown = async () => {
+      now += 60_000
+      await vi.advanceTimersByTimeAsync(60_000)
+      return Promise.all(ids.map(async (id) => (await api.record(id)).form.diagnosis))
+    }
+    await vi.waitFor(async () => expect(await shown()).toEqual(["Gout", "Gout"]), { timeout: 30_000 })
+    await api.signOut()
+  } finally {
+    vi.useRealTimers()
+  }
+})
