@@ -49,17 +49,14 @@ export function queryOf(text: string): Query {
   return wordsOf(text).map((word, i) => [...new Set([word, spelled[i] ?? word])])
 }
 
-/** Every word that a row is found by, whatever its diagnoses are. */
-function namesOf({ firstName, lastName, birthDate }: Searchable): string[] {
-  const names = everyWordOf(firstName).slice(0, nameWords)
-  names.push(...everyWordOf(lastName).slice(0, nameWords))
-  if (birthDate !== "") names.push(birthDate.slice(0, longestWord))
-  return names
-}
+/** The words by which a row is found whatever its diagnoses are, of its names and its birth date. */
+const wordsOfName = (name: string) => everyWordOf(name).slice(0, nameWords)
+const wordOfDate = (date: string) => date.slice(0, longestWord)
 
 /** Whether every word of a query begins some word of the row: what the index does, for one row. */
-export function matches(row: Searchable, query: Query): boolean {
-  const words = [...namesOf(row), ...row.diagnoses.flatMap(everyWordOf)]
+export function matches({ firstName, lastName, birthDate, diagnoses }: Searchable, query: Query): boolean {
+  const names = [...wordsOfName(firstName), ...wordsOfName(lastName), wordOfDate(birthDate)]
+  const words = [...names, ...diagnoses.flatMap(everyWordOf)]
   return query.every((ways) => words.some((word) => ways.some((prefix) => word.startsWith(prefix))))
 }
 
@@ -81,28 +78,40 @@ export class SearchIndex {
     const known = new Map<string, number[]>()
     const places: number[][] = []
     const cut = new Set<number>()
-    let left = costOfAll + costOfRow * rows.length
-    for (const [place, row] of rows.entries()) {
-      for (const word of namesOf(row)) add(names, word, place)
-      for (const text of row.diagnoses) {
-        if (left <= 0) {
-          cut.add(place)
-          break
-        }
-        left -= costOfPlace
-        const others = known.get(text)
-        if (others !== undefined) {
-          others.push(place)
-          continue
-        }
-        const had = [place]
-        known.set(text, had)
-        const number = places.push(had) - 1
-        left -= text.length
-        for (const word of everyWordOf(text))
-          left -= costOfWord + (add(diagnoses, word, number) ? costOfNewWord + word.length : 0)
+    // Many patients have the same names, and to fold one takes long.
+    const folded = new Map<string, readonly string[]>()
+    const addName = (name: string, place: number) => {
+      let words = folded.get(name)
+      if (words === undefined) {
+        words = wordsOfName(name)
+        folded.set(name, words)
       }
+      for (const word of words) add(names, word, place)
     }
+    let left = costOfAll + costOfRow * rows.length
+    const addDiagnosis = (text: string, place: number) => {
+      left -= costOfPlace
+      const others = known.get(text)
+      if (others !== undefined) {
+        others.push(place)
+        return
+      }
+      const had = [place]
+      known.set(text, had)
+      const number = places.push(had) - 1
+      left -= text.length
+      for (const word of everyWordOf(text))
+        left -= costOfWord + (add(diagnoses, word, number) ? costOfNewWord + word.length : 0)
+    }
+    rows.forEach(({ firstName, lastName, birthDate, diagnoses: texts }, place) => {
+      addName(firstName, place)
+      addName(lastName, place)
+      if (birthDate !== "") add(names, wordOfDate(birthDate), place)
+      for (const text of texts) {
+        if (left > 0) addDiagnosis(text, place)
+        else cut.add(place)
+      }
+    })
     this.#names = new WordLists(names)
     this.#diagnoses = new WordLists(diagnoses)
     this.#places = places
@@ -153,12 +162,13 @@ class WordLists {
 
   constructor(lists: ReadonlyMap<string, readonly number[]>) {
     this.#words = [...lists.keys()].sort()
+    this.#ends = new Int32Array(this.#words.length)
     const all: number[] = []
-    this.#ends = Int32Array.from(this.#words, (word) => {
-      for (const number of lists.get(word)!) all.push(number)
-      return all.length
-    })
-    this.#all = Int32Array.from(all)
+    for (let i = 0; i < this.#words.length; i++) {
+      for (const number of lists.get(this.#words[i]!)!) all.push(number)
+      this.#ends[i] = all.length
+    }
+    this.#all = new Int32Array(all)
   }
 
   get sizeBytes(): number {
@@ -193,7 +203,7 @@ function everyWordOf(text: string): string[] {
 
 function spelledOut(text: string): string {
   if (isAscii(text)) return text
-  return text.normalize("NFC").replace(/[äöü]/gi, (letter) => `${foldAccents(letter)}e`)
+  return text.normalize("NFC").replace(/[äöü]/gi, (letter) => spelling[letter.toLowerCase()]!)
 }
 
 function foldAccents(text: string): string {
@@ -204,4 +214,13 @@ function foldAccents(text: string): string {
   return isAscii(plain) ? plain : plain.replace(/[ßøłæœ]/g, (letter) => spelling[letter]!)
 }
 
-const spelling: Readonly<Record<string, string>> = { ß: "ss", ø: "o", ł: "l", æ: "ae", œ: "oe" }
+const spelling: Readonly<Record<string, string>> = {
+  ä: "ae",
+  ö: "oe",
+  ü: "ue",
+  ß: "ss",
+  ø: "o",
+  ł: "l",
+  æ: "ae",
+  œ: "oe",
+}
