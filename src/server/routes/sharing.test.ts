@@ -437,8 +437,12 @@ test("who was invited and did not accept sees how that was taken back, and nothi
   await write(ada)
   for (const role of ["reader", "writer"] as const) {
     await change(ada, withMember(memberOf(cyd, role)))
-    const { entries: shown } = (await entries(bob, "&bodies=0")) as { entries: { statement: Uint8Array }[] }
+    const { entries: shown } = (await entries(bob, "&bodies=0")) as {
+      entries: { statement: Uint8Array; grant?: Uint8Array }[]
+    }
     expect(shown.map(({ statement }) => parseEntry(statement).seq).at(-1)).toBe(taken)
+    // Nobody is given a key any more that they had not taken.
+    expect(shown.filter(({ grant }) => grant !== undefined)).toEqual([])
     expect(await entries(bob)).toBe("NOT_ALLOWED")
   }
   expect((await changes(bob)).entries).toEqual([])
@@ -456,10 +460,13 @@ test("until its date a membership counts, and not a moment longer", async () => 
   // What they were shown before stays in the feed and in the chain; nothing that came after does.
   const late = await changes(bob)
   expect([late.entries.length, late.accepted.length]).toEqual([4, 1])
-  expect((await entries(bob, "&bodies=0")).entries).toHaveLength(4)
-  expect((await entries(cyd, "&bodies=0")).entries).toHaveLength(4)
-  expect(await entries(cyd)).toBe("NOT_ALLOWED")
-  expect([await invited(cyd), await accept(cyd, [0]), await entries(bob)]).toEqual([false, false, "NOT_ALLOWED"])
+  for (const one of [bob, cyd]) {
+    const { entries: shown } = await entries(one, "&bodies=0")
+    expect(shown).toHaveLength(4)
+    expect(shown.filter((entry: { grant?: Uint8Array }) => entry.grant !== undefined)).toEqual([])
+    expect(await entries(one)).toBe("NOT_ALLOWED")
+  }
+  expect([await invited(cyd), await accept(cyd, [0])]).toEqual([false, false])
   expect(await codeOf(bob, await draftEntry(bob, record, head, seen()))).toBe("NOT_ALLOWED")
   const act = await server.client.send("POST", actsPath(record), { act: "read" }, headersOf(bob))
   expect(act.json().code).toBe("NOT_ALLOWED")

@@ -94,7 +94,8 @@ export function entryStore({
 }
 
 /** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end: also who was only
- * invited, for they may have accepted it in a log that a restore took back.
+ * invited, for they may have accepted it in a log that a restore took back. None of them gets a key: who took one has it from their own seals,
+ * and who was only invited has never been given one.
  * @throws NOT_ALLOWED for who never belonged, and for the contents of a record that one belongs to no more */
 async function reachOf(
   db: Db,
@@ -110,40 +111,42 @@ async function reachOf(
     .executeTakeFirst()
   if (mine === undefined) throw new AppError("NOT_ALLOWED")
   const { role, until, removed, invited } = mine
-  if (role !== null && (until === null || until > now)) return { size, time: null }
+  if (role !== null && (until === null || until > now)) return { size, time: null, grants: true }
   if (bodies) throw new AppError("NOT_ALLOWED")
-  if (role !== null) return { size, time: until }
+  if (role !== null) return { size, time: until, grants: false }
   const isNewest = removed !== null && removed > mine.invited_leaf
   const last = isNewest ? removed : ((await takenBack(db, physician, record, invited)) ?? removed)
   if (last === null) throw new AppError("NOT_ALLOWED")
-  return { size: Math.min(size, last + 1), time: null }
+  return { size: Math.min(size, last + 1), time: null, grants: false }
 }
 
 /** The leaf of the entry by which somebody is no member who was invited by the one with number `invited`, and never again since; `null` where
  * there is none. Every list from there on is without them, so halving finds it. */
 async function takenBack(db: Db, physician: PhysicianId, record: RecordId, invited: number): Promise<number | null> {
-  const lists = (from: number) =>
-    db
+  const lists = await db
+    .selectFrom("entry")
+    .select("seq")
+    .where("record", "=", record)
+    .where("kind", "=", "members")
+    .where("seq", ">", invited)
+    .orderBy("seq")
+    .execute()
+  let found: number | null = null
+  for (let low = 0, high = lists.length - 1; low <= high; ) {
+    const middle = (low + high) >>> 1
+    const { leaf, statement } = await db
       .selectFrom("entry")
-      .select(["seq", "leaf", "statement"])
+      .select(["leaf", "statement"])
       .where("record", "=", record)
-      .where("kind", "=", "members")
-      .where("seq", ">=", from)
-      .limit(1)
-  let found: { readonly seq: number; readonly leaf: number } | null = null
-  let low = invited + 1
-  let high = (await lists(low).orderBy("seq", "desc").executeTakeFirst())?.seq ?? invited
-  while (low <= high) {
-    const middle = Math.floor((low + high) / 2)
-    const list = await lists(middle).orderBy("seq").executeTakeFirst()
-    if (list === undefined) high = middle - 1
-    else if (parseEntry(list.statement).members?.some((one) => one.physician === physician)) low = list.seq + 1
+      .where("seq", "=", lists[middle]!.seq)
+      .executeTakeFirstOrThrow()
+    if (parseEntry(statement).members?.some((one) => one.physician === physician)) low = middle + 1
     else {
-      found = list
+      found = leaf
       high = middle - 1
     }
   }
-  return found?.leaf ?? null
+  return found
 }
 
 type NewHead = RecordRow & { before: Uint8Array }

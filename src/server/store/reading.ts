@@ -13,6 +13,8 @@ export interface Reach {
   readonly size: number
   /** Nothing after this moment, milliseconds since 1970; null for no end. */
   readonly time: number | null
+  /** Whether with the keys that were granted to them. */
+  readonly grants: boolean
 }
 
 /** Those of a page's entries; none where the last is below the first. */
@@ -75,7 +77,7 @@ export async function readStretch(
     signature,
     ...(body === null ? {} : { body }),
     ...(summary === null ? {} : { summary }),
-    ...(grant === null ? {} : { grant }),
+    ...(grant === null || !reach.grants ? {} : { grant }),
     leaf: { index: idx, time, salt },
   }))
   const epochs = { first: sizes[0]!.epoch, last: sizes[wanted - 1]!.epoch }
