@@ -18,8 +18,15 @@ let id: RecordId
 let ada: Workspace
 /** What does not arrive of the next entry. */
 let drop: "request" | "answer" | null
+/** Whether the server leaves out of its feed what was written. */
+let withholds: boolean
 
 const between: Between = async (request, send) => {
+  if (withholds && request.path.startsWith("/api/changes")) {
+    const answer = await send(request)
+    const body = JSON.parse(new TextDecoder().decode(answer.body))
+    return { ...answer, body: new TextEncoder().encode(JSON.stringify({ ...body, entries: [] })) }
+  }
   const isEntry = request.method === "POST" && request.path.endsWith("/entries")
   if (!isEntry || drop === null) return send(request)
   const was = drop
@@ -31,6 +38,7 @@ const between: Between = async (request, send) => {
 
 beforeEach(async () => {
   drop = null
+  withholds = false
   practice = await Restoring.start()
   await practice.register("ada")
   const first = await practice.open("ada")
@@ -126,6 +134,53 @@ test("what never arrived is forgotten after a while, and not before", { timeout:
   practice.pass(11 * 60_000)
   const later = await practice.open("ada")
   await settleUnheard(later)
+  expect(await lone()).toBe(0)
+})
+
+/** More than ten minutes later. */
+async function settleLater(): Promise<void> {
+  await ada.roster.syncAfresh()
+  practice.pass(11 * 60_000)
+  await settleUnheard(ada)
+}
+
+test("what the log has is kept, though the server leaves it out", { timeout: long }, async () => {
+  await saveUnheard("answer")
+  withholds = true
+  await settleLater()
+  expect(ada.roster.refused.get(id)).toEqual(refused("TAMPERED_ROLLBACK"))
+  expect(await lone()).toBe(1)
+})
+
+test("what began a record is kept, though the server leaves it out", { timeout: long }, async () => {
+  drop = "answer"
+  await expect(createPatient(ada, brady)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  withholds = true
+  await settleLater()
+  expect(await lone()).toBe(1)
+  withholds = false
+  const later = await practice.open("ada")
+  await settleUnheard(later)
+  await later.session.kept.flush()
+  expect(await lone()).toBe(0)
+})
+
+test("what never began a record is forgotten after a while", { timeout: long }, async () => {
+  drop = "request"
+  await expect(createPatient(ada, brady)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  await settleLater()
+  expect(await lone()).toBe(0)
+})
+
+test("nothing is forgotten while a look at the leaves failed", { timeout: long }, async () => {
+  await saveUnheard("request")
+  await ada.roster.syncAfresh()
+  const look = vi.spyOn(ada.roster, "looked").mockRejectedValue(new AppError("UNAVAILABLE_SERVER"))
+  practice.pass(11 * 60_000)
+  await settleUnheard(ada)
+  expect(await lone()).toBe(1)
+  look.mockRestore()
+  await settleUnheard(ada)
   expect(await lone()).toBe(0)
 })
 

@@ -2,12 +2,14 @@ import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId, SegmentId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
+import { leafTag } from "../proof/leaf.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import { notAccepted } from "./acceptance.ts"
 import { type Bound, boundOf, missingFrom, type PinnedHead, sameBound } from "./bound.ts"
 import { pullChanges } from "./changes.ts"
 import { falseKey } from "./false-keys.ts"
 import { LeafWatch, type Look, type Withheld } from "./leaf-watch.ts"
+import { beginsAs } from "./looked-leaves.ts"
 import { gapAt, headThen, keysOf, type RosterRow, sameRow, untilOf } from "./roster-row.ts"
 import { RosterRows } from "./roster-rows.ts"
 import { type NewSegment, type OpenSegment, openSegments, putSegments, type Segments, segmentRows } from "./segments.ts"
@@ -182,6 +184,15 @@ export class Roster {
   /** Settles once every leaf that was pulled has been looked at. @throws what that found: see {@link LeafWatch} */
   looked(): Promise<void> {
     return this.#looking
+  }
+
+  /** Whether the log has an entry, by its leaves from index `from` on and not by what the server says of the record.
+   * @throws see {@link LeafWatch.tags} */
+  async isInLog(record: RecordId, seq: number, from: number): Promise<boolean> {
+    const tag = leafTag(record, "entry", seq)
+    for await (const leaf of this.#watch.tags(from, this.#session.pins.tree.size))
+      if (beginsAs(tag, leaf.tag)) return true
+    return false
   }
 
   /** Waits until every leaf that was pulled has been looked at, before anything is sealed for a record's members.
