@@ -9,6 +9,7 @@ import type { RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, meet } from "./colleagues.ts"
 import { pageOf } from "./page-api.ts"
+import type { Between } from "./practice.ts"
 import { password, Restoring } from "./restoring.ts"
 
 /** What cannot be sent again is shown for as long as it is kept, and holds up nothing else. */
@@ -21,8 +22,8 @@ afterEach(() => practice.close())
 
 const storage = () => practice.device("ada").storage
 
-async function back(username: string, code: string): Promise<Workspace> {
-  const work = await practice.openAnyway(username)
+async function back(username: string, code: string, between?: Between): Promise<Workspace> {
+  const work = await practice.openAnyway(username, username, password, between)
   await work.session.confirmRestore(code)
   await work.roster.syncAfresh()
   return work
@@ -93,7 +94,7 @@ async function twoLost(): Promise<{ ids: RecordId[]; code: string }> {
   return { ids, code: (await practice.restore("night")).code }
 }
 
-test.each(["UNAVAILABLE_UPDATE", "UNAVAILABLE_MEMORY", "UNAVAILABLE", "CANNOT_OPEN"] as const)(
+test.each(["UNAVAILABLE_UPDATE", "UNAVAILABLE_MEMORY", "CANNOT_OPEN"] as const)(
   "a record that fails with %s holds up no other",
   { timeout: long },
   async (failure) => {
@@ -111,6 +112,59 @@ test.each(["UNAVAILABLE_UPDATE", "UNAVAILABLE_MEMORY", "UNAVAILABLE", "CANNOT_OP
     expect(await lostAsText(ada)).toBeNull()
   },
 )
+
+/** Another answer in the place of so many that say what became of an entry. */
+function refuses(times: number, status: number, body: string): Between {
+  return async (request, send) =>
+    request.method === "POST" && request.path.endsWith("/entries") && times-- > 0
+      ? { status, body: new TextEncoder().encode(body) }
+      : send(request)
+}
+
+const saying = (code: string) => JSON.stringify({ code, message: "Something." })
+
+test.each([
+  ["a gateway", 502, "<html>Bad gateway"],
+  ["a busy server", 503, saying("UNAVAILABLE_BUSY")],
+  ["a full disk", 507, saying("UNAVAILABLE_STORAGE")],
+  ["a full account", 429, saying("UNAVAILABLE_QUOTA")],
+])("%s ends a run, and the next one sends everything in its order", { timeout: long }, async (_, status, body) => {
+  const { ids, code } = await twoLost()
+  const ada = await back("ada", code, refuses(1, status, body))
+  await expect(sendAgain(ada)).rejects.toMatchObject({ code: expect.stringMatching(/^UNAVAILABLE/) })
+  expect(await sendAgain(ada)).toMatchObject({ left: [] })
+  for (const id of ids) expect(formOf((await ada.records.open(id)).chart).diagnosis).toBe("Gout")
+})
+
+test("a server that is full keeps nobody at the code", { timeout: long }, async () => {
+  const { code } = await twoLost()
+  const fails = (path: string, method: string) =>
+    method === "POST" && path.endsWith("/entries") && new Response(saying("UNAVAILABLE_STORAGE"), { status: 507 })
+  const api = pageOf(practice.url, storage(), { fails })
+  await api.signIn("ada", password)
+  expect(await api.confirmRestore(code, "")).toMatchObject({ sent: null })
+  expect(await api.enterRestored()).toMatchObject({ state: "signed-in" })
+  await api.signOut()
+})
+
+test("what fails for one entry keeps what was written later in its record", { timeout: long }, async () => {
+  const { ids, code } = await twoLost()
+  const ada = await back("ada", code, refuses(1, 422, saying("BAD_INPUT_FORMAT")))
+  const reason = expect.stringMatching(/./)
+  const { left } = await sendAgain(ada)
+  expect(left).toMatchObject([{ id: ids[0], reason }, { id: ids[0] }])
+  expect(left[1]!.reason).toBe(left[0]!.reason)
+  expect(formOf((await ada.records.open(ids[1]!)).chart).diagnosis).toBe("Gout")
+  expect(await sendAgain(ada)).toMatchObject({ left: [] })
+  expect(formOf((await ada.records.open(ids[0]!)).chart).diagnosis).toBe("Gout")
+})
+
+test("a head that has changed meanwhile is asked for, and the entry tried again", { timeout: long }, async () => {
+  const { ids, code } = await twoLost()
+  const ada = await back("ada", code, refuses(1, 409, saying("CONFLICT_HEAD")))
+  expect(await sendAgain(ada)).toMatchObject({ left: [] })
+  for (const id of ids) expect(formOf((await ada.records.open(id)).chart).diagnosis).toBe("Gout")
+})
 
 test("where the server is away for a moment, the page sends the rest once it is back", { timeout: long }, async () => {
   const { ids, code } = await twoLost()

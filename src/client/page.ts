@@ -213,8 +213,8 @@ export class Page {
     try {
       return { sent: await sendAgain(asking), sheet, waits: await new Awaiting(asking).list() }
     } catch (error) {
-      if (sheet === null) throw error
-      // The words that count from now on are shown whatever becomes of the rest, which is sent with the next sign-in.
+      if (sheet === null && endsMore(error)) throw error
+      // The restore is confirmed, and words that count from now on are shown, whatever becomes of the rest: it is sent when the page goes on.
       if (error instanceof AppError) this.#notice(error)
       return { sent: null, sheet, waits: [] }
     } finally {

@@ -103,12 +103,18 @@ export async function entriesIn({ session, records }: Workspace, id: RecordId): 
   try {
     return (await records.open(id)).steps.map(({ entry }) => entry)
   } catch (error) {
-    if (endsRun(error) || session.log.refusal !== null) throw error
+    if (isLost(error) || session.log.refusal !== null) throw error
     return []
   }
 }
 
-/** Whether an error is not about one record: the server cannot be reached, or the session is over. */
-export function endsRun(error: unknown): boolean {
+/** Whether the server cannot be reached, or the session is over. */
+function isLost(error: unknown): boolean {
   return !(error instanceof AppError) || error.code === "UNAVAILABLE_SERVER" || error.code === "NOT_ALLOWED_SESSION"
+}
+
+/** Whether what keeps an entry from being sent is not about its record, or passes. */
+export function endsRun(error: unknown): boolean {
+  if (isLost(error) || !(error instanceof AppError)) return true
+  return error.is("UNAVAILABLE") && error.code !== "UNAVAILABLE_UPDATE" && error.code !== "UNAVAILABLE_MEMORY"
 }

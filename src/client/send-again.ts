@@ -16,7 +16,7 @@ import type { Workspace } from "./workspace.ts"
 /** Sends what the physician wrote on this device and the server lost: unchanged where it still fits, else its changes as a new entry. What
  * cannot be sent, or is older than what the physician wrote in a later log, stays, and is named. An interruption loses nothing: what an entry
  * was made anew as is on the disk before it is sent.
- * @throws UNAVAILABLE_SERVER, NOT_ALLOWED_SESSION, TAMPERED_*: nothing else ends a run */
+ * @throws UNAVAILABLE_*, but what one record is too large or too new for; NOT_ALLOWED_SESSION, TAMPERED_*: nothing else ends a run */
 export function sendAgain(work: Workspace): Promise<SentAgain> {
   return work.session.kept.alone(() => new Run(work).all())
 }
@@ -64,6 +64,8 @@ class Run {
   #here: OwnEntry[] = []
   /** Records of former logs that went on under another id. */
   readonly #moved = new Map<RecordId, RecordId>()
+  /** Records of which an entry failed in this run, and what became of it: what was written later is not sent before it. */
+  readonly #failed = new Map<RecordId, Outcome>()
 
   constructor(work: Workspace) {
     this.#work = work
@@ -103,15 +105,24 @@ class Run {
     return report
   }
 
-  async #sendOne(lost: Lost): Promise<Outcome> {
-    const { session } = this.#work
+  async #sendOne(lost: Lost, isSecond = false): Promise<Outcome> {
+    const { session, roster } = this.#work
+    const { record } = lost.own
+    const failed = this.#failed.get(this.#targetOf(record))
+    if (failed !== undefined) return failed
     try {
       return await this.#tryOne(lost)
     } catch (error) {
       if (endsRun(error) || !(error instanceof AppError) || session.log.refusal !== null) throw error
       // It may have been taken all the same.
       await this.#readHere()
-      return error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
+      if (error.code === "CONFLICT_HEAD" && !isSecond) {
+        await roster.syncAfresh()
+        return this.#sendOne(lost, true)
+      }
+      const outcome: Outcome = error.code === "NOT_ALLOWED_RESTORED" ? "waiting" : { left: error.message }
+      this.#failed.set(this.#targetOf(record), outcome)
+      return outcome
     }
   }
 

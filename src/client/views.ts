@@ -165,7 +165,7 @@ export interface WentBack {
 
 /** What a page shows once a restore is confirmed. */
 export interface AfterRestore {
-  /** `null` where the server was lost meanwhile: the rest is sent with the next sign-in. */
+  /** `null` where the server was lost, busy or full meanwhile: the rest is sent when the page goes on, or with the next sign-in. */
   readonly sent: SentAgain | null
   /** New recovery words, where they had to be made. */
   readonly sheet: RecoverySheet | null
