@@ -5,6 +5,7 @@ import { acceptInvitations } from "../src/client/invitations.ts"
 import { share } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
+import { AppError } from "../src/errors.ts"
 import { brady, edit, give, many, meet } from "./colleagues.ts"
 import { Restoring } from "./restoring.ts"
 
@@ -64,6 +65,27 @@ test.each([
     expect(await sendAgain(last)).toMatchObject({ elsewhere: [] })
     expect(await newest(last)).toBe("Allergic to penicillin, and to cefalexin")
     await practice.putAway(last)
+  } finally {
+    await practice.close()
+  }
+})
+
+test("a record that the server keeps back is not begun anew elsewhere", { timeout: long }, async () => {
+  const practice = await Restoring.start()
+  try {
+    await practice.register("ada")
+    const ada = await practice.open("ada")
+    await practice.backUp("night", true)
+    const { id } = await createPatient(ada, brady)
+    await practice.putAway(ada)
+    const { code } = await practice.restore("night")
+    const again = await practice.openAnyway("ada")
+    await again.session.confirmRestore(code)
+    await again.roster.syncAfresh()
+    again.roster.refuse(id, new AppError("TAMPERED_ROLLBACK"), 0, new Uint8Array(0))
+    const reason = new AppError("TAMPERED_ROLLBACK").message
+    expect(await sendAgain(again)).toMatchObject({ elsewhere: [], anew: 0, unchanged: 0, left: [{ id, reason }] })
+    expect(await lostAsText(again)).not.toBeNull()
   } finally {
     await practice.close()
   }

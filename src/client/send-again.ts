@@ -144,6 +144,9 @@ class Run {
     if (own.body !== undefined && rewritten) return { left: writtenSince }
     const target = this.#targetOf(own.record)
     const row = roster.rows.get(target)
+    const refusal = roster.refused.get(target)
+    // What its newest entry is, and whether it is gone, is not known.
+    if (refusal !== undefined) return { left: refusal.message }
     const entry = entryOf(own)
     if (row === undefined && entry.kind === "open") return this.#begin(lost, entry)
     if (roster.toAccept.has(target)) return { left: acceptFirst }
@@ -172,6 +175,8 @@ class Run {
       this.#note(heir, roster.rows.get(heir.record)!.leaf, heir.again)
       return "there"
     }
+    const refusal = roster.refused.get(heir.record)
+    if (refusal !== undefined) return { left: refusal.message }
     const entry = entryOf(heir)
     const row = roster.rows.get(heir.record)
     if (isNext(entry, row)) {
