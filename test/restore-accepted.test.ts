@@ -1,11 +1,11 @@
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { sendAgain, whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations, declineInvitations, listInvitations } from "../src/client/invitations.ts"
 import { confirmMembers, share, viewSharing } from "../src/client/sharing.ts"
-import type { WentBack } from "../src/client/views.ts"
+import type { ClientEvent, Unsent, WentBack } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
@@ -95,6 +95,32 @@ test("the page and the command ask for the code, and send what else was written"
   )
   expect(done.stderr).toContain("1 anew")
   expect(done.stderr).toContain("healthcrypt invitations")
+})
+
+test("it is to be accepted again also once the page was entered, and at every later sign-in", {
+  timeout: long,
+}, async () => {
+  await putBack(async () => {
+    await accept()
+    await edit(ada, id, "Written by Ada")
+    await ada.roster.fold(true)
+  })
+  const api = pageOf(practice.url, practice.device("ada").storage)
+  const said: Unsent[] = []
+  await api.subscribe((event: ClientEvent) => {
+    if (event.type === "unsent") said.push(event.unsent)
+  })
+  const left = [{ id, reason: expect.stringMatching(/accept it once more/), hasContent: true }]
+  const shown = (times: number) => vi.waitFor(() => expect(said.length).toBe(times), { timeout: 20_000 })
+  expect(await api.signIn("ada", password)).toMatchObject({ state: "restored" })
+  expect((await api.confirmRestore(code, "")).sent).toMatchObject({ left })
+  await api.enterRestored()
+  await shown(1)
+  await api.signOut()
+  expect(await api.signIn("ada", password)).toMatchObject({ state: "signed-in" })
+  await shown(2)
+  expect(said).toMatchObject([{ left }, { left }])
+  await api.signOut()
 })
 
 test("what was written in it waits until it is accepted again, and is sent then", { timeout: long }, async () => {

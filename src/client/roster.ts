@@ -391,7 +391,7 @@ export class Roster {
     for (const [record, pin] of [...pins.heads]) {
       const row = this.rows.get(record)
       const kept = row !== undefined && (row.seq > pin.seq || (row.seq === pin.seq && equal(hashOf(row), pin.hash)))
-      if (kept || this.refused.has(record)) continue
+      if (kept || this.refused.has(record) || this.toAccept.has(record)) continue
       const isAsked = row === undefined && this.#unchecked === null
       const why = isAsked ? await whyMissing(this.#session, record, pin.seq, now) : null
       if (why === null) refuse(record, pin.seq)
@@ -405,11 +405,9 @@ export class Roster {
     const tags = (from: number, to: number) => this.#watch.tags(from, to)
     const again = await notAccepted(this.#session, [...invited.keys()], tags)
     for (const [{ record, head }, seq] of invited) {
-      if (!again.has(record)) refuse(record, seq)
-      else {
-        this.toAccept.set(record, head!.seq)
-        pins.drop(record)
-      }
+      // Its pin stays: every roster of this device finds it so until it is accepted, or the physician is out of it.
+      if (again.has(record)) this.toAccept.set(record, head!.seq)
+      else refuse(record, seq)
     }
   }
 
