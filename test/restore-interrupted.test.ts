@@ -133,6 +133,23 @@ test("what is written on the page meanwhile waits for it", { timeout: long }, as
   expect(await sendAgain(ada)).toMatchObject({ anew: 0, left: [] })
 })
 
+test("what may be there, in a record that does not open, is not forgotten", { timeout: long }, async () => {
+  const unheard = await back(code, away(3, false))
+  await expect(sendAgain(unheard)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  await practice.putAway(unheard)
+  await edit(await practice.open("ada", "another device"), id, "Between")
+  const ada = await practice.open("ada")
+  const open = ada.records.open.bind(ada.records)
+  ada.records.open = async () => {
+    throw new AppError("UNAVAILABLE_MEMORY")
+  }
+  await sendAgain(ada)
+  ada.records.open = open
+  const reason = "You have written in this record since."
+  expect((await sendAgain(ada)).left.map((one) => one.reason)).toEqual([reason])
+  await practice.putAway(ada)
+})
+
 /** An entry that was sent again, its answer lost, and one that was written upon it: both are known by one leaf at most. */
 test("of two entries with one leaf neither is forgotten with the other", { timeout: long }, async () => {
   const unheard = await back(code, away(2, false))

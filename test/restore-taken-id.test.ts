@@ -7,7 +7,7 @@ import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, give, many, meet } from "./colleagues.ts"
-import { Restoring } from "./restoring.ts"
+import { password, Restoring } from "./restoring.ts"
 
 /** A colleague who knew the id of a record that went back takes it first. */
 const long = 240_000
@@ -86,6 +86,33 @@ test("a record that the server keeps back is not begun anew elsewhere", { timeou
     const reason = new AppError("TAMPERED_ROLLBACK").message
     expect(await sendAgain(again)).toMatchObject({ elsewhere: [], anew: 0, unchanged: 0, left: [{ id, reason }] })
     expect(await lostAsText(again)).not.toBeNull()
+  } finally {
+    await practice.close()
+  }
+})
+
+test("the record goes on under a fresh id where somebody registers its own as theirs", { timeout: long }, async () => {
+  const practice = await Restoring.start()
+  try {
+    await practice.register("ada")
+    const ada = await practice.open("ada")
+    await practice.putAway(ada)
+    await practice.backUp("night", true)
+    const { id } = await createPatient(ada, brady)
+    await edit(ada, id, "Allergic to penicillin")
+    await practice.putAway(ada)
+    const { code } = await practice.restore("night")
+    // Such a server answers so whatever is sent of that record.
+    const taken = new TextEncoder().encode(JSON.stringify({ code: "CONFLICT_EXISTS", message: "Taken." }))
+    const again = await practice.openAnyway("ada", "ada", password, async (request, send) =>
+      request.method === "POST" && request.path.includes(id) ? { status: 409, body: taken } : send(request),
+    )
+    await again.session.confirmRestore(code)
+    await again.roster.syncAfresh()
+    const sent = await sendAgain(again)
+    expect(sent).toMatchObject({ elsewhere: [{ name: "Kuhlman, Brady" }], left: [] })
+    const { chart } = await again.records.open(sent.elsewhere[0]!.id)
+    expect(formOf(chart).diagnosis).toBe("Allergic to penicillin")
   } finally {
     await practice.close()
   }

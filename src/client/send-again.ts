@@ -55,6 +55,8 @@ type Outcome = "unchanged" | "anew" | "elsewhere" | "there" | "nothing" | "waiti
 
 const writtenSince = "You have written in this record since."
 
+const mayBeThere = "The record does not open here, and may have it already."
+
 const acceptFirst =
   "You are invited to this record again: accept it once more. What you wrote in it is sent again after that."
 
@@ -171,7 +173,8 @@ class Run {
     const heir = this.#here.find((one) => standsFor(one, own))
     if (heir === undefined) return null
     if (heir.leaf !== undefined) return "there"
-    if ((await isTaken(this.#work, heir)) === true) {
+    const taken = await isTaken(this.#work, heir)
+    if (taken === true) {
       this.#note(heir, roster.rows.get(heir.record)!.leaf, heir.again)
       return "there"
     }
@@ -183,12 +186,14 @@ class Run {
       if (row !== undefined) await this.#demandDecided(await this.#work.records.open(heir.record))
       return this.#post(heir)
     }
+    const isBehind = row !== undefined && row.seq < heir.seq
+    if (taken !== false && !isBehind) throw new AppError("CANNOT_OPEN", mayBeThere)
     await session.kept.own.forget(heir)
     this.#here = this.#here.filter((one) => one !== heir)
     return null
   }
 
-  /** Begins a record anew that is not there any more. Somebody may have taken its id since. */
+  /** Begins a record anew that is not there any more. Somebody may have taken its id since, for a record or for themself. */
   async #begin(lost: Lost, entry: EntryStatement): Promise<Outcome> {
     const { own, past, again } = lost
     try {
@@ -196,7 +201,8 @@ class Run {
       await this.#create(lost, own.record)
       return "anew"
     } catch (error) {
-      if (!(error instanceof AppError) || !["NOT_ALLOWED", "CONFLICT_HEAD"].includes(error.code)) throw error
+      if (!(error instanceof AppError) || !["NOT_ALLOWED", "CONFLICT_HEAD", "CONFLICT_EXISTS"].includes(error.code))
+        throw error
       await this.#work.roster.syncAfresh()
       if (this.#work.roster.rows.has(own.record)) return this.#tryOne(lost)
       return this.#anewElsewhere(lost)
