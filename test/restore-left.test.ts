@@ -67,7 +67,7 @@ test("the page names it at every sign-in, until it is taken out", { timeout: lon
   for (const _ of [1, 2]) {
     const { api, said } = await page()
     expect(said.at(-1)!.left).toMatchObject([
-      { id, name: "Kuhlman, Brady", reason: expect.stringMatching(/colleague has written/), hasContent: true },
+      { id, name: "Kuhlman, Brady", reason: expect.stringMatching(/colleague has written/), isFinal: true },
     ])
     expect(await api.lostToRestore()).toContain("Allergic to penicillin")
     await api.signOut()
@@ -157,6 +157,31 @@ test("what fails for one entry keeps what was written later in its record", { ti
   expect(formOf((await ada.records.open(ids[1]!)).chart).diagnosis).toBe("Gout")
   expect(await sendAgain(ada)).toMatchObject({ left: [] })
   expect(formOf((await ada.records.open(ids[0]!)).chart).diagnosis).toBe("Gout")
+})
+
+test("what would still be sent cannot be removed", { timeout: long }, async () => {
+  const { ids, code } = await twoLost()
+  await practice.putAway(await back("ada", code))
+  let isRefused = true
+  const fails = (path: string, method: string) =>
+    isRefused && method === "POST" && path.endsWith(`${ids[0]}/entries`)
+      ? new Response(saying("BAD_INPUT_FORMAT"), { status: 422 })
+      : false
+  const api = pageOf(practice.url, storage(), { fails })
+  let left: Unsent["left"] = []
+  await api.subscribe((event: ClientEvent) => {
+    if (event.type === "unsent") left = event.unsent.left
+  })
+  await api.signIn("ada", password)
+  await vi.waitFor(() => expect(left).toHaveLength(2), { timeout: 20_000 })
+  expect(left.map(({ isFinal }) => isFinal)).toEqual([false, false])
+  await api.dismissUnsent(left.map(({ key }) => key))
+  expect(left).toHaveLength(2)
+  isRefused = false
+  await api.signOut()
+  const again = await practice.open("ada")
+  expect(await sendAgain(again)).toMatchObject({ left: [] })
+  expect(formOf((await again.records.open(ids[0]!)).chart).diagnosis).toBe("Gout")
 })
 
 test("a head that has changed meanwhile is asked for, and the entry tried again", { timeout: long }, async () => {

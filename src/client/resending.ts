@@ -38,11 +38,18 @@ export class Resending {
     if (this.#isOwed) await this.run().catch(() => {})
   }
 
-  /** Forgets what stays on this device, and was taken out or is not needed any more. */
+  /** Forgets what stays on this device, and was taken out or is not needed any more. What would still be sent stays. */
   async dismiss(keys: readonly string[]): Promise<void> {
-    await dismiss(this.#work, keys)
-    const without = <T extends { key: string }>(all: readonly T[]) => all.filter(({ key }) => !keys.includes(key))
-    this.#show({ left: without(this.#unsent.left), elsewhere: without(this.#unsent.elsewhere) })
+    const { left, elsewhere } = this.#unsent
+    const gone = left.filter(({ key, isFinal }) => isFinal && keys.includes(key))
+    await dismiss(
+      this.#work,
+      gone.map(({ key }) => key),
+    )
+    this.#show({
+      left: left.filter((one) => !gone.includes(one)),
+      elsewhere: elsewhere.filter(({ key }) => !keys.includes(key)),
+    })
   }
 
   async #send(): Promise<SentAgain> {

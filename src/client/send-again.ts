@@ -51,7 +51,13 @@ interface Lost {
   readonly again: Again
 }
 
-type Outcome = "unchanged" | "anew" | "elsewhere" | "there" | "nothing" | "waiting" | { readonly left: string }
+type Outcome = "unchanged" | "anew" | "elsewhere" | "there" | "nothing" | "waiting" | Left
+
+/** Why it stays on the device, and whether it does whatever comes. */
+interface Left {
+  readonly left: string
+  readonly isFinal?: boolean
+}
 
 const writtenSince = "You have written in this record since."
 
@@ -96,7 +102,12 @@ class Run {
       const name = past.former.heads.find(({ record }) => record === own.record)?.name ?? ""
       const about = { key: keyOf(own), id: this.#targetOf(own.record), name, time: own.time }
       if (typeof outcome === "object")
-        report.left.push({ ...about, reason: outcome.left, hasContent: own.body !== undefined })
+        report.left.push({
+          ...about,
+          reason: outcome.left,
+          hasContent: own.body !== undefined,
+          isFinal: outcome.isFinal === true,
+        })
       else if (outcome === "elsewhere") report.elsewhere.push(about)
       else if (outcome !== "there" && outcome !== "nothing") report[outcome]++
       if (outcome === "elsewhere") report.anew++
@@ -143,7 +154,7 @@ class Run {
       ({ own: { record, body, again }, restores }) =>
         record === own.record && body !== undefined && isNewer(again?.restores ?? restores),
     )
-    if (own.body !== undefined && rewritten) return { left: writtenSince }
+    if (own.body !== undefined && rewritten) return { left: writtenSince, isFinal: true }
     const target = this.#targetOf(own.record)
     const row = roster.rows.get(target)
     const refusal = roster.refused.get(target)
@@ -155,13 +166,13 @@ class Run {
     if (target === own.record && fits(entry, row, past.kept)) return this.#post(unheard(own, again))
     if (own.body === undefined)
       return (await isDecided(this.#work, own, past, target)) ? "nothing" : { left: "It says who may read the record." }
-    if (row === undefined) return { left: withoutBeginning(own, past) }
+    if (row === undefined) return { left: withoutBeginning(own, past), isFinal: true }
     const opened = await records.open(target)
     // Somebody else has taken its id meanwhile: it is another record.
     if (entry.kind === "open" && opened.steps[0]!.entry.author !== entry.author) return this.#anewElsewhere(lost)
     await this.#demandDecided(opened)
     const since = this.#writtenSince(opened, lost)
-    if (since !== null) return { left: since }
+    if (since !== null) return { left: since, isFinal: true }
     const { head } = await records.write(opened, parseBody(own.body), isDeflated(own), again)
     this.#here.push({ ...own, record: target, seq: head.seq, hash: head.hash, leaf: head.leaf, again })
     return "anew"

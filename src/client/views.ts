@@ -198,6 +198,8 @@ export interface NotSent {
   /** Whether it holds something of the patient: {@link PageApi.lostToRestore} has it then. What does not says who may read the record, and
    * is decided anew. */
   readonly hasContent: boolean
+  /** Whether no later run sends it: only then it may be removed. */
+  readonly isFinal: boolean
 }
 
 /** What a page shows of entries that a restore took back for as long as they are kept. */

@@ -41,7 +41,7 @@ export function KeptScreen() {
   )
 }
 
-/** Forgets what is listed, once it has been saved. What holds nothing of a patient needs no copy. */
+/** Forgets what is listed and can never be sent, once it has been saved. */
 function Dismiss() {
   const { api, unsent } = useApp()
   const { left } = useStore(unsent)
@@ -49,11 +49,12 @@ function Dismiss() {
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState("")
   const hasContent = left.some((one) => one.hasContent)
+  const final = left.filter((one) => one.isFinal)
   const dismiss = async () => {
     setBusy(true)
     setProblem("")
     try {
-      await api.dismissUnsent(left.map(({ key }) => key))
+      await api.dismissUnsent(final.map(({ key }) => key))
     } catch (error) {
       setProblem(messageOf(error))
       setBusy(false)
@@ -62,9 +63,12 @@ function Dismiss() {
   return (
     <>
       {hasContent && <SaveLost onSaved={() => setSaved(true)} />}
-      {(saved || !hasContent) && (
+      {saved && final.length > 0 && (
         <p className={classes.lead}>
-          {hasContent && "Once the copy is where you want it, these entries need not be kept here. "}
+          Once the copy is where you want it,{" "}
+          {final.length === left.length
+            ? "these entries need not be kept here. "
+            : "those of which something newer is in the record, or whose record is gone, need not be kept here. The others stay. "}
           <Button size="xs" variant="default" loading={busy} onClick={dismiss}>
             Remove from this device
           </Button>
