@@ -184,6 +184,27 @@ test("nothing is forgotten while a look at the leaves failed", { timeout: long }
   expect(await lone()).toBe(0)
 })
 
+test("what is sent again long after it was written is under way like any other", { timeout: long }, async () => {
+  await practice.backUp("noon", true)
+  await edit(ada, id, text)
+  await practice.putAway(ada)
+  practice.pass(11 * 60_000)
+  const { code } = await practice.restore("noon")
+  const left: number[] = []
+  const deaf: Between = async (request, send) => {
+    if (request.method !== "POST" || !request.path.endsWith("/entries")) return send(request)
+    // The page pulls meanwhile, and so does another tab.
+    for (const work of [ada, await practice.open("ada")]) await settleUnheard(work)
+    left.push(await lone())
+    throw new AppError("UNAVAILABLE_SERVER")
+  }
+  ada = await practice.openAnyway("ada", "ada", undefined, deaf)
+  await ada.session.confirmRestore(code)
+  await ada.roster.syncAfresh()
+  await expect(sendAgain(ada)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  expect(new Set(left)).toEqual(new Set([1]))
+})
+
 test("what the server refuses is not kept", { timeout: long }, async () => {
   const opened = await ada.records.open(id)
   await edit(ada, id, text)

@@ -23,7 +23,7 @@ export const ownEntry = z.strictObject({
   leaf: count.optional(),
   record: recordId,
   seq: count,
-  /** Milliseconds since 1970. */
+  /** When it was sent last: milliseconds since 1970. When it was written stands in its statement. */
   time: count,
   /** SHA-256 of its statement: what it is known by. */
   hash: bytesOf(32),

@@ -26,9 +26,11 @@ export function sendAgain(work: Workspace): Promise<SentAgain> {
 export async function lostAsText(work: Workspace): Promise<string | null> {
   const all: { record: RecordId; time: number; changes: Body["changes"] }[] = []
   for (const { former, kept } of await pastOf(work))
-    for (const { leaf, record, time, body } of former.own)
+    for (const own of former.own) {
+      const { leaf, record, body } = own
       if ((leaf === undefined || leaf >= kept) && body !== undefined)
-        all.push({ record, time, changes: parseBody(body).changes })
+        all.push({ record, time: entryOf(own).time, changes: parseBody(body).changes })
+    }
   return all.length === 0 ? null : `${JSON.stringify(all, null, 2)}\n`
 }
 
@@ -100,7 +102,7 @@ class Run {
       const { own, past } = one
       const outcome = await this.#sendOne(one)
       const name = past.former.heads.find(({ record }) => record === own.record)?.name ?? ""
-      const about = { key: keyOf(own), id: this.#targetOf(own.record), name, time: own.time }
+      const about = { key: keyOf(own), id: this.#targetOf(own.record), name, time: entryOf(own).time }
       if (typeof outcome === "object")
         report.left.push({
           ...about,
@@ -235,8 +237,10 @@ class Run {
   /** Sends the very same request once more. */
   async #post(own: OwnEntry): Promise<Outcome> {
     const { session, roster } = this.#work
-    const { leaf } = await sendOwn(session, own, JSON.parse(own.sent))
-    this.#here.push({ ...own, leaf: leaf.index })
+    // It is on its way from now on, whenever it was written.
+    const sent = { ...own, time: session.around.now() }
+    const { leaf } = await sendOwn(session, sent, JSON.parse(own.sent))
+    this.#here.push({ ...sent, leaf: leaf.index })
     await roster.syncAfresh()
     return own.again !== undefined && equal(own.again.hash, own.hash) ? "unchanged" : "anew"
   }
