@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { lostAsText, sendAgain, whatWentBack } from "../src/client/after-restore.ts"
+import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient, savePatient } from "../src/client/edits.ts"
+import { lostAsText, sendAgain } from "../src/client/send-again.ts"
 import { settleUnheard } from "../src/client/unheard.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"

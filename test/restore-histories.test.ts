@@ -1,6 +1,7 @@
 import { expect, test } from "vitest"
-import { sendAgain, whatWentBack } from "../src/client/after-restore.ts"
+import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
+import { sendAgain } from "../src/client/send-again.ts"
 import { brady, edit } from "./colleagues.ts"
 import { Restoring } from "./restoring.ts"
 

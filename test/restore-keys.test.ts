@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { sendAgain } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { keysOf } from "../src/client/roster-row.ts"
+import { sendAgain } from "../src/client/send-again.ts"
 import { unshare } from "../src/client/sharing.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { entryPlace } from "../src/vault/places.ts"

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { lostAsText, sendAgain } from "../src/client/after-restore.ts"
 import { archiveRecord, createPatient } from "../src/client/edits.ts"
+import { lostAsText, sendAgain } from "../src/client/send-again.ts"
 import { confirmMembers, viewSharing } from "../src/client/sharing.ts"
 import type { ClientEvent, Unsent } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"

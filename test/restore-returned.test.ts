@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { sendAgain, whatWentBack } from "../src/client/after-restore.ts"
+import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
+import { sendAgain } from "../src/client/send-again.ts"
 import { confirmMembers, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { sendAgain } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
+import { sendAgain } from "../src/client/send-again.ts"
 import { confirmMembers, viewSharing } from "../src/client/sharing.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { brady, edit, give, meet } from "./colleagues.ts"

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { sendAgain } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
+import { sendAgain } from "../src/client/send-again.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"

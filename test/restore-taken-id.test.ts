@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
-import { lostAsText, sendAgain } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
+import { lostAsText, sendAgain } from "../src/client/send-again.ts"
 import { share } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"

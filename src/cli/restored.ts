@@ -1,6 +1,7 @@
 import { changePassword, checkPassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
-import { lostAsText, sendAgain, whatWentBack } from "../client/after-restore.ts"
+import { whatWentBack } from "../client/after-restore.ts"
 import { demandCode } from "../client/restoration.ts"
+import { lostAsText, sendAgain } from "../client/send-again.ts"
 import type { Session } from "../client/session.ts"
 import type { LostRecord, SentAgain, WentBack } from "../client/views.ts"
 import { type Workspace, workspaceOf } from "../client/workspace.ts"

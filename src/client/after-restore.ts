@@ -15,8 +15,6 @@ import type { LostRecord, WentBack } from "./views.ts"
 import { walkRecord } from "./walk.ts"
 import type { Workspace } from "./workspace.ts"
 
-export { lostAsText, sendAgain } from "./send-again.ts"
-
 /** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
  * restore is confirmed, only what is still to be sent or decided, and records that nobody has written in since.
  * The roster is open and up to date. A record that the backup must hold, and that is missing, is refused there, and that one alone. */

@@ -13,8 +13,8 @@ export interface HeadThen {
   readonly record: RecordId
   readonly seq: number
   /** What is hashed of it: the record's id (16 B) ‖ u64be seq ‖ hash (32 B). */
-  readonly line: Uint8Array
-  /** The first 30 bits of the line, by which most heads are told apart. */
+  readonly bytes: Uint8Array
+  /** The first 30 bits of these bytes, by which most heads are told apart. */
   readonly first: number
   /** Until when the physician belongs to it, milliseconds since 1970; `null` for no end. */
   readonly until: number | null
@@ -28,38 +28,38 @@ const looseAtMost = 4096
 /** So many days are told apart. What ends later counts with the last of them. */
 const daysAtMost = 4096
 const dayMs = 24 * 3_600_000
-const lineBytes = 16 + 8 + 32
-const number = new DataView(new ArrayBuffer(8))
+const headBytes = 16 + 8 + 32
+const eightBytes = new DataView(new ArrayBuffer(8))
 
 /** @param hash of the entry's statement, 32 B */
 export function headAt(record: RecordId, seq: number, hash: Uint8Array, until: number | null): HeadThen {
-  const line = new Uint8Array(lineBytes)
-  line.set(idBytes(record))
-  putU64(number, 0, seq)
-  line.set(new Uint8Array(number.buffer), 16)
-  line.set(hash, 24)
-  const first = (line[0]! << 22) | (line[1]! << 14) | (line[2]! << 6) | (line[3]! >> 2)
-  return { record, seq, line, first, until }
+  const bytes = new Uint8Array(headBytes)
+  bytes.set(idBytes(record))
+  putU64(eightBytes, 0, seq)
+  bytes.set(new Uint8Array(eightBytes.buffer), 16)
+  bytes.set(hash, 24)
+  const first = (bytes[0]! << 22) | (bytes[1]! << 14) | (bytes[2]! << 6) | (bytes[3]! >> 2)
+  return { record, seq, bytes, first, until }
 }
 
 /** By their records, in the order in which they are hashed. */
 export function inOrder(heads: HeadThen[]): Map<RecordId, HeadThen> {
   const sorted = new Map<RecordId, HeadThen>()
-  for (const head of heads.sort(byLine)) sorted.set(head.record, head)
+  for (const head of heads.sort(byRecord)) sorted.set(head.record, head)
   return sorted
 }
 
-function byLine(a: HeadThen, b: HeadThen): number {
-  return a.first - b.first || compare(a.line, b.line)
+function byRecord(a: HeadThen, b: HeadThen): number {
+  return a.first - b.first || compare(a.bytes, b.bytes)
 }
 
-/** One hash over heads: SHA-256 over the lines of all of them, sorted by id. */
+/** One hash over heads: SHA-256 over the bytes of all of them, sorted by id. */
 function digestHeads(heads: HeadThen[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(heads.length * lineBytes)
+  const all = new Uint8Array(heads.length * headBytes)
   let at = 0
-  for (const { line } of heads.sort(byLine)) {
-    all.set(line, at)
-    at += lineBytes
+  for (const { bytes } of heads.sort(byRecord)) {
+    all.set(bytes, at)
+    at += headBytes
   }
   return sha256(all)
 }
@@ -72,7 +72,7 @@ export function boundOf(leaf: number, heads: Heads, loose: Iterable<RecordId>): 
   const named: { id: RecordId; seq: number; hash: Uint8Array }[] = []
   for (const id of loose) {
     const head = heads.get(id)
-    if (head !== undefined && named.length < looseAtMost) named.push({ id, seq: head.seq, hash: head.line.slice(24) })
+    if (head !== undefined && named.length < looseAtMost) named.push({ id, seq: head.seq, hash: head.bytes.slice(24) })
   }
   return {
     leaf,
@@ -107,7 +107,7 @@ export interface Missing {
 export function missingFrom(bound: Bound, heads: Heads, now: number): Missing | null {
   if (holds(bound, heads, now)) return null
   const named = bound.loose.map(({ id, seq, hash }) => headAt(id, seq, hash, heads.get(id)?.until ?? null))
-  const missing = named.filter(({ record, line }) => !equal(line, heads.get(record)?.line ?? new Uint8Array(0)))
+  const missing = named.filter(({ record, bytes }) => !equal(bytes, heads.get(record)?.bytes ?? new Uint8Array(0)))
   const records = missing.map(({ record, seq }) => ({ id: record, seq }))
   const put = missing.map((head) => [head.record, head] as const)
   return { records, more: !holds(bound, new Map([...heads, ...put]), now) }
