@@ -8,6 +8,7 @@ import { decidesSince } from "./decided.ts"
 import type { Former } from "./kept.ts"
 import { keptSince, sameLine } from "./line.ts"
 import { type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
+import { hashBelow } from "./read-chain.ts"
 import { membersOf } from "./roster-row.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -94,8 +95,13 @@ export async function isTaken(
   const row = work.roster.rows.get(record)
   if (row === undefined || row.seq < seq) return null
   if (row.seq === seq) return equal(parseBase64url(row.hash), hash)
-  const next = (await entriesIn(work, record))[seq + 1]?.prev
-  return next === undefined ? null : equal(next, hash)
+  try {
+    const there = await hashBelow(work.session, row, seq)
+    return there === null ? null : equal(there, hash)
+  } catch (error) {
+    if (isLost(error) || work.session.log.refusal !== null) throw error
+    return null
+  }
 }
 
 /** A record's entries; none of one that does not open, so that nothing in it counts as decided. */

@@ -101,25 +101,44 @@ async function withBody(
   return { ...stored, body: await session.around.transport.download(bodyPath(record, seq), readBody.maxBytes) }
 }
 
-/** The leaves of the entries from number `from` to a row's head, by number, each proved to be in the log. The hashes that the entries
- * name lead down from the head, which was verified before.
- * @throws TAMPERED_LOG, TAMPERED_CHAIN where the server shows others; NOT_ALLOWED where the record was taken away meanwhile */
-export async function leavesBelow(
-  session: Session,
-  row: Pick<RosterRow, "id" | "seq" | "hash">,
-  from: number,
-): Promise<Map<number, number>> {
+/** The leaves of the entries from number `from` to a row's head, by number, each proved to be in the log.
+ * @throws as {@link readDown} */
+export async function leavesBelow(session: Session, row: HeadOf, from: number): Promise<Map<number, number>> {
   const leaves = new Map<number, number>()
+  await readDown(session, row, from, ({ seq }, leaf) => leaves.set(seq, leaf))
+  return leaves
+}
+
+/** The hash of an entry's statement, which stands below a row's head. @throws as {@link readDown} */
+export async function hashBelow(session: Session, row: HeadOf, seq: number): Promise<Uint8Array | null> {
+  let hash: Uint8Array | null = null
+  await readDown(session, row, seq + 1, (entry) => {
+    hash ??= entry.prev ?? null
+  })
+  return hash
+}
+
+type HeadOf = Pick<RosterRow, "id" | "seq" | "hash">
+
+/** Reads the entries from number `from` to a row's head, without bodies. The hashes that they name lead down from the head, which was verified
+ * before. @throws TAMPERED_LOG, TAMPERED_CHAIN where the server shows others; NOT_ALLOWED where the record was taken away meanwhile */
+async function readDown(
+  session: Session,
+  row: HeadOf,
+  from: number,
+  take: (entry: EntryStatement, leaf: number) => void,
+): Promise<void> {
   let last: Uint8Array | null = null
   await readChain(session, row.id, { from, to: row.seq + 1, bodies: false }, async ({ statement, leaf }) => {
     const entry = parseStored(statement)
-    if (last !== null && (entry.prev === undefined || !equal(entry.prev, last))) throw new AppError("TAMPERED_CHAIN")
+    const isFirst = last === null
+    if (isFirst ? entry.seq !== from : entry.prev === undefined || !equal(entry.prev, last!))
+      throw new AppError("TAMPERED_CHAIN")
     last = sha256(statement)
-    leaves.set(entry.seq, leaf.index)
+    take(entry, leaf.index)
     return { entry, seen: null }
   })
   if (last === null || !equal(last, parseBase64url(row.hash))) throw new AppError("TAMPERED_CHAIN")
-  return leaves
 }
 
 /** An entry's leaf, as its own statement says it. Nothing of that is believed before `take` has verified it. */

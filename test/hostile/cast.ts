@@ -116,6 +116,7 @@ export async function assemble(server: string, homes: string): Promise<Cast> {
     await roster.looked()
     await roster.bind()
     await session.pins.save()
+    await session.kept.flush()
     ids[username] = session.physician
     signedIn[username] = { bearer: session.around.transport.bearer!, key: session.key }
   }
