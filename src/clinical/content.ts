@@ -3,7 +3,7 @@ import { CborItems } from "../encoding/cbor-items.ts"
 import { limits } from "../encoding/limits.ts"
 import { demandMemory } from "../encoding/memory.ts"
 import { AppError } from "../errors.ts"
-import { JsonCounter } from "./json-count.ts"
+import { countJson } from "./json-count.ts"
 
 /** What one entry's bytes say, with the resources left where they lie. */
 export interface Content {
@@ -65,7 +65,6 @@ export function readContent(bytes: Uint8Array): Content {
 class ContentReader {
   readonly #bytes: Uint8Array
   readonly #items: CborItems
-  readonly #counter = new JsonCounter()
   #nodes = 0
   #texts = 0
 
@@ -122,7 +121,7 @@ class ContentReader {
     const start = this.#items.span(3)
     const end = this.#items.at
     const room = limits.entryNodes - this.#nodes
-    const { nodes, type } = this.#counter.count(this.#bytes, start, end, Math.min(limits.resourceNodes, room))
+    const { nodes, type } = countJson(this.#bytes, start, end, Math.min(limits.resourceNodes, room))
     this.#nodes += nodes
     if (type !== typeOf(key)) throw malformed()
     return { key, text: this.#bytes.subarray(start, end), weight: weightOf(end - start, nodes) }

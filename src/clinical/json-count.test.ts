@@ -1,15 +1,14 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { utf8 } from "../encoding/bytes.ts"
-import { JsonCounter } from "./json-count.ts"
+import { countJson } from "./json-count.ts"
 import { scanJson } from "./json-spans.ts"
 
 const tooMany = expect.objectContaining({ code: "BAD_INPUT_SIZE" })
 const malformed = expect.objectContaining({ code: "BAD_INPUT_FORMAT" })
-const counter = new JsonCounter()
 const count = (text: string, most?: number, depth?: number) => {
   const bytes = utf8(`##${text}#`)
-  return counter.count(bytes, 2, bytes.length - 1, most, depth)
+  return countJson(bytes, 2, bytes.length - 1, most, depth)
 }
 
 /** As the format's page says it: every value, containers too, and no name. */
@@ -121,7 +120,7 @@ describe("counting JSON", () => {
   it("refuses what is no UTF-8", () => {
     for (const hex of ["c0af", "eda080", "f4908080", "ff", "e282", "c3"]) {
       const bytes = new Uint8Array(Buffer.concat([Buffer.from('"'), Buffer.from(hex, "hex"), Buffer.from('"')]))
-      expect(() => counter.count(bytes, 0, bytes.length, 10)).toThrow(malformed)
+      expect(() => countJson(bytes, 0, bytes.length, 10)).toThrow(malformed)
     }
   })
 })

@@ -3,6 +3,7 @@ import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { hexDigit, JsonNames } from "./json-names.ts"
 
+const none = new Uint8Array(0)
 const quote = 0x22
 const backslash = 0x5c
 const typeName = "resourceType"
@@ -17,14 +18,32 @@ const space = Uint8Array.from({ length: 256 }, (_, c) => Number(c === 0x20 || c 
 /** What may follow a number of one digit, which is most of them where there are many. */
 const isAfter = Uint8Array.from({ length: 256 }, (_, c) => Number(c === 0x2c || c === 0x5d || c === 0x7d))
 
-/** Counts the nodes of JSON text, which lies as UTF-8 in bytes, and checks it as strictly as `scanJson` does (RFC 8259, no name twice in
- * one object), without building anything of it. A node is every value: object, array, text, number, true, false, null. A member's name
- * is none. Depth counts the objects and arrays that a value lies in. */
-export class JsonCounter {
+/** Counts the nodes of JSON text, which lies as UTF-8 in bytes[start, end), and checks it as strictly as `scanJson` does (RFC 8259, no name
+ * twice in one object), without building anything of it. A node is every value: object, array, text, number, true, false, null. A member's
+ * name is none. Depth counts the objects and arrays that a value lies in.
+ * @param mostNodes nodes, `maxDepth` containers in each other
+ * @returns nodes, and the text's `resourceType`: `null` where there is none, or the text is no object
+ * @throws BAD_INPUT_SIZE at the first node that is one too many; BAD_INPUT_FORMAT for what is no JSON, or nested too deep */
+export function countJson(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  mostNodes: number = limits.resourceNodes,
+  maxDepth: number = limits.jsonDepth,
+): Counted {
+  return counter.count(bytes, start, end, mostNodes, maxDepth)
+}
+
+interface Counted {
+  readonly nodes: number
+  readonly type: string | null
+}
+
+class JsonCounter {
   readonly #names = new JsonNames()
   /** Of each container that is open: −1 for an array, else what ends the object's names. */
   readonly #open = new Int32Array(256)
-  #bytes: Uint8Array = new Uint8Array(0)
+  #bytes: Uint8Array = none
   #at = 0
   #end = 0
   #nodes = 0
@@ -32,17 +51,7 @@ export class JsonCounter {
   #typeStart = 0
   #typeEnd = 0
 
-  /** Counts the text in bytes[start, end).
-   * @param mostNodes nodes, `maxDepth` containers in each other
-   * @returns nodes, and the text's `resourceType`: `null` where there is none, or the text is no object
-   * @throws BAD_INPUT_SIZE at the first node that is one too many; BAD_INPUT_FORMAT for what is no JSON, or nested too deep */
-  count(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    mostNodes: number = limits.resourceNodes,
-    maxDepth: number = limits.jsonDepth,
-  ): { readonly nodes: number; readonly type: string | null } {
+  count(bytes: Uint8Array, start: number, end: number, mostNodes: number, maxDepth: number): Counted {
     this.#bytes = bytes
     this.#at = start
     this.#end = end
@@ -58,7 +67,8 @@ export class JsonCounter {
       this.#names.clear()
       throw error
     } finally {
-      this.#bytes = new Uint8Array(0)
+      this.#bytes = none
+      this.#names.rest()
     }
   }
 
@@ -201,6 +211,9 @@ export class JsonCounter {
     return this.#at < this.#end ? this.#bytes[this.#at]! : 0
   }
 }
+
+/** One at a time is counted, and nothing is asked meanwhile: making it costs more than most texts. */
+const counter = new JsonCounter()
 
 const escapes = new Uint8Array(256)
 for (const one of '"\\/bfnrt') escapes[one.charCodeAt(0)] = 1

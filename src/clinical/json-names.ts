@@ -1,23 +1,29 @@
 import { equal } from "../encoding/bytes.ts"
 
 const fewest = 128
+/** Of {@link JsonNames.rest}. */
+const keptAtMost = 4096
 
 /** The names of all objects that a scan stands in, to find one that comes twice in its object. It keeps numbers in a few arrays, which
  * whoever scans uses again and again: a name costs its place and its hash. Objects end in the reverse of the order in which they began. */
 export class JsonNames {
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!
   /** Of each name: its object, its hash, where it lies in the text, or, as a negative number, in `#plain`. */
-  #object = new Int32Array(fewest)
-  #hash = new Int32Array(fewest)
-  #start = new Int32Array(fewest)
-  #end = new Int32Array(fewest)
+  #object!: Int32Array<ArrayBuffer>
+  #hash!: Int32Array<ArrayBuffer>
+  #start!: Int32Array<ArrayBuffer>
+  #end!: Int32Array<ArrayBuffer>
   /** A name's number + 1, at the place that its hash says or behind it; 0 is free. */
-  #slots = new Int32Array(fewest * 2)
+  #slots!: Int32Array<ArrayBuffer>
   #count = 0
   #objects = 0
   /** Names that are written with escapes, as what they mean. */
   #plain = new Uint8Array(0)
   #plainEnd = 0
+
+  constructor() {
+    this.#begin(fewest)
+  }
 
   /** Begins an object. @returns what ends it */
   open(): number {
@@ -41,6 +47,12 @@ export class JsonNames {
     this.#count = 0
     this.#objects = 0
     this.#plainEnd = 0
+  }
+
+  /** Gives back the memory that a large text took. */
+  rest(): void {
+    if (this.#hash.length > keptAtMost) this.#begin(fewest)
+    if (this.#plain.length > keptAtMost) this.#plain = new Uint8Array(0)
   }
 
   /** Takes in a name of the innermost object.
@@ -98,6 +110,14 @@ export class JsonNames {
     let slot = this.#hash[name]! & mask
     while (this.#slots[slot] !== name + 1) slot = (slot + 1) & mask
     return slot
+  }
+
+  #begin(names: number): void {
+    this.#object = new Int32Array(names)
+    this.#hash = new Int32Array(names)
+    this.#start = new Int32Array(names)
+    this.#end = new Int32Array(names)
+    this.#slots = new Int32Array(names * 2)
   }
 
   #grow(): void {

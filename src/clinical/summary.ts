@@ -4,7 +4,7 @@ import { own } from "./clip.ts"
 import { diagnosisOf, isActive, readDiagnoses } from "./diagnoses.ts"
 import { chosenName, dateIn, listIn, personName } from "./fhir.ts"
 import type { Chart } from "./fold.ts"
-import { JsonCounter } from "./json-count.ts"
+import { countJson } from "./json-count.ts"
 import { patientKeyOf, readChart } from "./reader.ts"
 
 /** What the home page shows of a record. */
@@ -90,7 +90,7 @@ export function sameSummary(a: Summary, b: Summary): boolean {
  * @throws BAD_INPUT_FORMAT unless these are the very bytes that `encodeSummary` makes; BAD_INPUT_SIZE. */
 export function parseSummary(bytes: Uint8Array): Summary {
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
-  new JsonCounter().count(bytes, 0, bytes.length, mostNodes, 2)
+  countJson(bytes, 0, bytes.length, mostNodes, 2)
   let text: string
   let value: unknown
   try {
