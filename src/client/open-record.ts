@@ -40,6 +40,8 @@ export interface OpenRecord {
   readonly summary: Summary
   /** What each author has used of their budget of bodies in it, for ever: see {@link limits.authorBodyBytes}. */
   readonly spent: ReadonlyMap<PhysicianId, number>
+  /** The newest list of members, as its step has it. */
+  readonly newestList: Member[]
 }
 
 /** What becomes of an entry's body: its content, or why there is none. */
@@ -61,7 +63,7 @@ export class Growing {
     this.steps = [...(before?.steps ?? [])]
     this.#fold = new Fold(before?.chart ?? null)
     this.#spent = new Map(before?.spent)
-    this.#members = this.steps.findLast(({ entry }) => entry.members !== undefined)?.entry.members ?? []
+    this.#members = before?.newestList ?? []
   }
 
   /** How many bytes the next body of an author may come to. What goes beyond cannot be read: whoever may write in a record could else fill
@@ -110,7 +112,8 @@ export class Growing {
   done(summary: Summary, summaryDiffers: boolean): OpenRecord {
     const { head, keys, steps, chart } = this
     if (head === null) throw new AppError("TAMPERED_CHAIN")
-    return { id: head.record, head, keys, steps, summaryDiffers, chart, summary, spent: this.#spent }
+    const [spent, newestList] = [this.#spent, this.#members]
+    return { id: head.record, head, keys, steps, summaryDiffers, chart, summary, spent, newestList }
   }
 
   /** Nobody looks at grants and attachments again, and most of a list of members is what it was: an owner may write such lists without end. */
