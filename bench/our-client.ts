@@ -52,7 +52,9 @@ export function memoryStorage(): ClientStorage {
   return {
     get: async (name) => kept.get(name) ?? null,
     put: async (name, bytes) => void kept.set(name, bytes),
-    delete: async (name) => void kept.delete(name),
+    async delete(...names) {
+      for (const name of names) kept.delete(name)
+    },
     list: async (prefix) => [...kept.keys()].filter((name) => name.startsWith(prefix)),
     exclusive: (_, work) => work(),
   }

@@ -30,8 +30,8 @@ async function back(username: string, code: string, between?: Between): Promise<
 }
 
 /** Signs in on Ada's page. @returns the page, and what it says of entries that are on this device alone */
-async function page() {
-  const api = pageOf(practice.url, storage())
+async function page(store = storage()) {
+  const api = pageOf(practice.url, store)
   const said: Unsent[] = []
   await api.subscribe((event: ClientEvent) => {
     if (event.type === "unsent") said.push(event.unsent)
@@ -72,8 +72,15 @@ test("the page names it at every sign-in, until it is taken out", { timeout: lon
     expect(await api.lostToRestore()).toContain("Allergic to penicillin")
     await api.signOut()
   }
-  const { api, said } = await page()
-  await api.dismissUnsent(said.at(-1)!.left.map(({ key }) => key))
+  const store = storage()
+  const { api, said } = await page(store)
+  const keys = said.at(-1)!.left.map(({ key }) => key)
+  // What the device does not let go of is not called gone.
+  const broken = vi.spyOn(store, "delete").mockRejectedValue(new AppError("UNAVAILABLE", "The disk is full."))
+  await expect(api.dismissUnsent(keys)).rejects.toThrow("The disk is full.")
+  expect(said.at(-1)!.left.map(({ key }) => key)).toEqual(keys)
+  broken.mockRestore()
+  await api.dismissUnsent(keys)
   expect(said.at(-1)).toEqual({ left: [], elsewhere: [] })
   await api.signOut()
   expect((await page()).said.at(-1)!.left).toEqual([])

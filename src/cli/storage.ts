@@ -19,7 +19,7 @@ export function fileStorage(home: string): ClientStorage {
         throw unusable(home, error)
       }
     },
-    async put(name, bytes) {
+    async put(name, bytes, durability) {
       const file = fileOf(name)
       const temporary = `${file}.${process.pid}.new`
       try {
@@ -27,20 +27,20 @@ export function fileStorage(home: string): ClientStorage {
         const handle = await open(temporary, "w", 0o600)
         try {
           await handle.writeFile(bytes)
-          await handle.sync()
+          if (durability !== "relaxed") await handle.sync()
         } finally {
           await handle.close()
         }
         await chmod(temporary, 0o600)
         await rename(temporary, file)
-        await syncFolder(dirname(file))
+        if (durability !== "relaxed") await syncFolder(dirname(file))
       } catch (error) {
         await rm(temporary, { force: true }).catch(() => {})
         throw unusable(home, error)
       }
     },
-    async delete(name) {
-      await rm(fileOf(name), { force: true })
+    async delete(...names) {
+      for (const name of names) await rm(fileOf(name), { force: true })
     },
     async list(prefix) {
       const names = await readdir(home, { recursive: true, withFileTypes: true }).catch(() => [])

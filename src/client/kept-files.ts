@@ -47,10 +47,10 @@ export class KeptFiles {
   }
 
   /** @throws NOT_ALLOWED_SESSION once the key is wiped: what is still under way must not be sealed under none */
-  async put(name: string, what: string, content: Uint8Array): Promise<void> {
+  async put(name: string, what: string, content: Uint8Array, durability?: "relaxed"): Promise<void> {
     const { key, around } = this.#session
     if (key.every((byte) => byte === 0)) throw new AppError("NOT_ALLOWED_SESSION")
-    await around.storage.put(name, await seal(key, this.#place(what), content))
+    await around.storage.put(name, await seal(key, this.#place(what), content), durability)
   }
 
   /** While no other tab or process changes what is kept. */

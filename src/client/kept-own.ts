@@ -1,6 +1,7 @@
 import { z } from "zod"
 import { encodeHex } from "../encoding/bytes.ts"
 import { encodeCbor } from "../encoding/cbor.ts"
+import { AppError } from "../errors.ts"
 import { anyBytes, count } from "../proof/statement.ts"
 import { type KeptFiles, mostBytes } from "./kept-files.ts"
 import { keyOf, type OwnEntry, ownEntry } from "./own-entry.ts"
@@ -13,6 +14,9 @@ export const ownSchema = z.strictObject({
   restores: count,
   entries: z.array(ownEntry),
 })
+
+const cannotStore =
+  "This device cannot store anything at the moment, so nothing is removed from it. Make room on it, then try again."
 
 /** Entries are put together into files of so much at most, where one is not larger by itself. */
 const fileBytes = 256 * 1024
@@ -37,6 +41,7 @@ export class KeptOwn {
   /** The file that an entry of a former log was found in. */
   readonly #where = new Map<string, Set<string>>()
   #isRead = false
+  #isFlushing = false
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(session: Session, files: KeptFiles) {
@@ -57,7 +62,11 @@ export class KeptOwn {
     const key = keyOf(own)
     this.#unheard.delete(key)
     this.#waiting.set(key, own)
-    if (this.#waiting.size >= waitingAtMost) void this.flush()
+    if (this.#waiting.size < waitingAtMost || this.#isFlushing) return
+    this.#isFlushing = true
+    void this.flush().finally(() => {
+      this.#isFlushing = false
+    })
   }
 
   /** Forgets what was sent and not taken. */
@@ -109,16 +118,21 @@ export class KeptOwn {
     const opened = names
       .filter((name) => !name.startsWith(`${this.#files.folder}/heads-`))
       .map(async (name) => ({ name, entries: (await this.#files.open(name, "own", ownSchema))?.entries ?? [] }))
-    const memory = { name: "", entries: [...this.#unheard.values(), ...this.#waiting.values()] }
+    const memory = { name: "", entries: this.recent }
     return this.entriesOf([...(await Promise.all(opened)), memory])
   }
 
+  /** What was sent by this session, as far as it is not put together yet. */
+  get recent(): OwnEntry[] {
+    return [...this.#unheard.values(), ...this.#waiting.values()]
+  }
+
   /** Forgets own entries of a former log, once they are in the new one or somebody has taken them out. What was noted meanwhile is on the disk
-   * before that, or they stay. @param folder of that log */
+   * before that, or they stay. @param folder of that log. @throws UNAVAILABLE where they stay */
   done(folder: string, entries: readonly OwnEntry[]): Promise<void> {
     return this.inTurn(async () => {
-      const isSafe = [...this.#waiting.keys(), ...this.#unheard.keys()].every((key) => this.#written.has(key))
-      if (!isSafe && !(await this.#write())) return
+      const isSafe = this.recent.every((own) => this.#written.has(keyOf(own)))
+      if (!isSafe && !(await this.#write())) throw new AppError("UNAVAILABLE", cannotStore)
       const gone = new Set(entries.map(keyOf))
       const names = new Set([...gone].flatMap((key) => [...(this.#where.get(key) ?? [])]))
       const { storage } = this.#session.around
@@ -132,7 +146,7 @@ export class KeptOwn {
           else await this.#files.put(name, "own", encodeCbor({ ...file, entries: left }))
         }
       })
-    }).catch(() => {})
+    })
   }
 
   /** One change of the files at a time. */
@@ -146,7 +160,8 @@ export class KeptOwn {
   async #putAlone(own: OwnEntry): Promise<boolean> {
     const content = this.#contentOf([own])
     if (content.length > mostBytes) return false
-    await this.#files.put(this.#nameAlone(own), "own", content)
+    // Of two accidents at once, a power cut and a restore, this is the price: an entry would else cost a turn of the disk more.
+    await this.#files.put(this.#nameAlone(own), "own", content, "relaxed")
     this.#written.add(keyOf(own))
     return true
   }
@@ -168,10 +183,11 @@ export class KeptOwn {
     if (entries.length === 0) return isWhole
     return this.#files.alone(async () => {
       if (!(await this.#putOwn(entries))) isWhole = false
+      await this.#session.around.storage.delete(...entries.map((own) => this.#nameAlone(own)))
       for (const own of entries) {
-        await this.#session.around.storage.delete(this.#nameAlone(own))
-        this.#waiting.delete(keyOf(own))
-        this.#written.delete(keyOf(own))
+        const key = keyOf(own)
+        this.#written.delete(key)
+        if (this.#waiting.get(key) === own) this.#waiting.delete(key)
       }
       await this.#prune()
       return isWhole

@@ -5,6 +5,7 @@ import { newId, type RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { EntryStatement } from "../proof/entry.ts"
 import { demandDecided } from "./decided.ts"
+import type { Former } from "./kept.ts"
 import type { OpenRecord } from "./open-record.ts"
 import { type Again, againOf, entryOf, keyOf, type OwnEntry, sentOf, standsFor } from "./own-entry.ts"
 import { endsRun, isDecided, isInLater, isTaken, type Past, pastOf } from "./past.ts"
@@ -90,7 +91,7 @@ class Run {
       const inBackup = former.own.filter(({ leaf }) => leaf !== undefined && leaf < past.kept)
       // What this backup holds, an earlier one may not hold: it is kept as an entry of the log that it is in.
       for (const own of inBackup) this.#note(own, own.leaf!, againOf(own, former.restores))
-      await kept.done(former, [...inBackup, ...refused])
+      await this.#done(former, [...inBackup, ...refused])
       for (const own of former.own)
         if (!inBackup.includes(own)) lost.push({ own, past, again: againOf(own, former.restores) })
       for (const { own } of past.later) this.#noteMove(own)
@@ -114,7 +115,7 @@ class Run {
       else if (outcome !== "there" && outcome !== "nothing") report[outcome]++
       if (outcome === "elsewhere") report.anew++
       if (typeof outcome === "string" && outcome !== "nothing" && outcome !== "waiting")
-        await kept.done(past.former, [own])
+        await this.#done(past.former, [own])
     }
     await kept.flush()
     return report
@@ -130,7 +131,7 @@ class Run {
     } catch (error) {
       if (endsRun(error) || !(error instanceof AppError) || session.log.refusal !== null) throw error
       // It may have been taken all the same.
-      await this.#readHere()
+      this.#noteRecent()
       if (error.code === "CONFLICT_HEAD" && !isSecond) {
         await roster.syncAfresh()
         return this.#sendOne(lost, true)
@@ -269,8 +270,24 @@ class Run {
   }
 
   async #readHere(): Promise<void> {
-    this.#here = await this.#work.session.kept.own.here()
+    const { own } = this.#work.session.kept
+    await own.unheard()
+    this.#here = await own.here()
     for (const own of this.#here) this.#noteMove(own)
+  }
+
+  /** Takes in what was sent and had no answer, and lets go of what was refused. */
+  #noteRecent(): void {
+    const recent = new Map(this.#work.session.kept.own.recent.map((own) => [keyOf(own), own]))
+    const here = this.#here.filter((own) => own.leaf !== undefined || recent.has(keyOf(own)))
+    for (const own of here) recent.delete(keyOf(own))
+    for (const own of recent.values()) this.#noteMove(own)
+    this.#here = [...here, ...recent.values()]
+  }
+
+  /** Where a device cannot let go of what is there, the next run finds that it is. */
+  #done(former: Former, entries: readonly OwnEntry[]): Promise<void> {
+    return this.#work.session.kept.done(former, entries).catch(() => {})
   }
 
   #noteMove({ record, again }: OwnEntry): void {

@@ -6,7 +6,9 @@ export function memoryStorage(stored = new Map<string, Uint8Array>()): ClientSto
   return {
     get: async (name) => stored.get(name) ?? null,
     put: async (name, bytes) => void stored.set(name, bytes),
-    delete: async (name) => void stored.delete(name),
+    async delete(...names) {
+      for (const name of names) stored.delete(name)
+    },
     list: async (prefix) => [...stored.keys()].filter((name) => name.startsWith(prefix)),
     exclusive(name, work) {
       const next = (turns.get(name) ?? Promise.resolve()).then(work, work)

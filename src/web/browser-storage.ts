@@ -24,11 +24,15 @@ function browserStorage(databaseName: string): ClientStorage {
     return opening
   }
 
-  async function run<T>(mode: IDBTransactionMode, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-    const transaction = (await database()).transaction(storeName, mode, { durability: "strict" })
-    const request = ask(transaction.objectStore(storeName))
+  async function run<T>(
+    mode: IDBTransactionMode,
+    ask: (store: IDBObjectStore) => T,
+    durability: "strict" | "relaxed" = "strict",
+  ): Promise<T> {
+    const transaction = (await database()).transaction(storeName, mode, { durability })
+    const asked = ask(transaction.objectStore(storeName))
     return new Promise((resolve, reject) => {
-      transaction.oncomplete = () => resolve(request.result)
+      transaction.oncomplete = () => resolve(asked)
       transaction.onabort = () => reject(refused(transaction.error))
       transaction.onerror = () => reject(refused(transaction.error))
     })
@@ -36,17 +40,18 @@ function browserStorage(databaseName: string): ClientStorage {
 
   return {
     async get(name) {
-      const found: unknown = await run("readonly", (store) => store.get(name))
+      const found: unknown = (await run("readonly", (store) => store.get(name))).result
       return found instanceof Uint8Array ? found : null
     },
-    async put(name, bytes) {
-      await run("readwrite", (store) => store.put(bytes, name))
+    async put(name, bytes, durability) {
+      await run("readwrite", (store) => store.put(bytes, name), durability)
     },
-    async delete(name) {
-      await run("readwrite", (store) => store.delete(name))
+    async delete(...names) {
+      await run("readwrite", (store) => names.map((name) => store.delete(name)))
     },
     async list(prefix) {
-      const keys = await run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))
+      const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`)
+      const keys = (await run("readonly", (store) => store.getAllKeys(range))).result
       return keys.filter((key): key is string => typeof key === "string")
     },
     exclusive: (name, work) => navigator.locks.request(`${databaseName}/${name}`, work),
