@@ -16,10 +16,12 @@ export function KeptScreen() {
   return (
     <div className={classes.page}>
       <Heading tab="Not sent again">Entries on this device alone</Heading>
-      <p className={classes.lead}>
-        The server was put back to an earlier state. What you had written on this device since was sent again, but for
-        what stands here: nothing is written over what is newer.
-      </p>
+      {left.length + elsewhere.length > 0 && (
+        <p className={classes.lead}>
+          The server was put back to an earlier state. What you had written on this device since was sent again, but for
+          what stands here: nothing is written over what is newer.
+        </p>
+      )}
       {left.length > 0 && (
         <section>
           <UnsentList left={left} link />
@@ -64,15 +66,17 @@ function Dismiss() {
     <>
       {hasContent && <SaveLost onSaved={() => setSaved(true)} />}
       {saved && final.length > 0 && (
-        <p className={classes.lead}>
-          Once the copy is where you want it,{" "}
-          {final.length === left.length
-            ? "these entries need not be kept here. "
-            : "those of which something newer is in the record, or whose record is gone, need not be kept here. The others stay. "}
-          <Button size="xs" variant="default" loading={busy} onClick={dismiss}>
+        <>
+          <p className={classes.lead}>
+            Once the copy is where you want it,{" "}
+            {final.length === left.length
+              ? "these entries need not be kept here."
+              : "those of which something newer is in the record, or whose record is gone, need not be kept here. The others stay."}
+          </p>
+          <Button mt="xs" variant="default" loading={busy} onClick={dismiss}>
             Remove from this device
           </Button>
-        </p>
+        </>
       )}
       {problem && (
         <Notice tone="danger" live>
