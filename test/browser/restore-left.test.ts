@@ -46,6 +46,7 @@ it("shows it at home and in the record, has it saved, and lets go of it", { time
   await page.getByRole("link", { name: "Edit" }).click()
   await page.getByLabel("Diagnosis").fill("Allergic to penicillin")
   await page.getByRole("button", { name: "Save", exact: true }).click()
+  await page.waitForURL(/\/records\/[^/]+$/)
   await page.getByText("Allergic to penicillin").first().waitFor()
   await signOut(page)
   const { code } = await practice.restore("night")
