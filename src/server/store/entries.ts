@@ -93,8 +93,8 @@ export function entryStore({
   }
 }
 
-/** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end: also who was only
- * invited, for they may have accepted it in a log that a restore took back. None of them gets a key: who took one has it from their own seals,
+/** Who was removed reads as far as the entry that did so, who had a day until which they belonged as far as its end, and who both as far as what
+ * came first: also who was only invited, for they may have accepted it in a log that a restore took back. None of them gets a key: who took one has it from their own seals,
  * and who was only invited has never been given one.
  * @throws NOT_ALLOWED for who never belonged, and for the contents of a record that one belongs to no more */
 async function reachOf(
@@ -117,7 +117,7 @@ async function reachOf(
   const isNewest = removed !== null && removed > mine.invited_leaf
   const last = isNewest ? removed : ((await takenBack(db, physician, record, invited)) ?? removed)
   if (last === null) throw new AppError("NOT_ALLOWED")
-  return { size: Math.min(size, last + 1), time: null, grants: false }
+  return { size: Math.min(size, last + 1), time: until, grants: false }
 }
 
 /** The leaf of the entry by which somebody is no member who was invited by the one with number `invited`, and never again since; `null` where
