@@ -1,13 +1,17 @@
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { Awaiting } from "../src/client/awaiting.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { viewRecord } from "../src/client/record-views.ts"
-import { confirmMany, share, unshare } from "../src/client/sharing.ts"
+import { Resending } from "../src/client/resending.ts"
+import { confirmMany, confirmMembers, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import type { ClientEvent } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
+import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import type { Role } from "../src/proof/entry.ts"
 import { desk } from "./cli.ts"
 import { brady, edit, give, home, many, meet } from "./colleagues.ts"
+import { pageOf } from "./page-api.ts"
 import { password, Restoring } from "./restoring.ts"
 
 /** After a restore: which records wait for their owner, who that is, and what confirms many of them at a time. */
@@ -141,4 +145,59 @@ test("the command line confirms many, and names the others with their own comman
   expect(done.stderr).toContain("Nothing to confirm in 1 of these.")
   const again = await run(["members", "-", "--confirm"], { input: both })
   expect([again.code, again.stderr]).toEqual([0, expect.stringContaining("Nothing to confirm in 1 of these.")])
+})
+
+const diagnosisOf = async ({ records }: Workspace, id: RecordId) => formOf((await records.open(id)).chart).diagnosis
+
+test("what waits is sent once a colleague confirms, and not before anything has changed", {
+  timeout: long,
+}, async () => {
+  const [id, other] = [await shared("Both", [bea, "writer"]), await shared("Other")]
+  await putBack(() => edit(bea, id, "Allergic to penicillin"))
+  const runs = vi.spyOn(bea.session.kept, "alone")
+  const resending = new Resending(bea, new Awaiting(bea), () => {})
+  expect(await resending.run()).toMatchObject({ waiting: 1 })
+  const confirm = async (record: RecordId) => confirmMembers(ada, await viewSharing(ada, record), [])
+  const pulled = async () => {
+    await bea.roster.syncAfresh()
+    return resending.isOwed
+  }
+  await edit(ada, other, "Gout")
+  await edit(bea, (await createPatient(bea, brady)).id, "Gout")
+  expect(await pulled()).toBe(false)
+  await resending.settled()
+  expect(runs).toHaveBeenCalledTimes(1)
+
+  await confirm(id)
+  // Whoever is about to write has not heard of it yet.
+  await resending.settled()
+  expect(runs).toHaveBeenCalledTimes(2)
+  expect(await diagnosisOf(bea, id)).toBe("Allergic to penicillin")
+  expect(await pulled()).toBe(false)
+})
+
+test("a page that is open sends what waited when a colleague confirms, and saves on top of it", {
+  timeout: long,
+}, async () => {
+  const id = await shared("Both", [bea, "writer"])
+  await putBack(() => edit(bea, id, "Allergic to penicillin"))
+  const api = pageOf(practice.url, practice.device("bea").storage)
+  const events: ClientEvent[] = []
+  await api.subscribe((event) => events.push(event))
+  await api.signIn("bea", password)
+  await vi.waitFor(() => expect(events.some(({ type }) => type === "unsent")).toBe(true), { timeout: 20_000 })
+  await confirmMembers(ada, await viewSharing(ada, id), [])
+  await vi.waitFor(
+    async () => {
+      await ada.roster.syncAfresh()
+      expect(await diagnosisOf(ada, id)).toBe("Allergic to penicillin")
+    },
+    { timeout: 60_000, interval: 500 },
+  )
+  const { form, head } = await api.record(id)
+  expect(await api.save(id, head, { ...form, firstName: "Braydon" })).toMatchObject({ saved: true })
+  await api.signOut()
+  const again = await practice.open("bea")
+  expect(await diagnosisOf(again, id)).toBe("Allergic to penicillin")
+  expect((await again.records.open(id)).head.seq).toBeGreaterThan(3)
 })

@@ -1,8 +1,17 @@
+import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import type { Awaiting } from "./awaiting.ts"
 import { dismiss, sendAgain } from "./send-again.ts"
 import type { SentAgain, Unsent } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
+
+interface Open {
+  version: number
+  /** Records whose entries could not be sent, and perhaps can later. */
+  readonly records: readonly RecordId[]
+  /** See {@link Resending.#stateOf}. */
+  readonly state: string
+}
 
 /** Sends again, beside all else, what a restore took back, and knows what stays on this device. */
 export class Resending {
@@ -13,6 +22,8 @@ export class Resending {
   #run: Promise<unknown> = Promise.resolve()
   /** No run was through with everything so far. */
   #isOwed: boolean
+  /** What keeps entries on this device that may be sent later, and how the roster stood then; null where nothing does. */
+  #open: Open | null = null
 
   constructor(work: Workspace, awaiting: Awaiting, tell: (unsent: Unsent) => void) {
     this.#work = work
@@ -21,7 +32,14 @@ export class Resending {
     this.#isOwed = work.session.restoredAt >= 0
   }
 
+  /** Whether there is something to send that no run has tried so: none was through, or a record that entries wait for has moved. */
   get isOwed(): boolean {
+    const open = this.#open
+    if (this.#isOwed || open === null) return this.#isOwed
+    const { version } = this.#work.roster
+    if (version === open.version) return false
+    open.version = version
+    this.#isOwed = this.#stateOf(open.records) !== open.state
     return this.#isOwed
   }
 
@@ -35,7 +53,9 @@ export class Resending {
   /** Waits until everything was sent again that can be: what is written before that would seem to be newer than all of it. */
   async settled(): Promise<void> {
     await this.#run
-    if (this.#isOwed) await this.run().catch(() => {})
+    // What a colleague has confirmed meanwhile is known here before anything is written on it.
+    if (this.#open !== null) await this.#work.roster.syncAfresh().catch(() => {})
+    if (this.isOwed) await this.run().catch(() => {})
   }
 
   /** Forgets what stays on this device, and was taken out or is not needed any more. What would still be sent stays. */
@@ -57,8 +77,23 @@ export class Resending {
     await this.#awaiting.look()
     const sent = await sendAgain(this.#work)
     this.#isOwed = false
+    this.#open = this.#openAfter(sent)
     this.#show({ left: sent.left, elsewhere: [...this.#unsent.elsewhere, ...sent.elsewhere] })
     return sent
+  }
+
+  #openAfter({ waiting, left }: SentAgain): Open | null {
+    const records = left.filter(({ isFinal }) => !isFinal).map(({ id }) => id)
+    if (waiting === 0 && records.length === 0) return null
+    return { version: this.#work.roster.version, records, state: this.#stateOf(records) }
+  }
+
+  /** How all records stand that an owner has to confirm, and these. */
+  #stateOf(records: readonly RecordId[]): string {
+    const { rows, refused, toAccept } = this.#work.roster
+    const waiting = [...rows.values()].filter((row) => this.#awaiting.has(row)).map(({ id }) => id)
+    const ids = [...new Set([...waiting, ...records])].sort()
+    return ids.map((id) => `${id} ${rows.get(id)?.hash} ${refused.has(id)} ${toAccept.has(id)}`).join("\n")
   }
 
   #show(unsent: Unsent): void {
