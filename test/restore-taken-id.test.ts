@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import { createPatient } from "../src/client/edits.ts"
 import { acceptInvitations } from "../src/client/invitations.ts"
 import { lostAsText, sendAgain } from "../src/client/send-again.ts"
-import { share } from "../src/client/sharing.ts"
+import { share, unshare } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import { AppError } from "../src/errors.ts"
@@ -117,3 +117,50 @@ test("the record goes on under a fresh id where somebody registers its own as th
     await practice.close()
   }
 })
+
+test.each([
+  ["and knows the record's head", true],
+  ["and was cut off before it kept that", false],
+])(
+  "nothing is written into the record of who took the id, by a device that did not begin it %s",
+  { timeout: long },
+  async (_, keeps) => {
+    const practice = await Restoring.start()
+    try {
+      for (const username of ["ada", "mal"]) await practice.register(username)
+      const [desk, mal] = [await practice.open("ada", "desk"), await practice.open("mal")]
+      await meet(desk, mal)
+      for (const work of [desk, mal]) await practice.putAway(work)
+      await practice.putAway(await practice.open("ada", "laptop"))
+      await practice.backUp("night", true)
+      const { id } = await createPatient(desk, brady)
+      await give(desk, mal, id, "writer")
+      await unshare(desk, id, mal.session.physician)
+      await practice.putAway(desk)
+      const laptop = await practice.open("ada", "laptop")
+      await edit(laptop, id, "Not for Mal")
+      if (keeps) await practice.putAway(laptop)
+      await practice.putAway(mal)
+      const { code } = await practice.restore("night")
+      const thief = await practice.openAnyway("mal")
+      await thief.session.confirmRestore(code)
+      await thief.roster.syncAfresh()
+      const patient = JSON.stringify({ resourceType: "Patient", id: "1", name: [{ family: "Kuhlman" }] })
+      await thief.records.create({ by: "Mal", changes: [["Patient/1", patient]] }, false, id)
+      expect(await share(thief, [id], "ada", "writer", null, many)).toMatchObject({ done: 1 })
+      const back = await practice.openAnyway("ada", "laptop")
+      await back.session.confirmRestore(code)
+      await back.roster.syncAfresh()
+      expect(await acceptInvitations(back, [id], many)).toMatchObject({ done: 1 })
+      expect(await sendAgain(back)).toMatchObject({
+        anew: 0,
+        left: [{ id, reason: expect.stringMatching(/^Somebody else has begun/), isFinal: true }],
+      })
+      expect(await lostAsText(back)).toContain("Not for Mal")
+      await thief.roster.syncAfresh()
+      expect((await thief.records.open(id)).steps.filter(({ entry }) => entry.body !== undefined)).toHaveLength(1)
+    } finally {
+      await practice.close()
+    }
+  },
+)

@@ -25,6 +25,8 @@ export interface Contents {
   readonly grants?: readonly { readonly recipient: PhysicianId; readonly grant: Uint8Array }[]
   /** What the entry stands for, where it sends again what a restore took back. */
   readonly again?: Again | undefined
+  /** Who began the record, where it is there already. */
+  readonly beganBy?: PhysicianId
 }
 
 /** What was appended, with the receipt checked. */
@@ -85,7 +87,9 @@ export async function append(
   const request = appendEntry.body.encode({ ...sent, since: 0 })
   const hash = statementHash(statement)
   const own = { record, seq, time: now, hash, sent: JSON.stringify(request) }
-  const { leaf } = await sendOwn(session, { ...own, ...(body && { body }), ...(again && { again }) }, request)
+  const beganBy = before === null ? physician : contents.beganBy
+  const kept = { ...own, ...(body && { body }), ...(body && beganBy && { beganBy }), ...(again && { again }) }
+  const { leaf } = await sendOwn(session, kept, request)
   const head = { ...follow(before, entry), hash, leaf: leaf.index }
   return { entry, head, bodyToken: bodyToken ?? null, serverTime: leaf.time }
 }

@@ -2,7 +2,7 @@ import type { PhysicianId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { awaitsOwner, type ChainHead, sameMembers } from "../proof/chain.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
-import { keptSince } from "./line.ts"
+import { apartSince, keptSince } from "./line.ts"
 import type { Session } from "./session.ts"
 
 /** Who reads a record again, or as more or for longer than when this device last saw it, where nobody who may has decided about them since the
@@ -19,13 +19,14 @@ export async function undecided(
   const found = new Set<PhysicianId>()
   for (const { line, readers } of await session.kept.formerReaders()) {
     const kept = keptSince(line, session.line)?.size
+    const apart = apartSince(line, session.line)
     const then = readers.get(record)
-    if (kept === undefined || then === undefined || then.leaf < kept) continue
+    if (kept === undefined || apart === null || then === undefined || then.leaf < kept) continue
     const back = returned(then.members, members, me)
     if (back.length === 0) continue
     const owners = [me, ...then.members.filter(({ role }) => role === "owner").map(({ physician }) => physician)]
     const decisions: ((physician: PhysicianId) => boolean)[] = []
-    for (const { was, after, author, keyCommit } of listsSince(kept, await entries())) {
+    for (const { was, after, author, keyCommit } of listsSince(apart, await entries())) {
       if (!owners.includes(author) || roleOf(was.members, author) !== "owner") continue
       const isWhole = keyCommit !== undefined && confirms(was, after) && (author === me || !isOwner)
       // What somebody was given after that, it says nothing about.
@@ -39,28 +40,28 @@ export async function undecided(
 }
 
 /** Whether the physician has decided anew who may read a record since a restore: confirmed the list, or changed it. Where they are no owner of
- * it, whoever decided. @param kept the first leaves of the log that were kept @param entries all of the record's, verified */
+ * it, whoever decided. @param apart see {@link apartSince} @param entries all of the record's, verified */
 export function decidesSince(
-  kept: number,
+  apart: number,
   entries: readonly EntryStatement[],
   members: readonly Member[],
   me: PhysicianId,
 ): boolean {
   const isOwner = members.length < 2 || roleOf(members, me) === "owner"
-  return listsSince(kept, entries).some(({ was, after, author, keyCommit }) => {
+  return listsSince(apart, entries).some(({ was, after, author, keyCommit }) => {
     const changes = !sameMembers(was.members, after)
     return (author === me || !isOwner) && (changes || (keyCommit !== undefined && confirms(was, after)))
   })
 }
 
 /** Entries about members since a restore, each with the list before it and after. */
-function listsSince(kept: number, entries: readonly EntryStatement[]) {
+function listsSince(apart: number, entries: readonly EntryStatement[]) {
   let before: Pick<ChainHead, "members" | "mustRaise"> = { members: [], mustRaise: false }
   return entries.flatMap(({ kind, author, keyCommit, members: after, seen }) => {
     if (after === undefined) return []
     const was = before
     before = { members: after, mustRaise: roleOf(after, author) === null }
-    return kind === "members" && seen.size > kept ? [{ was, after, author, keyCommit }] : []
+    return kind === "members" && seen.size > apart ? [{ was, after, author, keyCommit }] : []
   })
 }
 

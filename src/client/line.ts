@@ -67,6 +67,14 @@ export function keptSince(a: Line, b: Line): TreeHead | null {
   )
 }
 
+/** The first leaf that `b`'s log has of its own since the two went apart: what lies between is from before its restores, though `a`'s log was
+ * without it; null where neither went on. */
+export function apartSince(a: Line, b: Line): number | null {
+  const from = inCommon(a, b)
+  const after = b.length > from ? b.slice(from) : a.slice(from)
+  return after.length === 0 ? null : Math.min(...after.map(({ kept }) => kept.size))
+}
+
 /** A name for what a device keeps of one log. */
 export function lineName(line: Line): string {
   const newest = line.at(-1)

@@ -17,6 +17,8 @@ const largestRatio = 1032
 export interface Step {
   /** Without its grants and attachments. */
   readonly entry: EntryStatement
+  /** The index of its leaf in the log. */
+  readonly leaf: number
   /** It verifies and cannot be read, or would go beyond its author's budget. */
   readonly unreadable: boolean
   /** Of these, one that a newer version of Healthcrypt wrote, as it says. */
@@ -91,6 +93,7 @@ export class Growing {
     const taken = content !== null && this.#fold.take(entry.author, content)
     this.steps.push({
       entry: this.#slim(entry),
+      leaf: head.leaf,
       unreadable: opened !== "none" && !taken,
       newer: opened === "newer",
       archived: taken ? content.archived : undefined,

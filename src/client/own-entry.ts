@@ -1,21 +1,20 @@
 import { z } from "zod"
 import { encodeBase64url } from "../encoding/base64.ts"
 import { equal } from "../encoding/bytes.ts"
-import { isId, type RecordId } from "../encoding/ids.ts"
+import { isId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { parseEntry } from "../proof/entry.ts"
 import { anyBytes, bytesOf, count } from "../proof/statement.ts"
 import { appendEntry } from "../protocol/records.ts"
 import type { Former } from "./kept.ts"
 
+const physicianId = z.custom<PhysicianId>(isId)
 const recordId = z.custom<RecordId>(isId)
 
 const again = z.strictObject({
-  /** The entry of a former log that it stands for, */
-  record: recordId,
-  hash: bytesOf(32),
-  /** and when that was written: how many restores this device had taken by then, and its number. */
+  /** How many restores this device had taken when the first of these was written. */
   restores: count,
-  seq: count,
+  /** The entries of former logs that it stands for, the last one first. */
+  was: z.array(z.strictObject({ record: recordId, seq: count, hash: bytesOf(32) })).min(1),
 })
 
 export const ownEntry = z.strictObject({
@@ -31,6 +30,8 @@ export const ownEntry = z.strictObject({
   sent: z.string(),
   /** What was sealed into its body: where it carries one. */
   body: anyBytes.optional(),
+  /** Who began the record: where the entry carries a body. */
+  beganBy: physicianId.optional(),
   /** Left out where the physician wrote it in this log. */
   again: again.optional(),
 })
@@ -47,13 +48,19 @@ export function keyOf({ hash }: Pick<OwnEntry, "hash">): string {
 }
 
 /** What an entry of a former log is, as one that is sent again. The physician wrote it when its first one was written. */
-export function againOf({ record, hash, seq, again }: OwnEntry, restores: number): Again {
-  return { record, hash, restores: again?.restores ?? restores, seq: again?.seq ?? seq }
+export function againOf({ record, seq, hash, again }: OwnEntry, restores: number): Again {
+  const was = (again?.was ?? []).filter((one) => !equal(one.hash, hash))
+  return { restores: again?.restores ?? restores, was: [{ record, seq, hash }, ...was] }
 }
 
 /** Whether `own` is this entry, or was made of it. */
 export function standsFor(own: Pick<OwnEntry, "hash" | "again">, { hash }: Pick<OwnEntry, "hash">): boolean {
-  return equal(own.hash, hash) || (own.again !== undefined && equal(own.again.hash, hash))
+  return equal(own.hash, hash) || (own.again?.was.some((one) => equal(one.hash, hash)) ?? false)
+}
+
+/** By when the physician wrote them. */
+export function order(a: Again, b: Again): number {
+  return a.restores - b.restores || a.was.at(-1)!.seq - b.was.at(-1)!.seq
 }
 
 /** Whether what was sent was never taken, by what else the device knows of its log. */

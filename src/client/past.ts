@@ -6,7 +6,7 @@ import { sameMembers } from "../proof/chain.ts"
 import type { EntryStatement, Member } from "../proof/entry.ts"
 import { decidesSince } from "./decided.ts"
 import type { Former } from "./kept.ts"
-import { keptSince, sameLine } from "./line.ts"
+import { apartSince, keptSince, sameLine } from "./line.ts"
 import { type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
 import { hashBelow } from "./read-chain.ts"
 import { membersOf } from "./roster-row.ts"
@@ -17,6 +17,8 @@ export interface Past {
   readonly former: Former
   /** Its first leaves, which the practice's log still has. */
   readonly kept: number
+  /** The first leaf that the practice's log has of its own since: see {@link apartSince}. */
+  readonly apart: number
   /** The physician's own entries in later former logs, each with the restores that this device had taken by then, */
   readonly later: readonly { readonly own: OwnEntry; readonly restores: number }[]
   /** and in this log. */
@@ -34,10 +36,11 @@ export async function pastOf({ session }: Workspace): Promise<Past[]> {
   let later: Past["later"] = []
   for (const former of formers) {
     const kept = keptSince(former.line, session.line)
-    if (kept === null) continue
+    const apart = apartSince(former.line, session.line)
+    if (kept === null || apart === null) continue
     const refused = former.own.filter((own) => wasRefused(own, former))
     const own = former.own.filter((one) => !refused.includes(one))
-    past.push({ former: { ...former, own }, kept: kept.size, later, here, refused })
+    past.push({ former: { ...former, own }, kept: kept.size, apart, later, here, refused })
     later = [...later, ...own.map((one) => ({ own: one, restores: former.restores }))]
   }
   return past
@@ -46,9 +49,15 @@ export async function pastOf({ session }: Workspace): Promise<Past[]> {
 /** Whether nothing is left to do about an entry of the physician's own. */
 export async function isSettled(work: Workspace, own: OwnEntry, past: Past): Promise<boolean> {
   if (own.leaf !== undefined && own.leaf < past.kept) return true
-  if ((await isThere(work, own)) || isInLater(own, past)) return true
-  const heir = past.here.find((one) => standsFor(one, own))
-  if (heir !== undefined && (heir.leaf !== undefined || (await isThere(work, heir)))) return true
+  if (isInLater(own, past)) return true
+  try {
+    if ((await whereIs(work, own)) !== null) return true
+    const heir = past.here.find((one) => standsFor(one, own))
+    if (heir !== undefined && (heir.leaf !== undefined || (await whereIs(work, heir)) !== null)) return true
+  } catch (error) {
+    if (isLost(error) || work.session.log.refusal !== null) throw error
+    return false
+  }
   return own.body === undefined && isDecided(work, own, past)
 }
 
@@ -62,7 +71,7 @@ export function isInLater(own: OwnEntry, { later }: Past): boolean {
 export async function isDecided(
   work: Workspace,
   { record }: OwnEntry,
-  { former, kept }: Past,
+  { former, apart }: Past,
   id = record,
 ): Promise<boolean> {
   const { session, roster } = work
@@ -79,12 +88,35 @@ export async function isDecided(
   const now = membersOf(row) ?? []
   const others = (members: readonly Member[]) => (members.length === 1 && members[0]!.physician === me ? [] : members)
   // That the physician is alone in it is so again, and their next entry begins with a fresh key.
-  return sameMembers(others(then), others(now)) || decidesSince(kept, await entriesIn(work, id), now, me)
+  return sameMembers(others(then), others(now)) || decidesSince(apart, await entriesIn(work, id), now, me)
 }
 
-/** Whether an entry stands in its record, at its head or with others above it. */
-async function isThere(work: Workspace, own: Pick<OwnEntry, "record" | "seq" | "hash">): Promise<boolean> {
-  return (await isTaken(work, own)) === true
+/** Where an entry stands in this log, or one that it was made of. @throws what keeps the record from being opened */
+export async function whereIs(
+  work: Workspace,
+  own: Pick<OwnEntry, "record" | "seq" | "hash" | "again">,
+): Promise<Place | null> {
+  for (const { record, seq, hash } of [own, ...(own.again?.was ?? [])]) {
+    const place = await placeIn(work, record, seq)
+    if (place !== null && equal(place.hash, hash)) return place
+  }
+  return null
+}
+
+/** What stands in this log at a number of a record. */
+export interface Place {
+  readonly hash: Uint8Array
+  readonly leaf: number
+}
+
+/** @returns `null` where the record has not come so far. @throws as {@link whereIs} */
+export async function placeIn({ roster, records }: Workspace, record: RecordId, seq: number): Promise<Place | null> {
+  const row = roster.rows.get(record)
+  if (row === undefined || row.seq < seq) return null
+  if (row.seq === seq) return { hash: parseBase64url(row.hash), leaf: row.leaf }
+  const { steps, head } = await records.open(record)
+  const [step, next] = [steps[seq], steps[seq + 1]]
+  return step === undefined ? null : { hash: next?.entry.prev ?? head.hash, leaf: step.leaf }
 }
 
 /** Whether an entry stands in its record; `null` where the record has not come so far, or does not open. */

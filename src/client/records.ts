@@ -271,7 +271,7 @@ export class Records {
       record.head,
       key,
       { kind: "write" },
-      { ...contents, summary, again },
+      { ...contents, summary, again, beganBy: opened.steps[0]!.entry.author },
     )
     const next = grow(record, record.keys, written, content, summary)
     this.#take(next, summary)

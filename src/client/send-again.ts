@@ -7,8 +7,8 @@ import type { EntryStatement } from "../proof/entry.ts"
 import { demandDecided } from "./decided.ts"
 import type { Former } from "./kept.ts"
 import type { OpenRecord } from "./open-record.ts"
-import { type Again, againOf, entryOf, keyOf, type OwnEntry, sentOf, standsFor } from "./own-entry.ts"
-import { endsRun, isDecided, isInLater, isTaken, type Past, pastOf } from "./past.ts"
+import { type Again, againOf, entryOf, keyOf, type OwnEntry, order, sentOf, standsFor } from "./own-entry.ts"
+import { endsRun, isDecided, isInLater, type Past, type Place, pastOf, placeIn, whereIs } from "./past.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
 import { sendOwn } from "./send-own.ts"
 import type { SentAgain } from "./views.ts"
@@ -54,7 +54,8 @@ interface Lost {
   readonly again: Again
 }
 
-type Outcome = "unchanged" | "anew" | "elsewhere" | "there" | "nothing" | "waiting" | Left
+/** `stands`: what it was made of is in this log, and it is kept for the next restore. */
+type Outcome = "unchanged" | "anew" | "elsewhere" | "there" | "stands" | "nothing" | "waiting" | Left
 
 /** Why it stays on the device, and whether it does whatever comes. */
 interface Left {
@@ -64,7 +65,14 @@ interface Left {
 
 const writtenSince = "You have written in this record since."
 
-const mayBeThere = "The record does not open here, and may have it already."
+const overtaken = "When it was sent, something else was written in its place, and it was not taken."
+
+const begunByOther = "Somebody else has begun a record under its number since."
+
+function mayBeThere(error: unknown): never {
+  if (endsRun(error) || !(error instanceof AppError)) throw error
+  throw new AppError("CANNOT_OPEN", "The record does not open here, and may have it already.", { cause: error })
+}
 
 const acceptFirst =
   "You are invited to this record again: accept it once more. What you wrote in it is sent again after that."
@@ -77,6 +85,8 @@ class Run {
   readonly #moved = new Map<RecordId, RecordId>()
   /** Records of which an entry failed in this run, and what became of it: what was written later is not sent before it. */
   readonly #failed = new Map<RecordId, Outcome>()
+  /** What former logs' entries are, and when they were written: an older restore may have brought them back. */
+  readonly #dates = new Map<string, Again>()
 
   constructor(work: Workspace) {
     this.#work = work
@@ -95,6 +105,7 @@ class Run {
       for (const own of former.own)
         if (!inBackup.includes(own)) lost.push({ own, past, again: againOf(own, former.restores) })
       for (const { own } of past.later) this.#noteMove(own)
+      for (const own of former.own) this.#date(againOf(own, former.restores))
     }
     if (lost.length > 0) await this.#readHere()
     // What was written later is sent later, whichever log it was last sent in.
@@ -112,9 +123,9 @@ class Run {
           isFinal: outcome.isFinal === true,
         })
       else if (outcome === "elsewhere") report.elsewhere.push(about)
-      else if (outcome !== "there" && outcome !== "nothing") report[outcome]++
+      else if (outcome !== "there" && outcome !== "stands" && outcome !== "nothing") report[outcome]++
       if (outcome === "elsewhere") report.anew++
-      if (typeof outcome === "string" && outcome !== "nothing" && outcome !== "waiting")
+      if (typeof outcome === "string" && !["stands", "nothing", "waiting"].includes(outcome))
         await this.#done(past.former, [own])
     }
     await kept.flush()
@@ -145,11 +156,18 @@ class Run {
   async #tryOne(lost: Lost): Promise<Outcome> {
     const { own, past, again } = lost
     const { roster, records } = this.#work
-    if ((await isTaken(this.#work, own)) === true) {
+    if (isInLater(own, past)) return "there"
+    const target = this.#targetOf(own.record)
+    // What its newest entry is, and whether it is gone, is not known.
+    const refusal = roster.refused.get(own.record) ?? roster.refused.get(target)
+    if (refusal !== undefined) return { left: refusal.message }
+    const place = await this.#placeIn(own)
+    if (place !== null && equal(place.hash, own.hash)) {
       this.#note(own, roster.rows.get(own.record)!.leaf, again)
       return "there"
     }
-    if (isInLater(own, past)) return "there"
+    if ((await this.#whereIs(own)) !== null) return "stands"
+    if (own.leaf === undefined && place !== null && place.leaf < past.kept) return { left: overtaken, isFinal: true }
     const before = await this.#goOn(own)
     if (before !== null) return before
     const isNewer = (restores: number) => restores > again.restores
@@ -158,11 +176,7 @@ class Run {
         record === own.record && body !== undefined && isNewer(again?.restores ?? restores),
     )
     if (own.body !== undefined && rewritten) return { left: writtenSince, isFinal: true }
-    const target = this.#targetOf(own.record)
     const row = roster.rows.get(target)
-    const refusal = roster.refused.get(target)
-    // What its newest entry is, and whether it is gone, is not known.
-    if (refusal !== undefined) return { left: refusal.message }
     const entry = entryOf(own)
     if (row === undefined && entry.kind === "open") return this.#begin(lost, entry)
     if (roster.toAccept.has(target)) return { left: acceptFirst }
@@ -171,13 +185,14 @@ class Run {
       return (await isDecided(this.#work, own, past, target)) ? "nothing" : { left: "It says who may read the record." }
     if (row === undefined) return { left: withoutBeginning(own, past), isFinal: true }
     const opened = await records.open(target)
-    // Somebody else has taken its id meanwhile: it is another record.
-    if (entry.kind === "open" && opened.steps[0]!.entry.author !== entry.author) return this.#anewElsewhere(lost)
+    const first = opened.steps[0]!
+    if (first.leaf >= past.kept && first.entry.author !== (own.beganBy ?? entry.author))
+      return entry.kind === "open" ? this.#anewElsewhere(lost) : { left: begunByOther, isFinal: true }
     await this.#demandDecided(opened)
     const since = this.#writtenSince(opened, lost)
     if (since !== null) return { left: since, isFinal: true }
     const { head } = await records.write(opened, parseBody(own.body), isDeflated(own), again)
-    this.#here.push({ ...own, record: target, seq: head.seq, hash: head.hash, leaf: head.leaf, again })
+    this.#take({ ...own, record: target, seq: head.seq, hash: head.hash, leaf: head.leaf, again })
     return "anew"
   }
 
@@ -187,7 +202,8 @@ class Run {
     const heir = this.#here.find((one) => standsFor(one, own))
     if (heir === undefined) return null
     if (heir.leaf !== undefined) return "there"
-    const taken = await isTaken(this.#work, heir)
+    const place = await this.#placeIn(heir)
+    const taken = place === null ? null : equal(place.hash, heir.hash)
     if (taken === true) {
       this.#note(heir, roster.rows.get(heir.record)!.leaf, heir.again)
       return "there"
@@ -201,7 +217,7 @@ class Run {
       return this.#post(heir)
     }
     const isBehind = row !== undefined && row.seq < heir.seq
-    if (taken !== false && !isBehind) throw new AppError("CANNOT_OPEN", mayBeThere)
+    if (taken !== false && !isBehind) return mayBeThere(new AppError("CANNOT_OPEN"))
     await session.kept.own.forget(heir)
     this.#here = this.#here.filter((one) => one !== heir)
     return null
@@ -230,9 +246,7 @@ class Run {
 
   async #create({ own, again }: Lost, id: RecordId): Promise<void> {
     const { head } = await this.#work.records.create(parseBody(own.body!), isDeflated(own), id, again)
-    const made = { ...own, record: id, seq: head.seq, hash: head.hash, leaf: head.leaf, again }
-    this.#here.push(made)
-    this.#noteMove(made)
+    this.#take({ ...own, record: id, seq: head.seq, hash: head.hash, leaf: head.leaf, again })
   }
 
   /** Sends the very same request once more. */
@@ -241,19 +255,19 @@ class Run {
     // It is on its way from now on, whenever it was written.
     const sent = { ...own, time: session.around.now() }
     const { leaf } = await sendOwn(session, sent, JSON.parse(own.sent))
-    this.#here.push({ ...sent, leaf: leaf.index })
+    this.#take({ ...sent, leaf: leaf.index })
     await roster.syncAfresh()
-    return own.again !== undefined && equal(own.again.hash, own.hash) ? "unchanged" : "anew"
+    return own.again !== undefined && equal(own.again.was[0]!.hash, own.hash) ? "unchanged" : "anew"
   }
 
-  /** What was written since is not written over, by a colleague or by the physician: such an entry knows it, by what its author had seen. What
-   * this device has sent again of the physician's own is as old as what it stands for. */
+  /** What this log has and the former one did not is not written over, be it a colleague's or the physician's. What this device has sent again of
+   * the physician's own is as old as what it stands for. */
   #writtenSince({ head, steps }: OpenRecord, { past, again }: Lost): string | null {
     const me = this.#work.session.physician
-    const since = steps.filter(({ entry: { kind, seq, seen } }) => {
-      const hash = steps[seq + 1]?.entry.prev ?? head.hash
-      const made = this.#here.find((own) => equal(own.hash, hash))?.again
-      return kind === "write" && seen.size > past.kept && (made === undefined || order(made, again) > 0)
+    const since = steps.filter(({ entry: { kind, seq }, leaf }) => {
+      if (kind !== "write" || leaf < past.kept) return false
+      const made = this.#dates.get(keyOf({ hash: steps[seq + 1]?.entry.prev ?? head.hash }))
+      return made === undefined || order(made, again) > 0
     })
     if (since.length === 0) return null
     return since.some(({ entry: { author } }) => author !== me)
@@ -272,17 +286,36 @@ class Run {
   async #readHere(): Promise<void> {
     const { own } = this.#work.session.kept
     await own.unheard()
-    this.#here = await own.here()
-    for (const own of this.#here) this.#noteMove(own)
+    this.#here = []
+    for (const one of await own.here()) this.#take(one)
+  }
+
+  /** Takes in an entry of this log. */
+  #take(own: OwnEntry): void {
+    this.#here.push(own)
+    this.#noteMove(own)
+    if (own.again !== undefined) this.#date({ ...own.again, was: [own, ...own.again.was] })
+  }
+
+  #date(again: Again): void {
+    for (const one of again.was) this.#dates.set(keyOf(one), again)
+  }
+
+  /** @throws CANNOT_OPEN where it cannot be told */
+  #placeIn({ record, seq }: OwnEntry): Promise<Place | null> {
+    return placeIn(this.#work, record, seq).catch(mayBeThere)
+  }
+
+  #whereIs(own: OwnEntry): Promise<Place | null> {
+    return whereIs(this.#work, own).catch(mayBeThere)
   }
 
   /** Takes in what was sent and had no answer, and lets go of what was refused. */
   #noteRecent(): void {
     const recent = new Map(this.#work.session.kept.own.recent.map((own) => [keyOf(own), own]))
-    const here = this.#here.filter((own) => own.leaf !== undefined || recent.has(keyOf(own)))
-    for (const own of here) recent.delete(keyOf(own))
-    for (const own of recent.values()) this.#noteMove(own)
-    this.#here = [...here, ...recent.values()]
+    this.#here = this.#here.filter((own) => own.leaf !== undefined || recent.has(keyOf(own)))
+    for (const own of this.#here) recent.delete(keyOf(own))
+    for (const own of recent.values()) this.#take(own)
   }
 
   /** Where a device cannot let go of what is there, the next run finds that it is. */
@@ -291,21 +324,21 @@ class Run {
   }
 
   #noteMove({ record, again }: OwnEntry): void {
-    if (again !== undefined && again.record !== record) this.#moved.set(again.record, record)
+    for (const was of again?.was ?? []) if (was.record !== record) this.#moved.set(was.record, record)
   }
 
   #targetOf(record: RecordId): RecordId {
-    const next = this.#moved.get(record)
-    return next === undefined ? record : this.#targetOf(next)
+    const passed = new Set<RecordId>()
+    let target = record
+    for (let next = this.#moved.get(target); next !== undefined && !passed.has(next); next = this.#moved.get(target)) {
+      passed.add(target)
+      target = next
+    }
+    return target
   }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer Item)[] ? Item[] : T[K] }
-
-/** By when the physician wrote them. */
-function order(a: Again, b: Again): number {
-  return a.restores - b.restores || a.seq - b.seq
-}
 
 /** An entry as one of the log that it is sent in now. */
 function unheard({ leaf: _, ...own }: OwnEntry, again: Again): OwnEntry {
