@@ -91,32 +91,51 @@ test("a record that the server keeps back is not begun anew elsewhere", { timeou
   }
 })
 
-test("the record goes on under a fresh id where somebody registers its own as theirs", { timeout: long }, async () => {
-  const practice = await Restoring.start()
-  try {
-    await practice.register("ada")
-    const ada = await practice.open("ada")
-    await practice.putAway(ada)
-    await practice.backUp("night", true)
-    const { id } = await createPatient(ada, brady)
-    await edit(ada, id, "Allergic to penicillin")
-    await practice.putAway(ada)
-    const { code } = await practice.restore("night")
-    // Such a server answers so whatever is sent of that record.
-    const taken = new TextEncoder().encode(JSON.stringify({ code: "CONFLICT_EXISTS", message: "Taken." }))
-    const again = await practice.openAnyway("ada", "ada", password, async (request, send) =>
-      request.method === "POST" && request.path.includes(id) ? { status: 409, body: taken } : send(request),
-    )
-    await again.session.confirmRestore(code)
-    await again.roster.syncAfresh()
-    const sent = await sendAgain(again)
-    expect(sent).toMatchObject({ elsewhere: [{ name: "Kuhlman, Brady" }], left: [] })
-    const { chart } = await again.records.open(sent.elsewhere[0]!.id)
-    expect(formOf(chart).diagnosis).toBe("Allergic to penicillin")
-  } finally {
-    await practice.close()
-  }
-})
+test.each([
+  ["", false],
+  [", and is named where the answer was lost", true],
+])(
+  "the record goes on under a fresh id where somebody registers its own as theirs%s",
+  { timeout: long },
+  async (_, lost) => {
+    const practice = await Restoring.start()
+    try {
+      await practice.register("ada")
+      const ada = await practice.open("ada")
+      await practice.putAway(ada)
+      await practice.backUp("night", true)
+      const { id } = await createPatient(ada, brady)
+      await edit(ada, id, "Allergic to penicillin")
+      await practice.putAway(ada)
+      const { code } = await practice.restore("night")
+      // Such a server answers so whatever is sent of that record.
+      const taken = new TextEncoder().encode(JSON.stringify({ code: "CONFLICT_EXISTS", message: "Taken." }))
+      let isAway = false
+      const again = await practice.openAnyway("ada", "ada", password, async (request, send) => {
+        const isEntry = request.method === "POST" && request.path.endsWith("/entries")
+        if (isEntry && request.path.includes(id)) return { status: 409, body: taken }
+        if (isEntry && lost && !isAway) await send(request)
+        isAway ||= isEntry && lost
+        if (isAway) throw new AppError("UNAVAILABLE_SERVER")
+        return send(request)
+      })
+      await again.session.confirmRestore(code)
+      await again.roster.syncAfresh()
+      if (lost) {
+        await expect(sendAgain(again)).rejects.toMatchObject({ code: "UNAVAILABLE_SERVER" })
+        lost = false
+        isAway = false
+        await again.roster.syncAfresh()
+      }
+      const sent = await sendAgain(again)
+      expect(sent).toMatchObject({ elsewhere: [{ name: "Kuhlman, Brady" }], left: [] })
+      const { chart } = await again.records.open(sent.elsewhere[0]!.id)
+      expect(formOf(chart).diagnosis).toBe("Allergic to penicillin")
+    } finally {
+      await practice.close()
+    }
+  },
+)
 
 test.each([
   ["and knows the record's head", true],

@@ -201,12 +201,13 @@ class Run {
     const { session, roster } = this.#work
     const heir = this.#here.find((one) => standsFor(one, own))
     if (heir === undefined) return null
-    if (heir.leaf !== undefined) return "there"
+    const there = heir.record !== own.record && entryOf(own).kind === "open" ? "elsewhere" : "there"
+    if (heir.leaf !== undefined) return there
     const place = await this.#placeIn(heir)
     const taken = place === null ? null : equal(place.hash, heir.hash)
     if (taken === true) {
       this.#note(heir, roster.rows.get(heir.record)!.leaf, heir.again)
-      return "there"
+      return there
     }
     const refusal = roster.refused.get(heir.record)
     if (refusal !== undefined) return { left: refusal.message }
@@ -214,7 +215,8 @@ class Run {
     const row = roster.rows.get(heir.record)
     if (isNext(entry, row)) {
       if (row !== undefined) await this.#demandDecided(await this.#work.records.open(heir.record))
-      return this.#post(heir)
+      const sent = await this.#post(heir)
+      return there === "elsewhere" ? there : sent
     }
     const isBehind = row !== undefined && row.seq < heir.seq
     if (taken !== false && !isBehind) return mayBeThere(new AppError("CANNOT_OPEN"))
