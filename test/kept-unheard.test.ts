@@ -206,10 +206,13 @@ test("what is sent again long after it was written is under way like any other",
   expect(new Set(left)).toEqual(new Set([1]))
 })
 
-test("what the server refuses is not kept", { timeout: long }, async () => {
+test("what the server refuses is not kept once another stands in its place", { timeout: long }, async () => {
   const opened = await ada.records.open(id)
   await edit(ada, id, text)
   await expect(ada.records.write(opened, { by: "Ada", changes: [] })).rejects.toEqual(refused("CONFLICT_HEAD"))
+  await ada.session.kept.flush()
+  expect(await lone()).toBe(1)
+  await settleUnheard(ada)
   await ada.session.kept.flush()
   expect(await lone()).toBe(0)
 })

@@ -63,6 +63,8 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
       const result = await work(workspace)
       await workspace.roster.fold()
       await workspace.roster.looked()
+      // What lost its place to somebody else's entry. The command has done its work: what cannot be asked now is asked by the next one.
+      await settleUnheard(workspace).catch(() => {})
       return result
     } finally {
       // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.

@@ -53,12 +53,29 @@ export class KeptOwn {
    * {@link KeptOwn.flush}. */
   async sending(own: OwnEntry): Promise<void> {
     if (this.#session.pins.held) return
-    this.#unheard.set(keyOf(own), own)
-    await this.#putAlone(own).catch(() => false)
+    const { refused: _, ...sent } = own
+    this.#unheard.set(keyOf(own), sent)
+    await this.#putAlone(sent).catch(() => false)
+  }
+
+  /** Notes what the server says of an entry, which stays all the same. Of what is refused so much is kept as of what is taken. */
+  async refused(own: OwnEntry): Promise<void> {
+    const key = keyOf(own)
+    // It may have been seen in the log meanwhile.
+    if (!this.#unheard.has(key)) return
+    const marked: OwnEntry = { ...own, refused: true }
+    this.#unheard.set(key, marked)
+    this.#written.delete(key)
+    await this.#putAlone(marked).catch(() => false)
+    let bytes = 0
+    for (const one of [...this.#unheard.values()].sort((a, b) => b.time - a.time)) {
+      if (one.refused) bytes += one.sent.length + (one.body?.length ?? 0)
+      if (one.refused && bytes > mostBytes) await this.forget(one)
+    }
   }
 
   /** Notes an entry that was seen in the log. */
-  note(own: OwnEntry & { readonly leaf: number }): void {
+  note({ refused: _, ...own }: OwnEntry & { readonly leaf: number }): void {
     const key = keyOf(own)
     this.#unheard.delete(key)
     this.#waiting.set(key, own)
@@ -69,7 +86,7 @@ export class KeptOwn {
     })
   }
 
-  /** Forgets what was sent and not taken. */
+  /** Forgets what was sent and is not in the log. */
   async forget(own: OwnEntry): Promise<void> {
     const key = keyOf(own)
     this.#unheard.delete(key)

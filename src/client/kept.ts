@@ -10,7 +10,7 @@ import { anyBytes, count, type Signed } from "../proof/statement.ts"
 import { KeptFiles, mostBytes } from "./kept-files.ts"
 import { KeptOwn, ownSchema } from "./kept-own.ts"
 import { type Line, lineName, readLine } from "./line.ts"
-import { entryOf, type OwnEntry, wasRefused } from "./own-entry.ts"
+import { entryOf, isRefusedAlone, type OwnEntry, wasRefused } from "./own-entry.ts"
 import type { Roster } from "./roster.ts"
 import type { RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
@@ -174,7 +174,7 @@ function readersOf(former: Former): FormerReaders {
     readers.set(record, { seq, leaf, members: chain === "" ? [] : parseChainHead(chain).members })
   for (const one of own) {
     const { record, seq, leaf = Number.MAX_SAFE_INTEGER } = one
-    if (seq <= (readers.get(record)?.seq ?? -1) || wasRefused(one, former)) continue
+    if (seq <= (readers.get(record)?.seq ?? -1) || wasRefused(one, former) || isRefusedAlone(one, former)) continue
     const { members } = entryOf(one)
     if (members !== undefined) readers.set(record, { seq, leaf, members })
   }

@@ -34,6 +34,8 @@ export const ownEntry = z.strictObject({
   beganBy: physicianId.optional(),
   /** Left out where the physician wrote it in this log. */
   again: again.optional(),
+  /** The server said last that it did not take it, and nothing else was seen of it so far. */
+  refused: z.literal(true).optional(),
 })
 
 /** An entry of this physician's own, as this device sent it. */
@@ -64,14 +66,25 @@ export function order(a: Again, b: Again): number {
 }
 
 /** Whether what was sent was never taken, by what else the device knows of its log. */
-export function wasRefused(own: OwnEntry, { own: all, heads }: Pick<Former, "own" | "heads">): boolean {
-  if (own.leaf !== undefined) return false
-  const known = all.filter(({ record, leaf }) => record === own.record && leaf !== undefined)
+export function wasRefused(own: OwnEntry, former: Pick<Former, "own" | "heads">): boolean {
+  return wasTaken(own, former) === false
+}
+
+/** Whether nothing but the server's refusal is known of an entry. It is nobody's to send but the physician's. */
+export function isRefusedAlone(own: OwnEntry, former: Pick<Former, "own" | "heads">): boolean {
+  return own.refused === true && wasTaken(own, former) === null
+}
+
+/** What else the device knows of an entry's log says of it: `null` where that is nothing. */
+function wasTaken(own: OwnEntry, { own: all, heads }: Pick<Former, "own" | "heads">): boolean | null {
+  if (own.leaf !== undefined) return true
+  const known = all.filter(({ record }) => record === own.record)
   const head = heads.find(({ record }) => record === own.record)
-  if (head?.seq === own.seq && head.hash !== keyOf(own)) return true
-  if (known.some(({ seq }) => seq === own.seq)) return true
+  if (head?.seq === own.seq) return head.hash === keyOf(own)
+  if (known.some(({ seq, leaf }) => seq === own.seq && leaf !== undefined)) return false
+  // Whatever became of that one: it was made on a head that was verified.
   const next = known.find(({ seq }) => seq === own.seq + 1)
-  return next !== undefined && !equal(entryOf(next).prev ?? new Uint8Array(0), own.hash)
+  return next === undefined ? null : equal(entryOf(next).prev ?? new Uint8Array(0), own.hash)
 }
 
 export function sentOf({ sent }: OwnEntry) {

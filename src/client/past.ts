@@ -7,12 +7,12 @@ import type { EntryStatement, Member } from "../proof/entry.ts"
 import { decidesSince } from "./decided.ts"
 import type { Former } from "./kept.ts"
 import { apartSince, keptSince, sameLine } from "./line.ts"
-import { type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
+import { isRefusedAlone, type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
 import { hashBelow } from "./read-chain.ts"
 import { membersOf } from "./roster-row.ts"
 import type { Workspace } from "./workspace.ts"
 
-/** A former log with what is left of it. Its own entries are without those that were never taken. */
+/** A former log with what is left of it. Its own entries are without those that were not taken, as far as the device knows. */
 export interface Past {
   readonly former: Former
   /** Its first leaves, which the practice's log still has. */
@@ -23,8 +23,10 @@ export interface Past {
   readonly later: readonly { readonly own: OwnEntry; readonly restores: number }[]
   /** and in this log. */
   readonly here: readonly OwnEntry[]
-  /** What was never taken. */
+  /** What was never taken, or is made of something that is still kept. */
   readonly refused: readonly OwnEntry[]
+  /** What the server said it refused, and nothing else is known of: it stays on this device until the physician decides. */
+  readonly unsure: readonly OwnEntry[]
 }
 
 /** The former logs, the newest first. */
@@ -38,9 +40,14 @@ export async function pastOf({ session }: Workspace): Promise<Past[]> {
     const kept = keptSince(former.line, session.line)
     const apart = apartSince(former.line, session.line)
     if (kept === null || apart === null) continue
-    const refused = former.own.filter((own) => wasRefused(own, former))
-    const own = former.own.filter((one) => !refused.includes(one))
-    past.push({ former: { ...former, own }, kept: kept.size, apart, later, here, refused })
+    const others = formers.filter((one) => one !== former).flatMap((one) => one.own)
+    const isKept = ({ again }: OwnEntry) =>
+      again?.was.some((was) => others.some(({ hash, refused }) => !refused && equal(hash, was.hash))) === true
+    const alone = former.own.filter((own) => isRefusedAlone(own, former))
+    const unsure = alone.filter((own) => !isKept(own))
+    const refused = former.own.filter((own) => wasRefused(own, former) || (alone.includes(own) && isKept(own)))
+    const own = former.own.filter((one) => !refused.includes(one) && !unsure.includes(one))
+    past.push({ former: { ...former, own }, kept: kept.size, apart, later, here, refused, unsure })
     later = [...later, ...own.map((one) => ({ own: one, restores: former.restores }))]
   }
   return past
@@ -52,8 +59,8 @@ export async function isSettled(work: Workspace, own: OwnEntry, past: Past): Pro
   if (isInLater(own, past)) return true
   try {
     if ((await whereIs(work, own)) !== null) return true
-    const heir = past.here.find((one) => standsFor(one, own))
-    if (heir !== undefined && (heir.leaf !== undefined || (await whereIs(work, heir)) !== null)) return true
+    for (const heir of past.here)
+      if (standsFor(heir, own) && (heir.leaf !== undefined || (await whereIs(work, heir)) !== null)) return true
   } catch (error) {
     if (isLost(error) || work.session.log.refusal !== null) throw error
     return false

@@ -26,8 +26,8 @@ export function sendAgain(work: Workspace): Promise<SentAgain> {
  * @returns null where there is nothing of the kind */
 export async function lostAsText(work: Workspace): Promise<string | null> {
   const all: { record: RecordId; time: number; changes: Body["changes"] }[] = []
-  for (const { former, kept } of await pastOf(work))
-    for (const own of former.own) {
+  for (const { former, kept, unsure } of await pastOf(work))
+    for (const own of [...former.own, ...unsure]) {
       const { leaf, record, body } = own
       if ((leaf === undefined || leaf >= kept) && body !== undefined)
         all.push({ record, time: entryOf(own).time, changes: parseBody(body).changes })
@@ -39,10 +39,10 @@ export async function lostAsText(work: Workspace): Promise<string | null> {
 export function dismiss(work: Workspace, keys: readonly string[]): Promise<void> {
   const { kept } = work.session
   return kept.alone(async () => {
-    for (const { former } of await pastOf(work))
+    for (const { former, unsure } of await pastOf(work))
       await kept.done(
         former,
-        former.own.filter((own) => keys.includes(keyOf(own))),
+        [...former.own, ...unsure].filter((own) => keys.includes(keyOf(own))),
       )
   })
 }
@@ -66,6 +66,8 @@ interface Left {
 const writtenSince = "You have written in this record since."
 
 const overtaken = "When it was sent, something else was written in its place, and it was not taken."
+
+const refusedThen = "The server refused it when it was written. If it still holds, write it once more."
 
 const begunByOther = "Somebody else has begun a record under its number since."
 
@@ -102,10 +104,10 @@ class Run {
       // What this backup holds, an earlier one may not hold: it is kept as an entry of the log that it is in.
       for (const own of inBackup) this.#note(own, own.leaf!, againOf(own, former.restores))
       await this.#done(former, [...inBackup, ...refused])
-      for (const own of former.own)
+      for (const own of [...former.own, ...past.unsure])
         if (!inBackup.includes(own)) lost.push({ own, past, again: againOf(own, former.restores) })
       for (const { own } of past.later) this.#noteMove(own)
-      for (const own of former.own) this.#date(againOf(own, former.restores))
+      for (const own of [...former.own, ...past.unsure]) this.#date(againOf(own, former.restores))
     }
     if (lost.length > 0) await this.#readHere()
     // What was written later is sent later, whichever log it was last sent in.
@@ -136,7 +138,7 @@ class Run {
     const { session, roster } = this.#work
     const { record } = lost.own
     const failed = this.#failed.get(this.#targetOf(record))
-    if (failed !== undefined) return failed
+    if (failed !== undefined && !lost.past.unsure.includes(lost.own)) return failed
     try {
       return await this.#tryOne(lost)
     } catch (error) {
@@ -168,6 +170,10 @@ class Run {
     }
     if ((await this.#whereIs(own)) !== null) return "stands"
     if (own.leaf === undefined && place !== null && place.leaf < past.kept) return { left: overtaken, isFinal: true }
+    if (past.unsure.includes(own)) {
+      const isNothing = own.body === undefined && (await isDecided(this.#work, own, past, target))
+      return isNothing ? "there" : { left: refusedThen, isFinal: true }
+    }
     const before = await this.#goOn(own)
     if (before !== null) return before
     const isNewer = (restores: number) => restores > again.restores
@@ -199,13 +205,16 @@ class Run {
   /** Goes on with what an earlier run began. @returns `null` where nothing of it counts */
   async #goOn(own: OwnEntry): Promise<Outcome | null> {
     const { session, roster } = this.#work
-    const heir = this.#here.find((one) => standsFor(one, own))
+    const heirs = this.#here.filter((one) => standsFor(one, own))
+    const heir = heirs.find(({ leaf }) => leaf !== undefined) ?? heirs[0]
     if (heir === undefined) return null
     const there = heir.record !== own.record && entryOf(own).kind === "open" ? "elsewhere" : "there"
     if (heir.leaf !== undefined) return there
     const place = await this.#placeIn(heir)
     const taken = place === null ? null : equal(place.hash, heir.hash)
     if (taken === true) {
+      const { refused: _, ...seen } = heir
+      this.#noteMove(seen)
       this.#note(heir, roster.rows.get(heir.record)!.leaf, heir.again)
       return there
     }
@@ -213,16 +222,17 @@ class Run {
     if (refusal !== undefined) return { left: refusal.message }
     const entry = entryOf(heir)
     const row = roster.rows.get(heir.record)
-    if (isNext(entry, row)) {
+    if (isNext(entry, row) && !heir.refused) {
       if (row !== undefined) await this.#demandDecided(await this.#work.records.open(heir.record))
       const sent = await this.#post(heir)
       return there === "elsewhere" ? there : sent
     }
     const isBehind = row !== undefined && row.seq < heir.seq
-    if (taken !== false && !isBehind) return mayBeThere(new AppError("CANNOT_OPEN"))
+    if (taken !== false && !isBehind && !heir.refused) return mayBeThere(new AppError("CANNOT_OPEN"))
+    // What it was made of is still kept.
     await session.kept.own.forget(heir)
     this.#here = this.#here.filter((one) => one !== heir)
-    return null
+    return this.#goOn(own)
   }
 
   /** Begins a record anew that is not there any more. Somebody may have taken its id since, for a record or for themself. */
@@ -312,10 +322,10 @@ class Run {
     return whereIs(this.#work, own).catch(mayBeThere)
   }
 
-  /** Takes in what was sent and had no answer, and lets go of what was refused. */
+  /** Takes in what was sent and was not seen in the log, as it is known now. */
   #noteRecent(): void {
     const recent = new Map(this.#work.session.kept.own.recent.map((own) => [keyOf(own), own]))
-    this.#here = this.#here.filter((own) => own.leaf !== undefined || recent.has(keyOf(own)))
+    this.#here = this.#here.filter((own) => own.leaf !== undefined)
     for (const own of this.#here) recent.delete(keyOf(own))
     for (const own of recent.values()) this.#take(own)
   }
@@ -325,7 +335,8 @@ class Run {
     return this.#work.session.kept.done(former, entries).catch(() => {})
   }
 
-  #noteMove({ record, again }: OwnEntry): void {
+  #noteMove({ record, again, refused }: OwnEntry): void {
+    if (refused) return
     for (const was of again?.was ?? []) if (was.record !== record) this.#moved.set(was.record, record)
   }
 

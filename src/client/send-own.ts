@@ -6,7 +6,8 @@ import type { OwnEntry } from "./own-entry.ts"
 import type { Session } from "./session.ts"
 import { resend } from "./transport.ts"
 
-/** Sends an entry of this physician's own, and checks the receipt. The device keeps it before it is sent, whatever comes of the answer.
+/** Sends an entry of this physician's own, and checks the receipt. The device keeps it before it is sent, whatever comes of the answer: that
+ * the server refused it is the server's word, and only the log can show it.
  * @param request as JSON, without the size of the tree */
 export async function sendOwn(session: Session, own: OwnEntry, request: object): Promise<Receipt> {
   const { log, around, physician, kept } = session
@@ -33,12 +34,13 @@ export async function sendOwn(session: Session, own: OwnEntry, request: object):
     return answer
   } catch (error) {
     // Of two tries the first may have been taken, whatever is said of the second.
-    if (!isUnheard && isRefusal(error)) await kept.own.forget(own)
+    if (!isUnheard && isRefusal(error)) await kept.own.refused(own)
     throw error
   }
 }
 
-/** Whether nothing is stored: what else goes wrong says nothing of it. */
+/** Whether the server says that nothing is stored: what else goes wrong says nothing of it. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof AppError && !error.is("UNAVAILABLE") && !error.is("TAMPERED")
+  if (!(error instanceof AppError) || error.is("TAMPERED")) return false
+  return error.code !== "UNAVAILABLE" && error.code !== "UNAVAILABLE_SERVER"
 }

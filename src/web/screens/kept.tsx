@@ -71,7 +71,7 @@ function Dismiss() {
             Once the copy is where you want it,{" "}
             {final.length === left.length
               ? "these entries need not be kept here."
-              : "those of which something newer is in the record, or whose record is gone, need not be kept here. The others stay."}
+              : "those of which something newer is in the record, whose record is gone, or that the server refused, need not be kept here. The others stay."}
           </p>
           <Button mt="xs" variant="default" loading={busy} onClick={dismiss}>
             Remove from this device
