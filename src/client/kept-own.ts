@@ -105,8 +105,7 @@ export class KeptOwn {
           }
       this.#isRead = true
     }
-    const { now } = this.#session.around
-    for (const own of this.#unheard.values()) if (now() - own.time > longestMs) await this.forget(own)
+    for (const own of this.#unheard.values()) if (this.#now - own.time > longestMs) await this.forget(own)
     return [...this.#unheard.values()]
   }
 
@@ -235,9 +234,14 @@ export class KeptOwn {
     return backup?.origin === origin && backup.size <= pins.tree.size ? backup.size : 0
   }
 
+  /** A device's clock that is ahead, or a server's, makes nothing old. */
+  get #now(): number {
+    return Math.min(this.#session.serverTime, this.#session.around.now())
+  }
+
   /** What a verified backup holds and is older than 7 days, what is older than 30 days, and the oldest beyond 16 MiB. */
   async #prune(): Promise<void> {
-    const { storage, now } = this.#session.around
+    const { storage } = this.#session.around
     const backup = this.#backedUp
     let bytes = 0
     const names = (await storage.list(`${this.#files.folder}/own-`)).sort().reverse()
@@ -248,7 +252,7 @@ export class KeptOwn {
         .map(Number)
       // A write that was cut off leaves a name that says nothing.
       bytes += Number.isNaN(size!) ? 0 : size!
-      const age = now() - time!
+      const age = this.#now - time!
       if ((leaf! < backup && age > shortestMs) || age > longestMs || bytes > mostBytes) await storage.delete(name)
     }
   }

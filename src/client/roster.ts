@@ -321,6 +321,7 @@ export class Roster {
       look: (look: Look) => this.#watch.add(look),
     })
     let withheld: readonly { readonly id: RecordId; readonly seq: number }[] = []
+    this.#session.serverTime = pulled.time
     const now = Math.min(pulled.time, this.#session.around.now() + clockSlackMs)
     if (unchecked !== null && whole(pulled.refused.values())) {
       const missing = missingFrom(unchecked.keyring.bound, pulled.heads, now)

@@ -30,7 +30,8 @@ export async function sendOwn(session: Session, own: OwnEntry, request: object):
     )
     const about = { subject: record, stream: "entry", type: "entry", number: seq, actor: physician } as const
     log.checkReceipt(answer, { ...about, statementHash: hash }, tree)
-    kept.own.note({ ...own, leaf: answer.leaf.index })
+    // Where this device's clock is behind, the entry is no older for it.
+    kept.own.note({ ...own, leaf: answer.leaf.index, time: Math.max(own.time, answer.leaf.time) })
     return answer
   } catch (error) {
     // Of two tries the first may have been taken, whatever is said of the second.

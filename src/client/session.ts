@@ -104,6 +104,8 @@ export class Session {
   /** Everybody else. */
   readonly people: People
   readonly activity = new Map<Id, ActivityEnd>()
+  /** The server's clock as it said last; 0 before that. Milliseconds since 1970. */
+  serverTime = 0
   identity: Identity
   keyring: Keyring
   keyringNumber: number
