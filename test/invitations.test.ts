@@ -55,6 +55,21 @@ describe("an invitation", () => {
     expect((await listInvitations(ben)).invitations).toMatchObject([{ from: { username: "ada2", name: "Ada Byron" } }])
   })
 
+  it("is asked for by naming whom the physician has verified, as the threat model says, and nobody else", async () => {
+    const [ada, ben, cyd] = (await physicians(practice, "ada12", "ben12", "cyd12")) as [Workspace, Workspace, Workspace]
+    await meet(ada, ben)
+    const asked: string[] = []
+    const again = await practice.open("ada12", "ada12's second", (request, send) => {
+      if (request.path.startsWith("/api/invitations")) asked.push(request.path)
+      return send(request)
+    })
+    // Looked up, and not verified.
+    await again.session.people.find("cyd12")
+    await listInvitations(again)
+    expect(asked.map((path) => path.includes(ben.session.physician))).toEqual([true, true])
+    expect(asked.join()).not.toContain(cyd.session.physician)
+  })
+
   it("says what it would give now, also where an owner has changed it since", async () => {
     const [ada, ben] = (await physicians(practice, "ada9", "ben9")) as [Workspace, Workspace]
     await meet(ada, ben)

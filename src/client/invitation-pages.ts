@@ -25,7 +25,8 @@ interface Page extends Pick<InvitationList, "unlisted" | "more"> {
   readonly invitations: readonly Given[]
 }
 
-/** One after the other: what senders put into them is not held all at once. */
+/** One after the other: what senders put into them is not held all at once. The server learns whom the physician has verified. Else whoever has
+ * an account could bury what colleagues sent, or every client had to fetch all that anybody sent: see docs/threat-model.md, "What leaks". */
 export async function* pagesOf(session: Session): AsyncGenerator<Page> {
   const colleagues = session.keyring.colleagues.map(({ physician }) => physician)
   for (let at = 0; at < colleagues.length; at += namedAtOnce) {
