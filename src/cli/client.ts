@@ -64,7 +64,9 @@ export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>):
       await workspace.roster.fold()
       await workspace.roster.looked()
       // What lost its place to somebody else's entry. The command has done its work: what cannot be asked now is asked by the next one.
-      await settleUnheard(workspace).catch(() => {})
+      await settleUnheard(workspace).catch((error: unknown) => {
+        if (error instanceof AppError && error.is("TAMPERED")) throw error
+      })
       return result
     } finally {
       // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.
