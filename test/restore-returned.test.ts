@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { whatWentBack } from "../src/client/after-restore.ts"
+import { Awaiting } from "../src/client/awaiting.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { sendAgain } from "../src/client/send-again.ts"
-import { confirmMembers, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import { confirmMany, confirmMembers, share, unshare, viewSharing } from "../src/client/sharing.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
@@ -283,4 +284,32 @@ test("who had a record until a day that was over is not sent what was written af
     sent: { waiting: 1, anew: 0 },
     read: "Hypertension",
   })
+})
+
+test("what another device confirmed that knew nothing of it decides about nobody", { timeout: long }, async () => {
+  for (const username of ["ada", "mal"]) await practice.register(username)
+  const [laptop, mal] = [await practice.open("ada", "laptop"), await practice.open("mal")]
+  await meet(laptop, mal)
+  const { id } = await createPatient(laptop, brady)
+  await give(laptop, mal, id, "reader")
+  for (const work of [laptop, mal, await practice.open("ada", "desk")]) await practice.putAway(work)
+  await practice.backUp("night", true)
+  await unshare(laptop, id, mal.session.physician)
+  await edit(laptop, id, secret)
+  await practice.putAway(laptop)
+  const { code } = await practice.restore("night")
+  const desk = await practice.openAnyway("ada", "desk")
+  await desk.session.confirmRestore(code)
+  await desk.roster.syncAfresh()
+  expect(await confirmMany(desk, await new Awaiting(desk).list(), many)).toMatchObject({ done: 1 })
+  await practice.putAway(desk)
+  const back = await practice.openAnyway("ada", "laptop")
+  expect(await sendAgain(back)).toMatchObject({ waiting: 1 })
+  const shown = await viewSharing(back, id)
+  expect(shown).toMatchObject({ confirmFirst: true })
+  expect(shown.members.filter(({ returned }) => returned)).toHaveLength(1)
+  // Whom they keep there reads on.
+  await confirmMembers(back, shown, [])
+  expect(await viewSharing(back, id)).toMatchObject({ confirmFirst: false })
+  expect(await sendAgain(back)).toMatchObject({ anew: 1, waiting: 0 })
 })

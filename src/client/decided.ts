@@ -10,7 +10,7 @@ import type { Session } from "./session.ts"
  * @param entries all of the record's, verified; asked for only where somebody is back */
 export async function undecided(
   session: Session,
-  { record, members }: Pick<ChainHead, "record" | "members">,
+  { record, members, hash }: Pick<ChainHead, "record" | "members" | "hash">,
   entries: () => Promise<readonly EntryStatement[]>,
 ): Promise<PhysicianId[]> {
   if (session.restoredAt < 0 || members.length < 2) return []
@@ -26,9 +26,11 @@ export async function undecided(
     if (back.length === 0) continue
     const owners = [me, ...then.members.filter(({ role }) => role === "owner").map(({ physician }) => physician)]
     const decisions: ((physician: PhysicianId) => boolean)[] = []
-    for (const { was, after, author, keyCommit } of listsSince(apart, await entries())) {
+    for (const { was, after, author, keyCommit, next } of listsSince(apart, await entries())) {
       if (!owners.includes(author) || roleOf(was.members, author) !== "owner") continue
-      const isWhole = keyCommit !== undefined && confirms(was, after) && (author === me || !isOwner)
+      // Another device of the physician's may not have known who is back, and have said nothing of it.
+      const isTheirs = author === me ? await session.kept.hasDecided(next ?? hash) : !isOwner
+      const isWhole = keyCommit !== undefined && confirms(was, after) && isTheirs
       // What somebody was given after that, it says nothing about.
       const more = returned(after, members, me)
       const covers = (physician: PhysicianId) => isWhole || isGiven(was.members, after, physician)
@@ -54,14 +56,16 @@ export function decidesSince(
   })
 }
 
-/** Entries about members since a restore, each with the list before it and after. */
+/** Entries about members since a restore, each with the list before it and after, and its hash where another one follows. */
 function listsSince(apart: number, entries: readonly EntryStatement[]) {
   let before: Pick<ChainHead, "members" | "mustRaise"> = { members: [], mustRaise: false }
-  return entries.flatMap(({ kind, author, keyCommit, members: after, seen }) => {
+  return entries.flatMap(({ kind, author, keyCommit, members: after, seen }, i) => {
     if (after === undefined) return []
     const was = before
     before = { members: after, mustRaise: roleOf(after, author) === null }
-    return kind === "members" && seen.size > apart ? [{ was, after, author, keyCommit }] : []
+    return kind === "members" && seen.size > apart
+      ? [{ was, after, author, keyCommit, next: entries[i + 1]?.prev }]
+      : []
   })
 }
 

@@ -1,12 +1,12 @@
 import { z } from "zod"
 import { sha256 } from "#sha256"
 import { encodeBase64url } from "../encoding/base64.ts"
-import { utf8 } from "../encoding/bytes.ts"
+import { equal, utf8 } from "../encoding/bytes.ts"
 import { encodeCbor } from "../encoding/cbor.ts"
 import { isId, type RecordId } from "../encoding/ids.ts"
 import { parseChainHead } from "../proof/chain-head.ts"
 import type { Member } from "../proof/entry.ts"
-import { anyBytes, count, type Signed } from "../proof/statement.ts"
+import { anyBytes, bytesOf, count, type Signed } from "../proof/statement.ts"
 import { KeptFiles, mostBytes } from "./kept-files.ts"
 import { KeptOwn, ownSchema } from "./kept-own.ts"
 import { type Line, lineName, readLine } from "./line.ts"
@@ -25,6 +25,14 @@ const headsSchema = z.strictObject({
   restores: count,
   heads: z.array(headTuple),
 })
+const decidedSchema = z.strictObject({
+  v: z.literal(1),
+  line: z.array(signed),
+  restores: count,
+  /** SHA-256 of each entry's statement. */
+  hashes: z.array(bytesOf(32)),
+})
+
 export interface KeptHead {
   readonly record: RecordId
   readonly seq: number
@@ -119,6 +127,26 @@ export class Kept {
   formerReaders(): Promise<FormerReaders[]> {
     this.#formerReaders ??= this.former().then((all) => all.map(readersOf))
     return this.#formerReaders
+  }
+
+  /** Notes an entry by which the physician decided on this device who may read a record: seen by them with all that this device knew. Where it
+   * cannot be noted, they are asked once more. */
+  noteDecided(hash: Uint8Array): Promise<void> {
+    if (this.#session.restoredAt < 0) return Promise.resolve()
+    const note = async () => {
+      const { folder, log } = this.#files
+      const hashes = [...(await this.#decided()), hash]
+      await this.#files.put(`${folder}/decided`, "decided", encodeCbor({ v: 1, ...log, hashes }))
+    }
+    return this.#files.alone(note).catch(() => {})
+  }
+
+  async hasDecided(hash: Uint8Array): Promise<boolean> {
+    return (await this.#decided()).some((one) => equal(one, hash))
+  }
+
+  async #decided(): Promise<Uint8Array[]> {
+    return (await this.#files.open(`${this.#files.folder}/decided`, "decided", decidedSchema))?.hashes ?? []
   }
 
   /** Forgets own entries of a former log: see {@link KeptOwn.done}. */

@@ -303,6 +303,7 @@ function change(
     const append = async (on: ChainHead, before: EpochKeys, fresh: boolean) => {
       const { appended, keys } = await changeMembers(session, on, before, current, now.summary, fresh)
       roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
+      if (confirms) await session.kept.noteDecided(appended.head.hash)
       return { head: appended.head, keys }
     }
     const next = await append(head, now.keys, raise)
