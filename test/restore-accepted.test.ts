@@ -95,7 +95,7 @@ test("the page and the command ask for the code, and send what else was written"
     ].sort(),
   )
   expect(done.stderr).toContain("1 anew")
-  expect(done.stderr).toContain("healthcrypt invitations")
+  expect(done.stderr).toContain("healthcrypt shares list")
 })
 
 test("it is to be accepted again also once the page was entered, and at every later sign-in", {

@@ -9,6 +9,7 @@ import { type Workspace, workspaceOf } from "../client/workspace.ts"
 import { AppError } from "../errors.ts"
 import { secretFrom, usernameFrom } from "./ask.ts"
 import type { Io } from "./command.ts"
+import { follow } from "./follow.ts"
 import { connect } from "./http.ts"
 import { serverOf } from "./log-address.ts"
 import { fileStorage } from "./storage.ts"
@@ -35,8 +36,15 @@ export async function withServer<T>(io: Io, work: (around: Surroundings) => Prom
   }
 }
 
-/** Signs in, runs work, remembers what was seen, and ends the session. */
-export async function withSession<T>(io: Io, work: (session: Session) => Promise<T>): Promise<T> {
+/** Signs in, runs work, remembers what was seen, and ends the session. Where the server was put back since this machine was last here, that
+ * is dealt with first. */
+export function withSession<T>(io: Io, work: (session: Session) => Promise<T>): Promise<T> {
+  return signedIn(io, (session) =>
+    session.restoration === null ? work(session) : withRoster(io, session, () => work(session)),
+  )
+}
+
+async function signedIn<T>(io: Io, work: (session: Session) => Promise<T>): Promise<T> {
   const username = await usernameFrom(io)
   const password = await secretFrom(io, "HEALTHCRYPT_PASSWORD", "Password")
   return withServer(io, async (around) => {
@@ -53,27 +61,41 @@ export async function withSession<T>(io: Io, work: (session: Session) => Promise
 /** The same with the roster open and up to date, and every leaf of the log looked at: what is withheld is refused before anything is
  * printed. */
 export function withWorkspace<T>(io: Io, work: (work: Workspace) => Promise<T>): Promise<T> {
-  return withSession(io, async (session) => {
-    const workspace = workspaceOf(session)
-    await workspace.roster.load()
-    await workspace.roster.sync()
+  return signedIn(io, (session) => withRoster(io, session, work))
+}
+
+/** The same for what writes in records that are there. */
+export function toWrite<T>(io: Io, work: (work: Workspace) => Promise<T>): Promise<T> {
+  return signedIn(io, (session) => withRoster(io, session, work, true))
+}
+
+/** The same in a session that has begun. */
+export async function withRoster<T>(
+  io: Io,
+  session: Session,
+  work: (work: Workspace) => Promise<T>,
+  isWriting = false,
+): Promise<T> {
+  const workspace = workspaceOf(session)
+  await workspace.roster.load()
+  await workspace.roster.sync()
+  await workspace.roster.looked()
+  await settleUnheard(workspace)
+  try {
+    await follow(io, workspace, isWriting)
+    const result = await work(workspace)
+    await workspace.roster.fold()
     await workspace.roster.looked()
-    await settleUnheard(workspace)
-    try {
-      const result = await work(workspace)
-      await workspace.roster.fold()
-      await workspace.roster.looked()
-      // What lost its place to somebody else's entry. The command has done its work: what cannot be asked now is asked by the next one.
-      await settleUnheard(workspace).catch((error: unknown) => {
-        if (error instanceof AppError && error.is("TAMPERED")) throw error
-      })
-      return result
-    } finally {
-      // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.
-      await session.kept.keepHeads(workspace.roster)
-      await workspace.roster.bind().catch(() => {})
-    }
-  })
+    // What lost its place to somebody else's entry. The command has done its work: what cannot be asked now is asked by the next one.
+    await settleUnheard(workspace).catch((error: unknown) => {
+      if (error instanceof AppError && error.is("TAMPERED")) throw error
+    })
+    return result
+  } finally {
+    // What was done before a refusal counts as well. A server that is lost or was refused is asked for nothing more.
+    await session.kept.keepHeads(workspace.roster)
+    await workspace.roster.bind().catch(() => {})
+  }
 }
 
 /** Notes which log the account holds this server to, for commands that ask for no password. Where that cannot be noted, they say so. */

@@ -3,7 +3,7 @@ import { basename } from "node:path"
 import { importFile, maxImportBytes } from "../client/imports.ts"
 import type { ImportReport } from "../client/views.ts"
 import { AppError } from "../errors.ts"
-import { withWorkspace } from "./client.ts"
+import { toWrite } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 
 export const importCommand: CliCommand = {
@@ -12,7 +12,7 @@ export const importCommand: CliCommand = {
   arguments: "<file...>",
   options: [],
   run: (io, _options, files) =>
-    withWorkspace(io, async (work) => {
+    toWrite(io, async (work) => {
       const signal = { aborted: false }
       const stop = () => {
         signal.aborted = true

@@ -8,7 +8,7 @@ import { formOf } from "../clinical/form.ts"
 import { groupTitle } from "../clinical/view.ts"
 import { AppError } from "../errors.ts"
 import { fieldsFrom } from "./ask.ts"
-import { withWorkspace } from "./client.ts"
+import { toWrite, withWorkspace } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { changedWord, counting, entryName, recordIdFrom, wholeNumber } from "./ids.ts"
 import { bothMoments } from "./times.ts"
@@ -88,7 +88,7 @@ const edit: CliCommand = {
     const id = recordIdFrom(args)
     const seq = wholeNumber(options.seq, "--seq")
     const given = io.isTerminal ? null : await fieldsFrom(io, questions)
-    return withWorkspace(io, async (work) => {
+    return toWrite(io, async (work) => {
       const record = await work.records.open(id)
       const base = seq ?? record.head.seq
       const form = formOf(record.chart)
@@ -126,7 +126,7 @@ const archive: CliCommand = {
   options: [{ flags: "--undo", description: "Bring it back" }],
   async run(io, options, args) {
     const id = recordIdFrom(args)
-    return withWorkspace(io, async (work) => {
+    return toWrite(io, async (work) => {
       const archived = options.undo !== true
       const [done, already] = archived ? ["Archived.", "It is archived"] : ["Brought back.", "It is not archived"]
       await io.err.line((await archiveRecord(work, id, archived)) ? done : `${already}: nothing was stored.`)

@@ -1,9 +1,10 @@
 import { checkPassword, demandConfirmed, type WayByWords, wayByWords } from "../client/account.ts"
+import { lookBack } from "../client/after-restore.ts"
 import { ask, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { printWords } from "./register.ts"
-import { checkedCode, goOn, lookBack, showLoss } from "./restored.ts"
+import { checkedCode, goOn, showLoss } from "./restored.ts"
 
 export const recover: CliCommand = {
   name: "recover",
@@ -32,7 +33,8 @@ export const recover: CliCommand = {
       const way = await wayByWords(around, username, words, options.reopen === true)
       if (!isRestored) demandConfirmed(way.session)
       return endAfter(way.session, async () => {
-        if (next === null) await confirm(io, way, code)
+        // Also where another device has confirmed a restore.
+        if (next === null || way.session.restoration !== null) await confirm(io, way, code, next)
         else await printWords(io, await way.finish(next))
         return 0
       })
@@ -41,12 +43,12 @@ export const recover: CliCommand = {
 }
 
 /** Confirms a restore of the server before anything is set anew, and goes on as `restored` does. */
-async function confirm(io: Io, { session, finish }: WayByWords, given: string | null): Promise<void> {
+async function confirm(io: Io, { session, finish }: WayByWords, given: string | null, next: string | null) {
   const { work, back } = await lookBack(session)
   // Password and words are both set anew, whichever was changed since.
   await showLoss(io.err, { ...back, renew: [] }, session.restoration === null)
   const code = session.restoration?.confirmed === false ? (given ?? (await checkedCode(io, session))) : null
-  const password = await newPassword(io)
+  const password = next ?? (await newPassword(io))
   if (code !== null) await session.confirmRestore(code)
   await printWords(io, await finish(password))
   await goOn(io, work, back)

@@ -1,6 +1,6 @@
 import { reopen as reopenAccount } from "../client/account.ts"
 import { secretFrom, usernameFrom } from "./ask.ts"
-import { endAfter, noteLog, withServer } from "./client.ts"
+import { endAfter, noteLog, withRoster, withServer } from "./client.ts"
 import type { CliCommand } from "./command.ts"
 
 export const reopen: CliCommand = {
@@ -15,6 +15,7 @@ export const reopen: CliCommand = {
       const { session, from } = await reopenAccount(around, username, password)
       await noteLog(io, session)
       return endAfter(session, async () => {
+        if (session.restoration !== null) await withRoster(io, session, async () => {})
         await io.err.lines(from === null ? ["Your account opens as it is. Nothing was changed."] : done)
         return 0
       })

@@ -1,14 +1,15 @@
 import { changePassword, checkPassword, renewWords, reopenAnyway, signInAnyway } from "../client/account.ts"
-import { whatWentBack } from "../client/after-restore.ts"
+import { lookBack } from "../client/after-restore.ts"
 import { demandCode } from "../client/restoration.ts"
 import { lostAsText, sendAgain } from "../client/send-again.ts"
 import type { Session } from "../client/session.ts"
 import type { LostRecord, SentAgain, WentBack } from "../client/views.ts"
-import { type Workspace, workspaceOf } from "../client/workspace.ts"
+import type { Workspace } from "../client/workspace.ts"
 import { codeFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, noteLog, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { writePrivately } from "./export.ts"
+import { noteShown } from "./follow.ts"
 import type { Out } from "./out.ts"
 import { momentOf } from "./times.ts"
 
@@ -70,15 +71,6 @@ export async function checkedCode(io: Io, { restoration }: Session): Promise<str
   return code
 }
 
-/** The roster as the restored server has it, and what this device knows of beyond that. */
-export async function lookBack(session: Session): Promise<{ work: Workspace; back: WentBack }> {
-  const work = workspaceOf(session)
-  await work.roster.load()
-  await work.roster.sync()
-  await work.roster.looked()
-  return { work, back: await whatWentBack(work) }
-}
-
 /** Sends again what this device still holds, says what became of it, remembers what the restored server has, and binds it. */
 export async function goOn(io: Io, work: Workspace, back: WentBack): Promise<SentAgain> {
   await noteLog(io, work.session)
@@ -86,6 +78,7 @@ export async function goOn(io: Io, work: Workspace, back: WentBack): Promise<Sen
     const sent = await sendAgain(work)
     await work.roster.syncAfresh()
     await report(io, sent, back)
+    await noteShown(work.session)
     return sent
   } finally {
     // What was sent before a refusal counts as well.
@@ -144,7 +137,7 @@ async function report(
   const accept = records.filter((one) => one.accept).length
   if (accept > 0)
     await io.err.line(
-      `${accept === 1 ? "1 record has" : `${accept} records have`} to be accepted again: healthcrypt invitations`,
+      `${accept === 1 ? "1 record has" : `${accept} records have`} to be accepted again: healthcrypt shares list`,
     )
   if (waiting + left.length + confirm.length + accept === 0)
     await io.err.line("Nothing of yours is left to send or to decide.")

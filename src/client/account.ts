@@ -285,13 +285,13 @@ export async function wayByWords(
   const session = former
     ? (await standOnFormer(around, practice, account, key, "recovery")).session
     : await Session.stand(around, practice, account, key, "recovery")
-  const waits = session.restoration?.confirmed === false
+  const isAsked = session.restoration !== null
   return {
     session,
     async finish(password) {
       checkPassword(password)
-      // Whoever had to ask for a code first has taken longer than a proof lasts.
-      if (waits) session.moveTo((await proveWords(around, practice, name, entropy)).session)
+      // Whoever was shown first what a restore took back, or asked for a code, may have taken longer than a proof lasts.
+      if (isAsked) session.moveTo((await proveWords(around, practice, name, entropy)).session)
       await confirmWords(session, false)
       const fresh = await replaceUnlocks(session, { password, words: true })
       wipe(entropy)

@@ -1,4 +1,4 @@
-import { parseBase64url } from "../encoding/base64.ts"
+import { encodeBase64url, parseBase64url } from "../encoding/base64.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { awaitsOwner, type ChainHead } from "../proof/chain.ts"
@@ -7,21 +7,31 @@ import type { PinnedHead } from "./bound.ts"
 import { returned, undecided } from "./decided.ts"
 import { invitedTo } from "./invitation-pages.ts"
 import type { KeptHead } from "./kept.ts"
-import type { OwnEntry } from "./own-entry.ts"
+import { keyOf, type OwnEntry } from "./own-entry.ts"
 import { entriesIn, isSettled, type Past, pastOf } from "./past.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
 import type { Session } from "./session.ts"
 import type { LostRecord, WentBack } from "./views.ts"
 import { walkRecord } from "./walk.ts"
-import type { Workspace } from "./workspace.ts"
+import { type Workspace, workspaceOf } from "./workspace.ts"
 
-/** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once the
- * restore is confirmed, only what is still to be sent or decided, and records that nobody has written in since.
+/** What every way in does first where the server was put back since this device was last here, whoever has confirmed that: opens the roster,
+ * holds the log to what this device has kept, and finds what it lacks. The pins move on once it is done: it is not asked for again. */
+export async function lookBack(session: Session): Promise<{ work: Workspace; back: WentBack }> {
+  const work = workspaceOf(session)
+  await work.roster.load()
+  await work.roster.sync()
+  await work.roster.looked()
+  return { work, back: await whatWentBack(work) }
+}
+
+/** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once a device
+ * has followed the restore, only what is still to be sent or decided, and records that nobody has written in since.
  * The roster is open and up to date. A record that the backup must hold, and that is missing, is refused there, and that one alone. */
 export async function whatWentBack(work: Workspace): Promise<WentBack> {
   const { session, roster } = work
   /** By the newest head; own entries and who is back in it are of every log. */
-  const found = new Map<RecordId, { readonly head: KeptHead; own: number; readonly back: Set<PhysicianId> }>()
+  const found = new Map<RecordId, Found>()
   const back = (head: KeptHead, row: RosterRow | undefined) =>
     returned(
       head.chain === "" ? [] : parseChainHead(head.chain).members,
@@ -37,26 +47,25 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     const lost: OwnEntry[] = []
     for (const one of former.own) if (!(await isSettled(work, one, past))) lost.push(one)
     own += lost.filter(({ body }) => body !== undefined).length
+    const settled = former.own.filter((one) => !lost.includes(one))
     for (const head of former.heads) {
       const row = roster.rows.get(head.record)
       if (head.leaf < kept && !roster.toAccept.has(head.record)) continue
-      const one = found.get(head.record) ?? { head, own: 0, back: new Set() }
+      const one = found.get(head.record) ?? { head, past, settled, own: 0, back: new Set() }
       one.own += lost.filter(({ record }) => record === head.record).length
       for (const physician of await stillBack(work, row, back(head, row))) one.back.add(physician)
       found.set(head.record, one)
     }
   }
   const records: LostRecord[] = []
-  for (const { head, own, back } of found.values()) {
-    const row = roster.rows.get(head.record)
-    const had = head.seq + 1
+  for (const one of found.values()) {
+    const { head, own, back } = one
     const accept = roster.toAccept.has(head.record)
-    const has = Math.min(had, (row?.seq ?? roster.toAccept.get(head.record) ?? -1) + 1)
-    const goesOn = has === had || (row !== undefined && row.leaf > session.restoredAt)
-    if (isConfirmed && own === 0 && back.size === 0 && goesOn && !accept) continue
+    const { has, isOpen } = await whatIsThere(work, one)
+    if (isConfirmed && own === 0 && back.size === 0 && !isOpen && !accept) continue
     await session.people.meet([...back])
     const returned = [...back].map((physician) => session.people.label(physician))
-    records.push({ id: head.record, name: head.name, had, has, own, returned, accept })
+    records.push({ id: head.record, name: head.name, had: head.seq + 1, has, own, returned, accept })
   }
   return {
     time: session.restoration?.time ?? 0,
@@ -65,6 +74,47 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
     renew: [...session.pins.renew],
     confirm: await awaiting(work),
   }
+}
+
+/** A record whose head went back. */
+interface Found {
+  readonly head: KeptHead
+  /** The log that the head is of, */
+  readonly past: Past
+  /** and the physician's own entries in it of which nothing is left to do. */
+  readonly settled: readonly OwnEntry[]
+  /** How many of their own are still to be sent or decided, */
+  own: number
+  /** and who is back: of every log. */
+  readonly back: Set<PhysicianId>
+}
+
+/** How many entries of a record were kept, and whether others are still missing from it: who confirms its members brings none of them back.
+ * A device that has followed the restore has shown them, and asks no more once somebody has written in the record. */
+async function whatIsThere(work: Workspace, { head, past, settled }: Found): Promise<{ has: number; isOpen: boolean }> {
+  const { session, roster } = work
+  const { record, seq } = head
+  const row = roster.rows.get(record)
+  if (row === undefined) return { has: Math.min(seq, roster.toAccept.get(record) ?? -1) + 1, isOpen: true }
+  // Where nothing was written since, the head says it all.
+  const isUntouched = row.leaf < past.kept
+  const entries = isUntouched ? [] : await entriesIn(work, record)
+  if (entries.length === 0) {
+    const isOpen = isUntouched ? !holds(row, head) : session.restoration !== null
+    return { has: Math.min(seq, row.seq) + 1, isOpen }
+  }
+  const there = entries[seq + 1]?.prev ?? (row.seq === seq ? parseBase64url(row.hash) : null)
+  if (there !== null && encodeBase64url(there) === head.hash) return { has: seq + 1, isOpen: false }
+  const has = Math.min(seq, entries.filter(({ seen }) => seen.size <= past.kept).length)
+  const explained = new Set(settled.filter((own) => own.record === record && own.seq >= has).map(keyOf))
+  // What was sent again is known by what it stands for.
+  for (const { leaf, again } of past.here) {
+    const was = (again?.was ?? []).filter((one) => leaf !== undefined && one.record === record && one.seq >= has)
+    if (was.length > 0 && !was.some((one) => explained.has(keyOf(one)))) explained.add(keyOf(was[0]!))
+  }
+  const isShown =
+    session.restoration === null && entries.some(({ kind, seen }) => kind === "write" && seen.size > past.apart)
+  return { has, isOpen: seq + 1 - has > explained.size && !isShown }
 }
 
 /** Holds the restored log to the heads that this device has kept. Of a record whose newest entries went back, the head counts that the log has

@@ -123,6 +123,13 @@ export class Kept {
     return all.filter((one) => one !== null).sort((a, b) => b.restores - a.restores)
   }
 
+  /** Whether anything is left of the physician's own entries in former logs. */
+  async holdsOwn(): Promise<boolean> {
+    const { root, folder: here } = this.#files
+    const names = await this.#session.around.storage.list(`${root}/`)
+    return names.some((name) => !name.startsWith(`${here}/`) && /\/(own|sent)-[^/.]+$/.test(name))
+  }
+
   /** The same of {@link Kept.former}'s lists of readers, read once: nothing is added to a former log. */
   formerReaders(): Promise<FormerReaders[]> {
     this.#formerReaders ??= this.former().then((all) => all.map(readersOf))

@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts"
 import { currentSession, getKeyring } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
 import { changePassword, checkPassword, demandConfirmed, practiceOf, renewWords, type WayByWords } from "./account.ts"
-import { whatWentBack } from "./after-restore.ts"
+import { lookBack } from "./after-restore.ts"
 import { Awaiting } from "./awaiting.ts"
 import { listen } from "./events.ts"
 import { HomeList } from "./home.ts"
@@ -154,7 +154,11 @@ export class Page {
       const key = await recallKey(this.#env.storage, account)
       if (key === null) return this.#set({ state: "locked", username: account.username, reason: "reload" })
       const practice = await practiceOf(around)
-      return await this.enter(await Session.stand(around, practice, account, key))
+      const session = await Session.stand(around, practice, account, key)
+      if (session.restoration?.confirmed !== true) return await this.enter(session)
+      // What the restore took back is shown first, and a way to unlock may have to be replaced: both begin with the password.
+      session.wipe()
+      return this.#set({ state: "locked", username: account.username, reason: "reload" })
     } catch (error) {
       if (error instanceof AppError && isOver(error)) {
         await forgetSessions(this.#env.storage)
@@ -165,23 +169,19 @@ export class Page {
     }
   }
 
-  /** Enters, or shows first what a restore of the server takes back: also where another device has confirmed it, and this one holds entries
-   * that are lost. @param password that opened the session */
+  /** Enters, or shows first what a restore of the server takes back: also where another device has confirmed it, and this one holds or has seen
+   * what is lost. @param password that opened the session */
   async enterOrAsk(session: Session, password: string): Promise<Account> {
-    const { restoration, around } = session
-    if (restoration === null && around.transport.hold === null) return this.enter(session)
     const account = await this.#ask(session, { password })
-    if (around.transport.hold !== null || account.back.own > 0 || account.back.records.some(({ own }) => own > 0))
-      return this.#set(account)
-    this.#asking = null
-    return this.enter(session)
+    return account === null ? this.enter(session) : this.#set(account)
   }
 
-  /** Sets a new password and enters, or shows first what a restore of the server takes back.
+  /** Sets a new password and enters, or shows first what a restore of the server takes back, as {@link Page.enterOrAsk} does.
    * @returns the new words; `null` where the physician is asked first */
   async recoverOrAsk({ session, finish }: WayByWords, password: string): Promise<RecoverySheet | null> {
-    if (session.restoration?.confirmed === false) {
-      this.#set(await this.#ask(session, { password, finish }))
+    const account = session.restoration === null ? null : await this.#ask(session, { password, finish })
+    if (account !== null) {
+      this.#set(account)
       return null
     }
     const sheet = await finish(password)
@@ -189,18 +189,22 @@ export class Page {
     return sheet
   }
 
-  async #ask(session: Session, way: WayIn): Promise<RestoredAccount> {
-    const work = workspaceOf(session)
-    await work.roster.load()
-    await work.roster.sync()
-    await work.roster.looked()
+  /** Holds a server that was put back to what this device has kept. Nothing is stored, and nobody is let in, before that is done.
+   * @returns null where there is nothing to ask or to tell */
+  async #ask(session: Session, way: WayIn): Promise<RestoredAccount | null> {
+    const { restoration, around } = session
+    if (restoration === null && around.transport.hold === null) return null
+    const { work, back } = await lookBack(session).catch((error: unknown) => {
+      session.wipe()
+      throw error
+    })
     void session.kept.keepHeads(work.roster)
+    if (around.transport.hold === null && back.own === 0 && back.records.length === 0) return null
     this.#asking = { ...work, ...way }
     this.#lastActive = this.now
-    const confirmed = session.restoration?.confirmed !== false
-    const back = await whatWentBack(work)
     // After the words both are set anew, whichever was changed since.
     const renew = way.finish === undefined ? back.renew : []
+    const confirmed = restoration?.confirmed !== false
     return { state: "restored", username: session.username, confirmed, back: { ...back, renew } }
   }
 
@@ -343,7 +347,7 @@ export class Page {
     }
   }
 
-  /** What a physician's writing waits for. */
+  /** What a physician's writing waits for: also where a colleague has confirmed a record since that entries wait for. */
   async toWrite(): Promise<SignedIn> {
     const { work } = this
     await work.ready.catch(() => {})
