@@ -190,6 +190,37 @@ describe("what a colleague wrote, and only the laptop had seen", { timeout: long
   })
 })
 
+test("what a colleague wrote below one's own entry is named until `restored` has shown it", {
+  timeout: long,
+}, async () => {
+  await practice.register("bob")
+  const [desk, bob] = [await practice.open("ada", "desk"), await practice.open("bob")]
+  await meet(desk, bob)
+  const { id } = await createPatient(desk, brady)
+  await give(desk, bob, id, "writer")
+  for (const work of [desk, bob]) await practice.putAway(work)
+  await practice.backUp("night", true)
+  await edit(bob, id, "Anaphylaxis to penicillin")
+  const work = await practice.open("ada", "laptop")
+  await practice.putAway(work)
+  // It is cut off before it keeps the head of that.
+  await edit(work, id, "Anaphylaxis to penicillin and cefalexin")
+  await work.session.kept.flush()
+  await work.session.pins.save()
+  const first = await putBack()
+  await confirmMembers(first, await viewSharing(first, id), [])
+  await practice.putAway(first)
+  const ada = asCommand("laptop")
+  const named = expect.stringMatching(new RegExp(`One record stands earlier.*${id}.*healthcrypt restored\n$`))
+  const sends = await ada.run(["records", "list"])
+  expect([sends.code, sends.stderr]).toEqual([0, named])
+  expect(sends.stderr).toContain("sent again")
+  const again = await ada.run(["records", "list"])
+  expect([again.code, again.stderr]).toEqual([0, named])
+  expect((await ada.run(["restored"])).stdout).toMatch(/1 of 3 entries .*Kuhlman, Brady/)
+  expect((await ada.run(["records", "list"])).stderr).toBe("")
+})
+
 test("a session that a server has not ended with the restore asks for the password first", {
   timeout: long,
 }, async () => {

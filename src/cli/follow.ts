@@ -5,7 +5,7 @@ import { sendAgain } from "../client/send-again.ts"
 import type { Session } from "../client/session.ts"
 import type { LostRecord, SentAgain } from "../client/views.ts"
 import type { Workspace } from "../client/workspace.ts"
-import { equal, utf8 } from "../encoding/bytes.ts"
+import { utf8 } from "../encoding/bytes.ts"
 import type { AppError } from "../errors.ts"
 import type { Io } from "./command.ts"
 import { momentOf } from "./times.ts"
@@ -19,13 +19,14 @@ const namedAtMost = 5
 export async function follow(io: Io, work: Workspace, isWriting: boolean): Promise<void> {
   const { session } = work
   if (session.restoredAt < 0) return
-  const isShown = session.restoration === null && (await wasShown(session))
-  if (isShown && !(await session.kept.holdsOwn())) return
-  let back = isShown ? null : await whatWentBack(work)
+  const isShown = await wasShown(session)
+  const left = await session.kept.formerOwn()
+  if (isShown && (left === "" || left === (await notedOf(session))[1])) return
+  let back = isShown ? null : await whatWentBack(work, false)
   const sent = await sentNow(io, work, isWriting)
   const isSent = sent !== null && sent.unchanged + sent.anew > 0
   if (isSent) await work.roster.syncAfresh()
-  if (isSent && back !== null) back = await whatWentBack(work)
+  if (isSent && back !== null) back = await whatWentBack(work, false)
   const records = back?.records ?? []
   const isHeld = session.around.transport.hold !== null
   const said = [
@@ -38,19 +39,26 @@ export async function follow(io: Io, work: Workspace, isWriting: boolean): Promi
     said.unshift(`The server was put back to an earlier state; restored ${when(session)}.`)
   if (!isShown && isOpen && said.length > 0) said.push("To see what went back: healthcrypt restored")
   if (said.length > 0) await io.err.line(said.join(" "))
-  if (!isShown && !isOpen) await noteShown(session)
+  const isSettled = sent !== null && sent.waiting === 0 && sent.left.every(({ isFinal }) => isFinal)
+  if (isShown ? isSettled : !isOpen) await noteShown(session, isSettled ? await session.kept.formerOwn() : "")
 }
 
-/** What a command's physician was shown of a restore need not be said again. */
-export async function noteShown(session: Session): Promise<void> {
+/** What a command's physician was shown of a restore need not be said again.
+ * @param settled what is left of their own entries and is never sent, which need not be tried again: see `formerOwn` */
+export async function noteShown(session: Session, settled = ""): Promise<void> {
   const { storage } = session.around
   // Where it cannot be stored, it is said again.
-  await storage.put(nameOf(session), utf8(lineName(session.line))).catch(() => {})
+  await storage.put(nameOf(session), utf8(`${lineName(session.line)}\n${settled}`)).catch(() => {})
 }
 
-async function wasShown(session: Session): Promise<boolean> {
+/** Whether `restored`, or a command that left nothing open, has shown what this restore took back. */
+export async function wasShown(session: Session): Promise<boolean> {
+  return session.restoration === null && (await notedOf(session))[0] === lineName(session.line)
+}
+
+async function notedOf(session: Session): Promise<readonly string[]> {
   const stored = await session.around.storage.get(nameOf(session))
-  return stored !== null && equal(stored, utf8(lineName(session.line)))
+  return stored === null ? [] : new TextDecoder().decode(stored).split("\n")
 }
 
 function nameOf({ practice, physician }: Session): string {

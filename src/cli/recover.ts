@@ -45,8 +45,9 @@ export const recover: CliCommand = {
 /** Confirms a restore of the server before anything is set anew, and goes on as `restored` does. */
 async function confirm(io: Io, { session, finish }: WayByWords, given: string | null, next: string | null) {
   const { work, back } = await lookBack(session)
-  // Password and words are both set anew, whichever was changed since.
-  await showLoss(io.err, { ...back, renew: [] }, session.restoration === null)
+  // What a script keeps of this holds no name. Password and words are both set anew, whichever was changed since.
+  const records = io.isTerminal ? back.records : back.records.map((one) => ({ ...one, name: "" }))
+  await showLoss(io.err, { ...back, records, renew: [] }, session.restoration === null)
   const code = session.restoration?.confirmed === false ? (given ?? (await checkedCode(io, session))) : null
   const password = next ?? (await newPassword(io))
   if (code !== null) await session.confirmRestore(code)

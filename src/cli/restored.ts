@@ -9,7 +9,7 @@ import { codeFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from 
 import { endAfter, noteLog, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
 import { writePrivately } from "./export.ts"
-import { noteShown } from "./follow.ts"
+import { noteShown, wasShown } from "./follow.ts"
 import type { Out } from "./out.ts"
 import { momentOf } from "./times.ts"
 
@@ -44,7 +44,7 @@ async function confirm(
   password: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<number> {
-  const { work, back } = await lookBack(session)
+  const { work, back } = await lookBack(session, await wasShown(session))
   const isConfirmed = session.restoration?.confirmed !== false
   if (options.json) await io.out.json(back)
   else await showLoss(io.out, back, session.restoration === null)

@@ -17,18 +17,22 @@ import { type Workspace, workspaceOf } from "./workspace.ts"
 
 /** What every way in does first where the server was put back since this device was last here, whoever has confirmed that: opens the roster,
  * holds the log to what this device has kept, and finds what it lacks. The pins move on once it is done: it is not asked for again. */
-export async function lookBack(session: Session): Promise<{ work: Workspace; back: WentBack }> {
+export async function lookBack(
+  session: Session,
+  isShown = session.restoration === null,
+): Promise<{ work: Workspace; back: WentBack }> {
   const work = workspaceOf(session)
   await work.roster.load()
   await work.roster.sync()
   await work.roster.looked()
-  return { work, back: await whatWentBack(work) }
+  return { work, back: await whatWentBack(work, isShown) }
 }
 
 /** What this device had seen, and the restored server does not have; and the members who were removed since, and are back in it. Once a device
  * has followed the restore, only what is still to be sent or decided, and records that nobody has written in since.
- * The roster is open and up to date. A record that the backup must hold, and that is missing, is refused there, and that one alone. */
-export async function whatWentBack(work: Workspace): Promise<WentBack> {
+ * The roster is open and up to date. A record that the backup must hold, and that is missing, is refused there, and that one alone.
+ * @param isShown whether the physician has seen it on this device: a page shows it as it follows */
+export async function whatWentBack(work: Workspace, isShown = work.session.restoration === null): Promise<WentBack> {
   const { session, roster } = work
   /** By the newest head; own entries and who is back in it are of every log. */
   const found = new Map<RecordId, Found>()
@@ -61,7 +65,7 @@ export async function whatWentBack(work: Workspace): Promise<WentBack> {
   for (const one of found.values()) {
     const { head, own, back } = one
     const accept = roster.toAccept.has(head.record)
-    const { has, isOpen } = await whatIsThere(work, one)
+    const { has, isOpen } = await whatIsThere(work, one, isShown)
     if (isConfirmed && own === 0 && back.size === 0 && !isOpen && !accept) continue
     await session.people.meet([...back])
     const returned = [...back].map((physician) => session.people.label(physician))
@@ -91,8 +95,12 @@ interface Found {
 
 /** How many entries of a record were kept, and whether others are still missing from it: who confirms its members brings none of them back.
  * A device that has followed the restore has shown them, and asks no more once somebody has written in the record. */
-async function whatIsThere(work: Workspace, { head, past, settled }: Found): Promise<{ has: number; isOpen: boolean }> {
-  const { session, roster } = work
+async function whatIsThere(
+  work: Workspace,
+  { head, past, settled }: Found,
+  isShown: boolean,
+): Promise<{ has: number; isOpen: boolean }> {
+  const { roster } = work
   const { record, seq } = head
   const row = roster.rows.get(record)
   if (row === undefined) return { has: Math.min(seq, roster.toAccept.get(record) ?? -1) + 1, isOpen: true }
@@ -100,21 +108,21 @@ async function whatIsThere(work: Workspace, { head, past, settled }: Found): Pro
   const isUntouched = row.leaf < past.kept
   const entries = isUntouched ? [] : await entriesIn(work, record)
   if (entries.length === 0) {
-    const isOpen = isUntouched ? !holds(row, head) : session.restoration !== null
+    const isOpen = isUntouched ? !holds(row, head) : !isShown
     return { has: Math.min(seq, row.seq) + 1, isOpen }
   }
   const there = entries[seq + 1]?.prev ?? (row.seq === seq ? parseBase64url(row.hash) : null)
   if (there !== null && encodeBase64url(there) === head.hash) return { has: seq + 1, isOpen: false }
   const has = Math.min(seq, entries.filter(({ seen }) => seen.size <= past.kept).length)
-  const explained = new Set(settled.filter((own) => own.record === record && own.seq >= has).map(keyOf))
+  const isMissing = (one: { readonly seq: number }) => one.seq >= has && one.seq <= seq
+  const explained = new Set(settled.filter((own) => own.record === record && isMissing(own)).map(keyOf))
   // What was sent again is known by what it stands for.
   for (const { leaf, again } of past.here) {
-    const was = (again?.was ?? []).filter((one) => leaf !== undefined && one.record === record && one.seq >= has)
+    const was = (again?.was ?? []).filter((one) => leaf !== undefined && one.record === record && isMissing(one))
     if (was.length > 0 && !was.some((one) => explained.has(keyOf(one)))) explained.add(keyOf(was[0]!))
   }
-  const isShown =
-    session.restoration === null && entries.some(({ kind, seen }) => kind === "write" && seen.size > past.apart)
-  return { has, isOpen: seq + 1 - has > explained.size && !isShown }
+  const isDone = isShown && entries.some(({ kind, seen }) => kind === "write" && seen.size > past.apart)
+  return { has, isOpen: seq + 1 - has > explained.size && !isDone }
 }
 
 /** Holds the restored log to the heads that this device has kept. Of a record whose newest entries went back, the head counts that the log has

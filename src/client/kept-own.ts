@@ -38,6 +38,8 @@ export class KeptOwn {
   readonly #unheard = new Map<string, OwnEntry>()
   /** What lies in a file of its own. */
   readonly #written = new Set<string>()
+  /** What no file can hold. */
+  readonly #tooLarge = new WeakSet<OwnEntry>()
   /** The file that an entry of a former log was found in. */
   readonly #where = new Map<string, Set<string>>()
   #isRead = false
@@ -147,7 +149,7 @@ export class KeptOwn {
    * before that, or they stay. @param folder of that log. @throws UNAVAILABLE where they stay */
   done(folder: string, entries: readonly OwnEntry[]): Promise<void> {
     return this.inTurn(async () => {
-      const isSafe = this.recent.every((own) => this.#written.has(keyOf(own)))
+      const isSafe = this.recent.every((own) => this.#written.has(keyOf(own)) || this.#tooLarge.has(own))
       if (!isSafe && !(await this.#write())) throw new AppError("UNAVAILABLE", cannotStore)
       const gone = new Set(entries.map(keyOf))
       const names = new Set([...gone].flatMap((key) => [...(this.#where.get(key) ?? [])]))
@@ -175,7 +177,10 @@ export class KeptOwn {
   /** @returns false for one that is too large to be kept */
   async #putAlone(own: OwnEntry): Promise<boolean> {
     const content = this.#contentOf([own])
-    if (content.length > mostBytes) return false
+    if (content.length > mostBytes) {
+      this.#tooLarge.add(own)
+      return false
+    }
     // Of two accidents at once, a power cut and a restore, this is the price: an entry would else cost a turn of the disk more.
     await this.#files.put(this.#nameAlone(own), "own", content, "relaxed")
     this.#written.add(keyOf(own))
@@ -194,7 +199,7 @@ export class KeptOwn {
   async #write(): Promise<boolean> {
     let isWhole = true
     for (const own of this.#unheard.values())
-      if (!this.#written.has(keyOf(own)) && !(await this.#putAlone(own))) isWhole = false
+      if (!this.#written.has(keyOf(own)) && !this.#tooLarge.has(own)) await this.#putAlone(own)
     const entries = [...this.#waiting.values()]
     if (entries.length === 0) return isWhole
     return this.#files.alone(async () => {

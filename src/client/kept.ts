@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { sha256 } from "#sha256"
 import { encodeBase64url } from "../encoding/base64.ts"
-import { equal, utf8 } from "../encoding/bytes.ts"
+import { utf8 } from "../encoding/bytes.ts"
 import { encodeCbor } from "../encoding/cbor.ts"
 import { isId, type RecordId } from "../encoding/ids.ts"
 import { parseChainHead } from "../proof/chain-head.ts"
@@ -70,6 +70,7 @@ export class Kept {
   readonly #files: KeptFiles
   readonly own: KeptOwn
   #formerReaders: Promise<FormerReaders[]> | null = null
+  #decided: Promise<ReadonlySet<string>> | null = null
 
   constructor(session: Session) {
     this.#session = session
@@ -123,11 +124,13 @@ export class Kept {
     return all.filter((one) => one !== null).sort((a, b) => b.restores - a.restores)
   }
 
-  /** Whether anything is left of the physician's own entries in former logs. */
-  async holdsOwn(): Promise<boolean> {
+  /** What is left of the physician's own entries in former logs, by the names of their files: another text where another one is left, and none
+   * where none is. */
+  async formerOwn(): Promise<string> {
     const { root, folder: here } = this.#files
     const names = await this.#session.around.storage.list(`${root}/`)
-    return names.some((name) => !name.startsWith(`${here}/`) && /\/(own|sent)-[^/.]+$/.test(name))
+    const own = names.filter((name) => !name.startsWith(`${here}/`) && /\/(own|sent)-[^/.]+$/.test(name))
+    return own.length === 0 ? "" : encodeBase64url(sha256(utf8(own.sort().join("\n"))))
   }
 
   /** The same of {@link Kept.former}'s lists of readers, read once: nothing is added to a former log. */
@@ -139,21 +142,27 @@ export class Kept {
   /** Notes an entry by which the physician decided on this device who may read a record: seen by them with all that this device knew. Where it
    * cannot be noted, they are asked once more. */
   noteDecided(hash: Uint8Array): Promise<void> {
-    if (this.#session.restoredAt < 0) return Promise.resolve()
     const note = async () => {
       const { folder, log } = this.#files
-      const hashes = [...(await this.#decided()), hash]
-      await this.#files.put(`${folder}/decided`, "decided", encodeCbor({ v: 1, ...log, hashes }))
+      const name = `${folder}/decided`
+      const hashes = [...((await this.#files.open(name, "decided", decidedSchema))?.hashes ?? []), hash]
+      await this.#files.put(name, "decided", encodeCbor({ v: 1, ...log, hashes }))
+      this.#decided = null
     }
     return this.#files.alone(note).catch(() => {})
   }
 
+  /** Whether an entry was noted so, in this log or a former one. */
   async hasDecided(hash: Uint8Array): Promise<boolean> {
-    return (await this.#decided()).some((one) => equal(one, hash))
+    this.#decided ??= this.#readDecided()
+    return (await this.#decided).has(encodeBase64url(hash))
   }
 
-  async #decided(): Promise<Uint8Array[]> {
-    return (await this.#files.open(`${this.#files.folder}/decided`, "decided", decidedSchema))?.hashes ?? []
+  async #readDecided(): Promise<ReadonlySet<string>> {
+    const names = await this.#session.around.storage.list(`${this.#files.root}/`)
+    const files = names.filter((name) => name.endsWith("/decided"))
+    const read = await Promise.all(files.map((name) => this.#files.open(name, "decided", decidedSchema)))
+    return new Set(read.flatMap((file) => file?.hashes ?? []).map(encodeBase64url))
   }
 
   /** Forgets own entries of a former log: see {@link KeptOwn.done}. */

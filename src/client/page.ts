@@ -158,6 +158,8 @@ export class Page {
       if (session.restoration?.confirmed !== true) return await this.enter(session)
       // What the restore took back is shown first, and a way to unlock may have to be replaced: both begin with the password.
       session.wipe()
+      await forgetSessions(this.#env.storage)
+      await around.transport.call("DELETE", paths.sessionHalf, { background: true }).catch(() => {})
       return this.#set({ state: "locked", username: account.username, reason: "reload" })
     } catch (error) {
       if (error instanceof AppError && isOver(error)) {

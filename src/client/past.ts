@@ -8,7 +8,6 @@ import { decidesSince } from "./decided.ts"
 import type { Former } from "./kept.ts"
 import { apartSince, keptSince, sameLine } from "./line.ts"
 import { isRefusedAlone, type OwnEntry, standsFor, wasRefused } from "./own-entry.ts"
-import { hashBelow } from "./read-chain.ts"
 import { membersOf } from "./roster-row.ts"
 import type { Workspace } from "./workspace.ts"
 
@@ -62,7 +61,7 @@ export async function isSettled(work: Workspace, own: OwnEntry, past: Past): Pro
     for (const heir of past.here)
       if (standsFor(heir, own) && (heir.leaf !== undefined || (await whereIs(work, heir)) !== null)) return true
   } catch (error) {
-    if (isLost(error) || work.session.log.refusal !== null) throw error
+    if (isLostNow(error) || work.session.log.refusal !== null) throw error
     return false
   }
   return own.body === undefined && isDecided(work, own, past)
@@ -126,40 +125,23 @@ export async function placeIn({ roster, records }: Workspace, record: RecordId, 
   return step === undefined ? null : { hash: next?.entry.prev ?? head.hash, leaf: step.leaf }
 }
 
-/** Whether an entry stands in its record; `null` where the record has not come so far, or does not open. */
-export async function isTaken(
-  work: Workspace,
-  { record, seq, hash }: Pick<OwnEntry, "record" | "seq" | "hash">,
-): Promise<boolean | null> {
-  const row = work.roster.rows.get(record)
-  if (row === undefined || row.seq < seq) return null
-  if (row.seq === seq) return equal(parseBase64url(row.hash), hash)
-  try {
-    const there = await hashBelow(work.session, row, seq)
-    return there === null ? null : equal(there, hash)
-  } catch (error) {
-    if (isLost(error) || work.session.log.refusal !== null) throw error
-    return null
-  }
-}
-
 /** A record's entries; none of one that does not open, so that nothing in it counts as decided. */
 export async function entriesIn({ session, records }: Workspace, id: RecordId): Promise<EntryStatement[]> {
   try {
     return (await records.open(id)).steps.map(({ entry }) => entry)
   } catch (error) {
-    if (isLost(error) || session.log.refusal !== null) throw error
+    if (isLostNow(error) || session.log.refusal !== null) throw error
     return []
   }
 }
 
 /** Whether the server cannot be reached, or the session is over. */
-function isLost(error: unknown): boolean {
+export function isLostNow(error: unknown): boolean {
   return !(error instanceof AppError) || error.code === "UNAVAILABLE_SERVER" || error.code === "NOT_ALLOWED_SESSION"
 }
 
 /** Whether what keeps an entry from being sent is not about its record, or passes. */
 export function endsRun(error: unknown): boolean {
-  if (isLost(error) || !(error instanceof AppError)) return true
+  if (isLostNow(error) || !(error instanceof AppError)) return true
   return error.is("UNAVAILABLE") && error.code !== "UNAVAILABLE_UPDATE" && error.code !== "UNAVAILABLE_MEMORY"
 }

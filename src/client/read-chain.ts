@@ -109,13 +109,13 @@ export async function leavesBelow(session: Session, row: HeadOf, from: number): 
   return leaves
 }
 
-/** The hash of an entry's statement, which stands below a row's head. @throws as {@link readDown} */
-export async function hashBelow(session: Session, row: HeadOf, seq: number): Promise<Uint8Array | null> {
-  let hash: Uint8Array | null = null
-  await readDown(session, row, seq + 1, (entry) => {
-    hash ??= entry.prev ?? null
+/** The hashes of the entries from number `from` to the last below a row's head, by number. @throws as {@link readDown} */
+export async function hashesBelow(session: Session, row: HeadOf, from: number): Promise<Map<number, Uint8Array>> {
+  const hashes = new Map<number, Uint8Array>()
+  await readDown(session, row, from + 1, ({ seq, prev }) => {
+    if (prev !== undefined) hashes.set(seq - 1, prev)
   })
-  return hash
+  return hashes
 }
 
 type HeadOf = Pick<RosterRow, "id" | "seq" | "hash">

@@ -71,11 +71,6 @@ const refusedThen = "The server refused it when it was written. If it still hold
 
 const begunByOther = "Somebody else has begun a record under its number since."
 
-function mayBeThere(error: unknown): never {
-  if (endsRun(error) || !(error instanceof AppError)) throw error
-  throw new AppError("CANNOT_OPEN", "The record does not open here, and may have it already.", { cause: error })
-}
-
 const acceptFirst =
   "You are invited to this record again: accept it once more. What you wrote in it is sent again after that."
 
@@ -228,7 +223,7 @@ class Run {
       return there === "elsewhere" ? there : sent
     }
     const isBehind = row !== undefined && row.seq < heir.seq
-    if (taken !== false && !isBehind && !heir.refused) return mayBeThere(new AppError("CANNOT_OPEN"))
+    if (taken !== false && !isBehind && !heir.refused) return this.#mayBeThere(new AppError("CANNOT_OPEN"))
     // What it was made of is still kept.
     await session.kept.own.forget(heir)
     this.#here = this.#here.filter((one) => one !== heir)
@@ -315,19 +310,27 @@ class Run {
 
   /** @throws CANNOT_OPEN where it cannot be told */
   #placeIn({ record, seq }: OwnEntry): Promise<Place | null> {
-    return placeIn(this.#work, record, seq).catch(mayBeThere)
+    return placeIn(this.#work, record, seq).catch((error) => this.#mayBeThere(error))
   }
 
   #whereIs(own: OwnEntry): Promise<Place | null> {
-    return whereIs(this.#work, own).catch(mayBeThere)
+    return whereIs(this.#work, own).catch((error) => this.#mayBeThere(error))
   }
 
   /** Takes in what was sent and was not seen in the log, as it is known now. */
   #noteRecent(): void {
     const recent = new Map(this.#work.session.kept.own.recent.map((own) => [keyOf(own), own]))
-    this.#here = this.#here.filter((own) => own.leaf !== undefined)
-    for (const own of this.#here) recent.delete(keyOf(own))
+    // What another tab has sent stays: only its own memory knows more of it.
+    const others = this.#here.filter((own) => own.leaf !== undefined || !recent.has(keyOf(own)))
+    for (const own of others) recent.delete(keyOf(own))
+    this.#here = others
     for (const own of recent.values()) this.#take(own)
+  }
+
+  /** A log that is refused is refused, whichever record it was met in. */
+  #mayBeThere(error: unknown): never {
+    if (endsRun(error) || !(error instanceof AppError) || this.#work.session.log.refusal !== null) throw error
+    throw new AppError("CANNOT_OPEN", "The record does not open here, and may have it already.", { cause: error })
   }
 
   /** Where a device cannot let go of what is there, the next run finds that it is. */

@@ -297,13 +297,14 @@ function change(
     if (wanted === null) return "already"
     if (memberOf(session, head)?.role !== "owner") throw new AppError("NOT_ALLOWED_ROLE")
     if (!confirms) await demandDecided(session, head, () => entriesIn(work, id), removed)
+    const isBack = confirms && (await undecidedIn(work, head)).length > 0
     const time = session.around.now()
     const current = wanted.filter(({ until }) => until === undefined || until > time)
     const raise = confirms || hasFormerKey(head, session.restoredAt)
     const append = async (on: ChainHead, before: EpochKeys, fresh: boolean) => {
       const { appended, keys } = await changeMembers(session, on, before, current, now.summary, fresh)
       roster.take(rowOf(appended.head, session.identity, keys, now.gaps, now.summary, now.updated))
-      if (confirms) await session.kept.noteDecided(appended.head.hash)
+      if (isBack) await session.kept.noteDecided(appended.head.hash)
       return { head: appended.head, keys }
     }
     const next = await append(head, now.keys, raise)
