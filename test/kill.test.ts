@@ -9,6 +9,7 @@ import type { RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { Desk, runCli } from "./cli.ts"
 import { type LiveClient, openClient } from "./client.ts"
+import { randomOf } from "./random.ts"
 import { bin, type LiveServer, removeFolder, serve, tempFolder } from "./server.ts"
 
 const rounds = 50
@@ -181,15 +182,4 @@ function expectStored(file: string, acknowledged: ReadonlyMap<string, string>): 
   )
   const lost = [...acknowledged].filter(([place, hash]) => stored.get(place) !== hash)
   expect(lost).toEqual([])
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-function randomOf(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

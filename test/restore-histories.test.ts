@@ -3,21 +3,11 @@ import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { sendAgain } from "../src/client/send-again.ts"
 import { brady, edit } from "./colleagues.ts"
+import { randomOf } from "./random.ts"
 import { Restoring } from "./restoring.ts"
 
 const devices = ["desk", "laptop", "tablet"] as const
 const steps = 16
-
-/** Numbers from 0 to 1 that are the same for a seed: mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Three devices of a physician work, are away, come back and are given the newest code, while the server is backed up and put back, to its
  * newest backup or to an older one. Nobody does wrong, so no device is ever refused. */

@@ -12,6 +12,7 @@ import { encodeHex } from "../src/encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, many, meet } from "./colleagues.ts"
+import { randomOf } from "./random.ts"
 import { password, Restoring } from "./restoring.ts"
 
 /** Random histories of a practice whose server is put back now and then. RESTORE_SEEDS=200-240 runs others, each with a history of its own. */
@@ -246,17 +247,6 @@ class History {
 
   #oneOf<T>(all: readonly T[]): T {
     return all[Math.floor(this.#random() * all.length)]!
-  }
-}
-
-/** The same numbers for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
 }
 
