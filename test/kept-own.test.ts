@@ -6,6 +6,11 @@ import { openPractice } from "./practice.ts"
 
 const practice = await openPractice()
 const day = 24 * 3_600_000
+const sent = (bytes: number) => ({
+  statement: new Uint8Array(100),
+  signature: new Uint8Array(64),
+  body: new Uint8Array(bytes),
+})
 
 test("what could not be written is written with the next", async () => {
   const [ada] = await physicians(practice, "ada")
@@ -26,7 +31,7 @@ test("a file is kept for as long as its newest entry is, in whatever order they 
   const [bea] = await physicians(practice, "bea")
   const { kept, around } = bea!.session
   const files = async () => (await around.storage.list("kept/")).filter((name) => name.includes("/own-"))
-  const own = { record: (await createPatient(bea!, brady)).id, seq: 0, hash: new Uint8Array(32), sent: "{}" }
+  const own = { record: (await createPatient(bea!, brady)).id, seq: 0, hash: new Uint8Array(32), sent: sent(0) }
   const now = around.now()
   kept.own.note({ ...own, leaf: 1001, time: now })
   kept.own.note({ ...own, leaf: 1000, time: now - 29 * day })
@@ -63,11 +68,10 @@ test("of much that is kept the oldest is let go of, and no more than has to be",
     hash: crypto.getRandomValues(new Uint8Array(32)),
   })
   // Such as an import leaves.
-  for (let i = 0; i < 150; i++)
-    kept.own.note({ ...own(i), sent: "x".repeat(60 * 1024), body: new Uint8Array(48 * 1024) })
+  for (let i = 0; i < 150; i++) kept.own.note({ ...own(i), sent: sent(60 * 1024), body: new Uint8Array(48 * 1024) })
   await kept.flush()
   expect(await bytes()).toBeGreaterThan(15 * mib)
-  kept.own.note({ ...own(1000), sent: "x".repeat(0.4 * mib) })
+  kept.own.note({ ...own(1000), sent: sent(0.4 * mib) })
   await kept.flush()
   const after = await bytes()
   expect(after).toBeGreaterThan(15 * mib)

@@ -199,9 +199,10 @@ test("what is refused while it is sent again goes on from what it was made of", 
 test("a server that refuses everything fills no disk", { timeout: long }, async () => {
   const { own } = ada.session.kept
   const time = Date.now()
-  const size = 5 * 1024 * 1024
+  const body = new Uint8Array(5 * 1024 * 1024)
+  const sent = { statement: new Uint8Array(100), signature: new Uint8Array(64), body }
   for (let i = 0; i < 8; i++) {
-    const one = { record: id, seq: 1, time: time + i, hash: new Uint8Array(32).fill(i), sent: "x".repeat(size) }
+    const one = { record: id, seq: 1, time: time + i, hash: new Uint8Array(32).fill(i), sent }
     await own.sending(one)
     await own.refused(one)
   }

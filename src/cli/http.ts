@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import { Agent, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http"
 import { request as httpsRequest, Agent as SecureAgent } from "node:https"
 import { rootCertificates } from "node:tls"
+import { urlToHttpOptions } from "node:url"
 import { answerBytes, type HttpRequest, type OpenStream, readOnlyHeader, type Send } from "../client/transport.ts"
 import { AppError } from "../errors.ts"
 
@@ -35,7 +36,9 @@ export function connect(
 ): Connection {
   const url = parseServer(server, from)
   const secure = url.protocol === "https:"
-  const options = { keepAlive: true, maxSockets: 8 }
+  // Said once for every connection, and the address taken apart once: a request costs half as much.
+  const options = { keepAlive: true, maxSockets: 8, timeout: silenceMs }
+  const address = urlToHttpOptions(url)
   const newAgent = (kept: typeof options) =>
     secure
       ? new SecureAgent({
@@ -59,7 +62,7 @@ export function connect(
     new Promise((resolve, reject) => {
       const { method, path, body } = asked
       let hasAnswer = false
-      const sent = request(new URL(path, url), { ...more, method, agent: again ? fresh : agent }, (response) => {
+      const sent = request({ ...address, ...more, path, method, agent: again ? fresh : agent }, (response) => {
         hasAnswer = true
         resolve(read(response))
       })
@@ -78,7 +81,7 @@ export function connect(
       fresh.destroy()
     },
     open: (asked, signal) =>
-      ask(asked, { headers: asked.headers, signal }, (response) => ({
+      ask(asked, { headers: asked.headers, signal, timeout: 0 }, (response) => ({
         status: response.statusCode ?? 0,
         chunks: chunksOf(url, from, response),
       })),

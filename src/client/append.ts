@@ -5,7 +5,6 @@ import { AppError } from "../errors.ts"
 import { type ChainHead, settledBy } from "../proof/chain.ts"
 import { type EntryStatement, encodeEntry } from "../proof/entry.ts"
 import { statementHash } from "../proof/statement.ts"
-import { appendEntry } from "../protocol/records.ts"
 import type { RecordKey } from "../vault/keys.ts"
 import { entryPlace, selfGrantPlace, summaryPlace } from "../vault/places.ts"
 import { seal } from "../vault/seal.ts"
@@ -84,12 +83,11 @@ export async function append(
     ...(begins && { selfGrant: await seal(session.key, place, key, { exact: true, now }) }),
     ...(grants && { grants: [...grants] }),
   }
-  const request = appendEntry.body.encode({ ...sent, since: 0 })
   const hash = statementHash(statement)
-  const own = { record, seq, time: now, hash, sent: JSON.stringify(request) }
+  const own = { record, seq, time: now, hash, sent }
   const beganBy = before === null ? physician : contents.beganBy
   const kept = { ...own, ...(body && { body }), ...(body && beganBy && { beganBy }), ...(again && { again }) }
-  const { leaf } = await sendOwn(session, kept, request)
+  const { leaf } = await sendOwn(session, kept)
   const head = { ...follow(before, entry), hash, leaf: leaf.index }
   return { entry, head, bodyToken: bodyToken ?? null, serverTime: leaf.time }
 }

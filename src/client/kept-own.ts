@@ -4,7 +4,7 @@ import { encodeCbor } from "../encoding/cbor.ts"
 import { AppError } from "../errors.ts"
 import { anyBytes, count } from "../proof/statement.ts"
 import { type KeptFiles, mostBytes } from "./kept-files.ts"
-import { keyOf, type OwnEntry, ownEntry } from "./own-entry.ts"
+import { keyOf, type OwnEntry, ownEntry, sizeOf } from "./own-entry.ts"
 import type { Session } from "./session.ts"
 
 const signed = z.strictObject({ statement: anyBytes, signature: anyBytes })
@@ -71,7 +71,7 @@ export class KeptOwn {
     await this.#putAlone(marked).catch(() => false)
     let bytes = 0
     for (const one of [...this.#unheard.values()].sort((a, b) => b.time - a.time)) {
-      if (one.refused) bytes += one.sent.length + (one.body?.length ?? 0)
+      if (one.refused) bytes += sizeOf(one)
       if (one.refused && bytes > mostBytes) await this.forget(one)
     }
   }

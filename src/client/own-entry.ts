@@ -4,7 +4,6 @@ import { equal } from "../encoding/bytes.ts"
 import { isId, type PhysicianId, type RecordId } from "../encoding/ids.ts"
 import { parseEntry } from "../proof/entry.ts"
 import { anyBytes, bytesOf, count } from "../proof/statement.ts"
-import { appendEntry } from "../protocol/records.ts"
 import type { Former } from "./kept.ts"
 
 const physicianId = z.custom<PhysicianId>(isId)
@@ -17,6 +16,15 @@ const again = z.strictObject({
   was: z.array(z.strictObject({ record: recordId, seq: count, hash: bytesOf(32) })).min(1),
 })
 
+const sentParts = z.strictObject({
+  statement: anyBytes,
+  signature: anyBytes,
+  body: anyBytes.optional(),
+  summary: anyBytes.optional(),
+  selfGrant: anyBytes.optional(),
+  grants: z.array(z.strictObject({ recipient: physicianId, grant: anyBytes })).optional(),
+})
+
 export const ownEntry = z.strictObject({
   /** Its leaf has this index at most. Left out until it was seen in the log. */
   leaf: count.optional(),
@@ -26,8 +34,8 @@ export const ownEntry = z.strictObject({
   time: count,
   /** SHA-256 of its statement: what it is known by. */
   hash: bytesOf(32),
-  /** The request by which it was sent: JSON. */
-  sent: z.string(),
+  /** What the request by which it was sent carries. */
+  sent: sentParts,
   /** What was sealed into its body: where it carries one. */
   body: anyBytes.optional(),
   /** Who began the record: where the entry carries a body. */
@@ -87,10 +95,13 @@ function wasTaken(own: OwnEntry, { own: all, heads }: Pick<Former, "own" | "head
   return next === undefined ? null : equal(entryOf(next).prev ?? new Uint8Array(0), own.hash)
 }
 
-export function sentOf({ sent }: OwnEntry) {
-  return appendEntry.body.decode(JSON.parse(sent))
+export function entryOf({ sent }: OwnEntry) {
+  return parseEntry(sent.statement)
 }
 
-export function entryOf(own: OwnEntry) {
-  return parseEntry(sentOf(own).statement)
+/** How much of a device it takes, but for a few bytes. */
+export function sizeOf({ sent, body }: OwnEntry): number {
+  const { statement, summary, body: token, grants = [] } = sent
+  const parts = [statement, token, summary, body, ...grants.map(({ grant }) => grant)]
+  return parts.reduce((sum, part) => sum + (part?.length ?? 0), 0)
 }

@@ -7,7 +7,7 @@ import type { EntryStatement } from "../proof/entry.ts"
 import { demandDecided } from "./decided.ts"
 import type { Former } from "./kept.ts"
 import type { OpenRecord } from "./open-record.ts"
-import { type Again, againOf, entryOf, keyOf, type OwnEntry, order, sentOf, standsFor } from "./own-entry.ts"
+import { type Again, againOf, entryOf, keyOf, type OwnEntry, order, standsFor } from "./own-entry.ts"
 import { endsRun, isDecided, isInLater, type Past, type Place, pastOf, placeIn, whereIs } from "./past.ts"
 import { membersOf, type RosterRow } from "./roster-row.ts"
 import { sendOwn } from "./send-own.ts"
@@ -261,7 +261,7 @@ class Run {
     const { session, roster } = this.#work
     // It is on its way from now on, whenever it was written.
     const sent = { ...own, time: session.around.now() }
-    const { leaf } = await sendOwn(session, sent, JSON.parse(own.sent))
+    const { leaf } = await sendOwn(session, sent)
     this.#take({ ...sent, leaf: leaf.index })
     await roster.syncAfresh()
     return own.again !== undefined && equal(own.again.was[0]!.hash, own.hash) ? "unchanged" : "anew"
@@ -362,7 +362,7 @@ function unheard({ leaf: _, ...own }: OwnEntry, again: Again): OwnEntry {
 }
 
 function isDeflated(own: OwnEntry): boolean {
-  return (sentOf(own).body?.length ?? 0) < (own.body?.length ?? 0)
+  return (own.sent.body?.length ?? 0) < (own.body?.length ?? 0)
 }
 
 /** Why an entry has no record to go into. */

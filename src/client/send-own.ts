@@ -7,12 +7,12 @@ import type { Session } from "./session.ts"
 import { resend } from "./transport.ts"
 
 /** Sends an entry of this physician's own, and checks the receipt. The device keeps it before it is sent, whatever comes of the answer: that
- * the server refused it is the server's word, and only the log can show it.
- * @param request as JSON, without the size of the tree */
-export async function sendOwn(session: Session, own: OwnEntry, request: object): Promise<Receipt> {
+ * the server refused it is the server's word, and only the log can show it. */
+export async function sendOwn(session: Session, own: OwnEntry): Promise<Receipt> {
   const { log, around, physician, kept } = session
   const { record, seq, hash } = own
   await kept.own.sending(own)
+  const request = appendEntry.body.encode({ ...own.sent, since: 0 })
   let isUnheard = false
   const send = async (size: number) => {
     try {
