@@ -6,6 +6,7 @@ import { HomeList } from "../src/client/home.ts"
 import { matches, queryOf } from "../src/client/search.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { newId } from "../src/encoding/ids.ts"
+import { paths } from "../src/protocol/paths.ts"
 import { openPractice } from "./practice.ts"
 
 const today = "2026-11-23"
@@ -66,6 +67,24 @@ describe("the roster", () => {
     const other = await practice.open("compact", "elsewhere")
     expect(rowsOf(other)).toEqual(rowsOf(work))
     expect(listed(other).every((name) => name === "R4")).toBe(true)
+  })
+
+  it("packs its records although another device binds meanwhile", async () => {
+    await practice.register("meanwhile")
+    const other = await practice.open("meanwhile", "meanwhile-2")
+    let isFirst = true
+    const work = await practice.open("meanwhile", "meanwhile-3", async (request, send) => {
+      if (request.method === "PUT" && request.path === paths.keyring && isFirst) {
+        isFirst = false
+        await createPatient(other, patient(1))
+        await other.roster.bind()
+      }
+      return send(request)
+    })
+    await addPatients(work, 2, 3)
+    await work.roster.fold(true)
+    expect(isFirst).toBe(false)
+    expect(work.session.keyring.roster.segments.map(({ records }) => records)).toEqual([4])
   })
 
   it("lets one of two devices win that fold at once, and neither loses a record", async () => {

@@ -215,9 +215,9 @@ export class Roster {
     this.version++
   }
 
-  /** Folds loose changes into fresh segments once there are enough. Another device may do the same: the keyring's
-   * compare-and-swap decides, and the loser's segments are listed nowhere. Nothing is folded while a record is refused: what the server
-   * has not shown yet must be asked for again. */
+  /** Folds loose changes into fresh segments once there are enough. Another device may do the same: the keyring's compare-and-swap
+   * decides, and whoever loses begins anew on what the winner saved. Nothing is folded while a record is refused: what the server has not
+   * shown yet must be asked for again. */
   async fold(force = false): Promise<void> {
     const lag = () => this.#complete - this.#session.keyring.roster.complete
     const due = () =>
@@ -467,8 +467,13 @@ export class Roster {
   }
 
   async #fold(): Promise<void> {
+    for (let tries = 0; tries < catchUps && (await this.#standsFirm()) && this.refused.size === 0; tries++)
+      if (await this.#pack()) return
+  }
+
+  /** @returns false where another device has bound, or packed, something since */
+  async #pack(): Promise<boolean> {
     const session = this.#session
-    if (!(await this.#standsFirm()) || this.refused.size > 0) return
     const base = session.keyring.roster
     const { kept, rows } = this.#plan(base.segments)
     const complete = this.#complete
@@ -478,7 +483,7 @@ export class Roster {
     const fresh = made.map(({ id, hash, rows: part }) => ({ id, hash, records: part.length }))
     const roster = { segments: [...kept, ...fresh], complete }
     // What was stored and is in no keyring is cleared away with a later one.
-    if (!(await this.#save((keyring) => ({ ...keyring, roster, bound })))) return
+    if (!(await this.#save((keyring) => ({ ...keyring, roster, bound })))) return false
     for (const { id } of base.segments) if (!kept.some((one) => one.id === id)) this.#segments.delete(id)
     for (const { id, rows: part } of made) {
       this.#segments.set(id, part)
@@ -486,6 +491,7 @@ export class Roster {
     }
     this.#dropped.clear()
     await session.pins.save((record, seq) => !this.#loose.has(record) && seq <= (this.rows.get(record)?.seq ?? -1))
+    return true
   }
 
   /** Whether some row is of a leaf that the roster does not claim to be complete to. */
