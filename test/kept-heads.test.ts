@@ -58,6 +58,22 @@ test("the heads of 12,000 patients who are shared with nine colleagues are kept 
   expect(await files()).toHaveLength(1)
 })
 
+test("and those of 130,000 in whom the physician is alone", { timeout: 120_000 }, async () => {
+  const [eve] = await physicians(practice, "eve")
+  const row = eve!.roster.rows.get((await createPatient(eve!, brady)).id)!
+  const rows = Array.from({ length: 130_000 }, () => ({ ...row, id: newId<"record">() as RecordId, chain: "" }))
+  const { kept, around } = eve!.session
+  const files = async () => (await around.storage.list("kept/")).filter((name) => name.includes("/heads-"))
+  await kept.keepHeads(rosterOf(rows))
+  const before = await files()
+  expect(before).toHaveLength(1)
+  // What opens goes once it is held by another.
+  await kept.keepHeads(rosterOf([{ ...rows[0]!, seq: 10 }]))
+  const after = await files()
+  expect(after).toHaveLength(1)
+  expect(after).not.toEqual(before)
+})
+
 describe("what is kept of heads goes forward alone", () => {
   let work: Workspace
   let ids: RecordId[]

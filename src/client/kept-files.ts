@@ -40,7 +40,7 @@ export class KeptFiles {
     const token = await this.#session.around.storage.get(name)
     if (token === null) return null
     try {
-      return schema.parse(parseCbor(await open(this.#session.key, this.#place(what), token), mostBytes))
+      return schema.parse(parseCbor(await open(this.#session.key, this.#place(what), token), mostBytes, mostBytes))
     } catch {
       return null
     }

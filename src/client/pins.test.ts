@@ -35,6 +35,15 @@ describe("pins", () => {
     expect([...again.heads]).toEqual([[record, { seq: 3, hash: hash(9), leaf: 7 }]])
   })
 
+  it("come back, however much they hold", async () => {
+    const storage = memoryStorage()
+    const pins = await load(storage)
+    // The smallest of all things that there can be many of: 200,000 heads are as many items.
+    pins.renew = new Array<string>(1_100_000).fill("")
+    await pins.save()
+    expect((await load(storage)).renew).toHaveLength(1_100_000)
+  })
+
   it("of a newer version are neither read nor overwritten", async () => {
     const storage = memoryStorage()
     const pins = await load(storage)

@@ -239,7 +239,7 @@ export class Pins {
     if (token === null) return null
     const place = cachePlace(this.#physician, this.#device, "pins")
     try {
-      const pins = parseCbor(await open(this.#key, place, token), maxBytes)
+      const pins = parseCbor(await open(this.#key, place, token), maxBytes, maxBytes)
       demandKnownVersion(pins, newestVersion)
       return schema.parse(pins)
     } catch (cause) {

@@ -2,6 +2,7 @@ import { decode, encode, rfc8949EncodeOptions } from "cborg"
 import { AppError } from "../errors.ts"
 import { equal } from "./bytes.ts"
 import { countCbor } from "./cbor-items.ts"
+import { limits } from "./limits.ts"
 
 export type CborValue =
   | string
@@ -18,10 +19,11 @@ export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
 
 /** Reads deterministic CBOR: whatever does not encode to the very same bytes again is refused. Its items are counted before any of them
  * is built.
- * @throws BAD_INPUT_SIZE above `maxBytes` or `limits.cborItems`, BAD_INPUT_FORMAT for everything else. */
-export function parseCbor(bytes: Uint8Array, maxBytes: number): CborValue {
+ * @param mostItems more of them only where the reader has written them: what could be written has to be read again
+ * @throws BAD_INPUT_SIZE above `maxBytes` or `mostItems`, BAD_INPUT_FORMAT for everything else. */
+export function parseCbor(bytes: Uint8Array, maxBytes: number, mostItems: number = limits.cborItems): CborValue {
   if (bytes.length > maxBytes) throw new AppError("BAD_INPUT_SIZE")
-  countCbor(bytes)
+  countCbor(bytes, mostItems)
   let value: CborValue
   try {
     value = decode(bytes, {
