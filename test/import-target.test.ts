@@ -43,6 +43,8 @@ const fileOf = ({ family, given, birthDate }: Person, diagnosis: string) =>
     ],
   })
 
+const number = (system: string, value: string) => ({ identifier: [{ system, value }] })
+
 async function take(work: Workspace, text: string) {
   const report = await importFile(work, "file.json", utf8(text), () => {}, { aborted: false })
   expect(report.outcome).not.toBe("refused")
@@ -168,6 +170,39 @@ describe("a file goes into the record that its importer made of that patient", (
     const known = what === "another vowel" ? { family: "Grimes", given: "राम" } : grimes
     const { id } = await take(ada, fileOf(known, "Gout"))
     expect((await take(ada, fileOf(person, "Asthma"))).id === id).toBe(same)
+  })
+
+  it.each<[string, object, object, boolean]>([
+    ["nothing", {}, {}, false],
+    ["numbers of two hospitals", number("urn:a", "A-1"), number("urn:b", "B-77"), false],
+    ["one number of two systems", number("urn:a", "1"), number("urn:b", "1"), false],
+    ["a number without a system", { identifier: [{ value: "1" }] }, { identifier: [{ value: "1" }] }, false],
+    ["a number of one system", number("urn:a", "A-1"), { ...number("urn:a", "A-1"), gender: "male" }, true],
+    [
+      "a number, and another gender",
+      { ...number("urn:a", "A-1"), gender: "male" },
+      { ...number("urn:a", "A-1"), gender: "female" },
+      false,
+    ],
+    [
+      "a number, and another birth date",
+      { ...number("urn:a", "A-1"), birthDate: "1961-07-09" },
+      { ...number("urn:a", "A-1"), birthDate: "1961-07-10" },
+      false,
+    ],
+    ["the same last name alone", { name: [{ family: "Anonymous" }] }, { name: [{ family: "Anonymous" }] }, false],
+  ])("tells patients without names from each other: %s", async (what, first, second, same) => {
+    const [ada] = (await physicians(practice, `less-${what.replaceAll(/\W/g, "")}`.slice(0, 60).toLowerCase())) as [
+      Workspace,
+    ]
+    const file = (patient: object) =>
+      JSON.stringify({
+        resourceType: "Bundle",
+        type: "collection",
+        entry: [{ resource: { resourceType: "Patient", id: "pat-1", ...patient } }],
+      })
+    const { id } = await take(ada, file(first))
+    expect((await take(ada, file(second))).id === id).toBe(same)
   })
 
   it("not into one with a gap: what is exported and imported again can be shared", async () => {

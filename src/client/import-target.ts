@@ -1,4 +1,4 @@
-import { patientForm } from "../clinical/form.ts"
+import { type PatientNumbers, patientForm, patientNumbers } from "../clinical/form.ts"
 import type { ImportedPatient } from "../clinical/import.ts"
 import { parseUtf8 } from "../encoding/bytes.ts"
 import type { PhysicianId, RecordId } from "../encoding/ids.ts"
@@ -73,14 +73,22 @@ function mayWrite({ session }: Workspace, record: OpenRecord): boolean {
 }
 
 /** Whether two texts of a Patient speak of one person: of two birth dates, both have to be the same, and one name with them; where one is
- * missing, both names. To take one patient for another is worse than a second record. */
+ * missing, both names. Whoever has no two of these, such as somebody whose names were taken out, has to have a number of the same system,
+ * and nothing that differs. To take one patient for another is worse than a second record. */
 function samePerson(a: string, b: string): boolean {
   const [one, other] = [patientForm(a), patientForm(b)]
-  const equal = (name: keyof typeof one) => plain(one[name]) === plain(other[name])
-  const same = (name: keyof typeof one) => one[name] !== "" && equal(name)
-  if (one.birthDate !== "" && other.birthDate !== "")
-    return same("birthDate") && (same("firstName") || same("lastName"))
-  return (same("firstName") && same("lastName")) || (equal("firstName") && equal("lastName") && equal("birthDate"))
+  const same = (name: keyof typeof one) => plain(one[name]) === plain(other[name])
+  const inBoth = (name: keyof typeof one) => one[name] !== "" && other[name] !== ""
+  const names = (["firstName", "lastName"] as const).filter(inBoth)
+  if (inBoth("birthDate") && !same("birthDate")) return false
+  if (inBoth("birthDate") && names.length > 0) return names.some(same)
+  if (!names.every(same)) return false
+  return names.length === 2 || sameNumber(patientNumbers(a), patientNumbers(b))
+}
+
+function sameNumber(a: PatientNumbers, b: PatientNumbers): boolean {
+  if (a.gender !== "" && b.gender !== "" && a.gender !== b.gender) return false
+  return b.numbers.some((number) => a.numbers.includes(number))
 }
 
 /** Without case, and without marks where they are accents; in other scripts they are vowels. */

@@ -28,6 +28,21 @@ export function patientForm(text: string | null): Omit<PatientFields, "diagnosis
   return { firstName: given, lastName: family, birthDate: textIn(patient.birthDate) }
 }
 
+/** What tells a Patient from others where names are missing. */
+export interface PatientNumbers {
+  readonly gender: string
+  /** Each number by which another system knows them, with its system, as one text. Without a system it is nobody's number. */
+  readonly numbers: readonly string[]
+}
+
+export function patientNumbers(text: string): PatientNumbers {
+  const { gender, identifier } = objectIn(readJson(text))
+  const numbers = objectsIn(identifier)
+    .filter(({ system, value }) => textIn(system) !== "" && textIn(value) !== "")
+    .map(({ system, value }) => JSON.stringify([textIn(system), textIn(value)]))
+  return { gender: textIn(gender), numbers }
+}
+
 /** Makes the changes that turn a record into what the form says; none where nothing was edited.
  * A record without a patient gets a Patient with an official name, and a Condition if there is a diagnosis. Otherwise only
  * what was edited changes, inside the text that is there: given and family of the official (else current) name,
