@@ -3,8 +3,10 @@ import { signInAnyway } from "../src/client/account.ts"
 import { whatWentBack } from "../src/client/after-restore.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { lostAsText, sendAgain } from "../src/client/send-again.ts"
+import { settleUnheard } from "../src/client/unheard.ts"
 import { type Workspace, workspaceOf } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
+import { utf8 } from "../src/encoding/bytes.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
 import { AppError } from "../src/errors.ts"
 import { brady, edit, refused } from "./colleagues.ts"
@@ -117,6 +119,51 @@ test("a second tab does the same at the same time", { timeout: long }, async () 
   const tabs = [await back(code), await practice.open("ada")]
   await Promise.all(tabs.map((tab) => sendAgain(tab)))
   await demandNewest()
+})
+
+test("a second tab that waited for the first one sends nothing twice, where that one lost the server", {
+  timeout: long,
+}, async () => {
+  const first = await back(code, away(3, false))
+  const second = await practice.open("ada")
+  await expect(sendAgain(first)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  await sendAgain(second)
+  await demandNewest()
+})
+
+test("what another tab has sent is not sent twice where a record fails before it", { timeout: long }, async () => {
+  const before = await back(code)
+  await sendAgain(before)
+  const other = (await createPatient(before, { ...brady, firstName: "Other" })).id
+  await practice.putAway(before)
+  await practice.backUp("noon", true)
+  await edit(before, other, "Asthma")
+  await edit(before, id, "Fourth")
+  await practice.putAway(before)
+  const no = utf8(JSON.stringify({ code: "NOT_ALLOWED", message: "No." }))
+  const refuses =
+    (then: Between): Between =>
+    async (request, send) =>
+      isEntry(request.path, request.method) && request.path.includes(other)
+        ? { status: 403, body: no }
+        : then(request, send)
+  const first = await back((await practice.restore("noon")).code, refuses(away(2, false)))
+  const second = await practice.openAnyway(
+    "ada",
+    "ada",
+    password,
+    refuses((request, send) => send(request)),
+  )
+  // Both tabs are there before either sends.
+  await settleUnheard(second)
+  await expect(sendAgain(first)).rejects.toEqual(refused("UNAVAILABLE_SERVER"))
+  await second.roster.syncAfresh()
+  expect(await sendAgain(second)).toMatchObject({ anew: 0, left: [{ id: other }] })
+  const { steps } = await second.records.open(id)
+  expect(steps.filter(({ entry }) => entry.kind === "write")).toHaveLength(4)
+  expect(await diagnosisOf(second)).toBe("Fourth")
+  const last = await practice.open("ada")
+  expect(await sendAgain(last)).toMatchObject({ unchanged: 1, anew: 0, left: [] })
 })
 
 test("what is written on the page meanwhile waits for it", { timeout: long }, async () => {

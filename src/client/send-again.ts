@@ -295,6 +295,8 @@ class Run {
     await own.unheard()
     this.#here = []
     for (const one of await own.here()) this.#take(one)
+    // Another tab may have sent it while this one waited: what the roster does not show yet may have been taken all the same.
+    if (this.#here.some(({ leaf }) => leaf === undefined)) await this.#work.roster.syncAfresh()
   }
 
   /** Takes in an entry of this log. */
