@@ -4,6 +4,7 @@ import { Awaiting } from "../src/client/awaiting.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { sendAgain } from "../src/client/send-again.ts"
 import { confirmMany, confirmMembers, share, unshare, viewSharing } from "../src/client/sharing.ts"
+import type { SharingView } from "../src/client/views.ts"
 import type { Workspace } from "../src/client/workspace.ts"
 import { formOf } from "../src/clinical/form.ts"
 import type { RecordId } from "../src/encoding/ids.ts"
@@ -286,30 +287,69 @@ test("who had a record until a day that was over is not sent what was written af
   })
 })
 
-test("what another device confirmed that knew nothing of it decides about nobody", { timeout: long }, async () => {
+/** Mal was removed on Ada's laptop, and her desk has not heard of it. */
+async function removedOnLaptop(): Promise<void> {
   for (const username of ["ada", "mal"]) await practice.register(username)
-  const [laptop, mal] = [await practice.open("ada", "laptop"), await practice.open("mal")]
-  await meet(laptop, mal)
-  const { id } = await createPatient(laptop, brady)
-  await give(laptop, mal, id, "reader")
-  for (const work of [laptop, mal, await practice.open("ada", "desk")]) await practice.putAway(work)
+  ada = await practice.open("ada", "laptop")
+  mal = await practice.open("mal")
+  await meet(ada, mal)
+  id = (await createPatient(ada, brady)).id
+  await give(ada, mal, id, "reader")
+  for (const work of [ada, mal, await practice.open("ada", "desk")]) await practice.putAway(work)
   await practice.backUp("night", true)
-  await unshare(laptop, id, mal.session.physician)
-  await edit(laptop, id, secret)
-  await practice.putAway(laptop)
-  const { code } = await practice.restore("night")
-  const desk = await practice.openAnyway("ada", "desk")
-  await desk.session.confirmRestore(code)
-  await desk.roster.syncAfresh()
+  await removeAndWrite()
+  await practice.putAway(ada)
+  code = (await practice.restore("night")).code
+}
+
+/** Nobody is asked who is back. */
+async function confirmedOnDesk(): Promise<void> {
+  const desk = await back("ada", "desk")
   expect(await confirmMany(desk, await new Awaiting(desk).list(), many)).toMatchObject({ done: 1 })
   await practice.putAway(desk)
-  const back = await practice.openAnyway("ada", "laptop")
-  expect(await sendAgain(back)).toMatchObject({ waiting: 1 })
-  const shown = await viewSharing(back, id)
-  expect(shown).toMatchObject({ confirmFirst: true })
-  expect(shown.members.filter(({ returned }) => returned)).toHaveLength(1)
+}
+
+const returnedIn = ({ members }: SharingView) => members.filter(({ returned }) => returned).length
+
+test("what another device confirmed that knew nothing of it decides about nobody", { timeout: long }, async () => {
+  await removedOnLaptop()
+  await confirmedOnDesk()
+  const laptop = await practice.openAnyway("ada", "laptop")
+  expect(await sendAgain(laptop)).toMatchObject({ waiting: 1 })
+  const shown = await viewSharing(laptop, id)
+  expect([shown.confirmFirst, returnedIn(shown)]).toEqual([true, 1])
+  const tab = await practice.open("ada", "laptop")
+  expect(await viewSharing(tab, id)).toMatchObject({ confirmFirst: true })
   // Whom they keep there reads on.
-  await confirmMembers(back, shown, [])
-  expect(await viewSharing(back, id)).toMatchObject({ confirmFirst: false })
-  expect(await sendAgain(back)).toMatchObject({ anew: 1, waiting: 0 })
+  await confirmMembers(laptop, shown, [])
+  await tab.roster.syncAfresh()
+  for (const work of [laptop, tab]) expect(await viewSharing(work, id)).toMatchObject({ confirmFirst: false })
+  expect(await sendAgain(laptop)).toMatchObject({ anew: 1, waiting: 0 })
+})
+
+const noted = async ({ session }: Workspace) =>
+  (await session.around.storage.list("kept/")).filter((name) => name.endsWith("/decided")).length
+
+test("whom a device has kept is not asked about once more when the server is put back again", {
+  timeout: long,
+}, async () => {
+  await removedOnLaptop()
+  ada = await back("ada", "laptop")
+  await confirmedBy(ada)
+  expect(await noted(ada)).toBe(1)
+  await practice.putAway(ada)
+  await practice.backUp("noon", true)
+  code = (await practice.restore("noon")).code
+  await confirmedOnDesk()
+  const laptop = await practice.openAnyway("ada", "laptop")
+  const shown = await viewSharing(laptop, id)
+  expect([shown.confirmFirst, returnedIn(shown)]).toEqual([false, 0])
+  expect(await sendAgain(laptop)).toMatchObject({ anew: 1, waiting: 0 })
+})
+
+test("a confirmation that decides about nobody who is back is not noted", { timeout: long }, async () => {
+  await putBack("reader", async () => {})
+  ada = await back("ada")
+  await confirmedBy(ada)
+  expect(await noted(ada)).toBe(0)
 })

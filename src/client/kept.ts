@@ -70,7 +70,7 @@ export class Kept {
   readonly #files: KeptFiles
   readonly own: KeptOwn
   #formerReaders: Promise<FormerReaders[]> | null = null
-  #decided: Promise<ReadonlySet<string>> | null = null
+  #decided: ReadonlySet<string> = new Set()
 
   constructor(session: Session) {
     this.#session = session
@@ -147,15 +147,16 @@ export class Kept {
       const name = `${folder}/decided`
       const hashes = [...((await this.#files.open(name, "decided", decidedSchema))?.hashes ?? []), hash]
       await this.#files.put(name, "decided", encodeCbor({ v: 1, ...log, hashes }))
-      this.#decided = null
     }
     return this.#files.alone(note).catch(() => {})
   }
 
   /** Whether an entry was noted so, in this log or a former one. */
   async hasDecided(hash: Uint8Array): Promise<boolean> {
-    this.#decided ??= this.#readDecided()
-    return (await this.#decided).has(encodeBase64url(hash))
+    const key = encodeBase64url(hash)
+    // Another tab may have noted it since.
+    if (!this.#decided.has(key)) this.#decided = await this.#readDecided()
+    return this.#decided.has(key)
   }
 
   async #readDecided(): Promise<ReadonlySet<string>> {
