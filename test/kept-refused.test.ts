@@ -22,17 +22,32 @@ let ada: Workspace
 /** What the server says of entries, and whether it stores them all the same. */
 let says: ErrorCode | null
 let stores: boolean
+/** The records whose entries were asked for since they were last counted, */
+let reads: string[]
+/** and what the server says of one of them instead of showing them. */
+let hidden: { readonly record: RecordId; readonly code: ErrorCode } | null
+
+const saying = (code: ErrorCode) => ({
+  status: errors[code][0],
+  body: new TextEncoder().encode(JSON.stringify({ code, message: "No." })),
+})
 
 const between: Between = async (request, send) => {
+  const read = request.method === "GET" && /\/records\/([^/]+)\/entries\?/.exec(request.path)?.[1]
+  if (read) {
+    reads.push(read)
+    if (read === hidden?.record) return saying(hidden.code)
+  }
   if (says === null || request.method !== "POST" || !request.path.endsWith("/entries")) return send(request)
   if (stores) await send(request)
-  const body = new TextEncoder().encode(JSON.stringify({ code: says, message: "No." }))
-  return { status: errors[says][0], body }
+  return saying(says)
 }
 
 beforeEach(async () => {
   says = null
   stores = false
+  reads = []
+  hidden = null
   practice = await Restoring.start()
   await practice.register("ada")
   const first = await practice.open("ada")
@@ -49,10 +64,11 @@ const lone = async (work = ada) => {
 }
 const diagnosisOf = async (work: Workspace) => formOf((await work.records.open(id)).chart).diagnosis
 
-async function refuse(code: ErrorCode, diagnosis = text): Promise<void> {
-  const { head, chart } = await ada.records.open(id)
+async function refuse(code: ErrorCode, record = id): Promise<void> {
+  const { head, chart } = await ada.records.open(record)
   says = code
-  await expect(savePatient(ada, id, head.seq, { ...formOf(chart), diagnosis })).rejects.toEqual(refused(code))
+  const saving = savePatient(ada, record, head.seq, { ...formOf(chart), diagnosis: text })
+  await expect(saving).rejects.toEqual(refused(code))
   says = null
 }
 
@@ -160,6 +176,57 @@ test("what the server refuses is forgotten after a while, and at once with the n
   await settleUnheard(ada)
   await ada.session.kept.flush()
   expect(await lone()).toBe(0)
+})
+
+/** Settles what is left. @returns how often each record's entries were asked for */
+async function readsToSettle(work: Workspace, ...records: readonly RecordId[]): Promise<number[]> {
+  reads = []
+  await settleUnheard(work)
+  await work.session.kept.flush()
+  return records.map((record) => reads.filter((one) => one === record).length)
+}
+
+test.each(["NOT_ALLOWED", "UNAVAILABLE_BUSY"] as const)(
+  "what was refused of a record is settled at once, and keeps no other record's waiting: %s",
+  { timeout: long },
+  async (code) => {
+    const other = (await createPatient(ada, { ...brady, firstName: "Other" })).id
+    for (const diagnosis of ["First", "Second", "Third"]) {
+      await refuse("UNAVAILABLE_QUOTA")
+      await edit(ada, id, diagnosis)
+    }
+    await refuse("UNAVAILABLE_QUOTA", other)
+    for (const diagnosis of ["First", "Second"]) await edit(ada, other, diagnosis)
+    await ada.session.kept.flush()
+    expect(await lone()).toBe(4)
+    hidden = { record: id, code }
+    expect(await readsToSettle(ada, id, other)).toEqual([1, 1])
+    expect(await lone()).toBe(3)
+    // It is asked about once whenever something new is asked for, and nothing is forgotten for that.
+    practice.pass(waitMs)
+    expect(await readsToSettle(ada, id, other)).toEqual([1, 0])
+    expect(await lone()).toBe(3)
+    hidden = null
+    expect(await readsToSettle(ada, id, other)).toEqual([1, 0])
+    expect(await lone()).toBe(0)
+  },
+)
+
+test("of a record that its author is out of, what was refused is asked about once", { timeout: long }, async () => {
+  await practice.register("bob")
+  const bob = await practice.openAnyway("bob", "bob", undefined, between)
+  await meet(ada, bob)
+  await give(ada, bob, id, "writer")
+  const opened = await bob.records.open(id)
+  await unshare(ada, id, bob.session.physician)
+  for (const by of ["Bob", "Bob once more"])
+    await expect(bob.records.write(opened, { by, changes: [] })).rejects.toEqual(refused("NOT_ALLOWED"))
+  await bob.roster.syncAfresh()
+  hidden = { record: id, code: "NOT_ALLOWED" }
+  expect(await readsToSettle(bob, id)).toEqual([1])
+  practice.pass(waitMs)
+  expect(await readsToSettle(bob, id)).toEqual([0])
+  expect(await lone(bob)).toBe(2)
 })
 
 test("what somebody wrote who is out of the record is settled by what they may still read", {
