@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite"
 import { PassThrough } from "node:stream"
-import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { withRoster } from "../src/cli/client.ts"
 import type { Io } from "../src/cli/command.ts"
 import { Out, Talk } from "../src/cli/out.ts"
@@ -243,12 +243,12 @@ test("a session that a server has not ended with the restore asks for the passwo
 })
 
 describe("a command that follows", { timeout: long }, () => {
-  let id: string
+  let id: RecordId
   let ada: Desk
   const diagnosis = async () => (await ada.show(id)).diagnosis
   beforeEach(async () => {
     ada = asCommand("laptop")
-    id = await ada.add(brady)
+    id = (await ada.add(brady)) as RecordId
     await practice.putAway(await practice.open("ada", "desk"))
     await practice.backUp("night", true)
     await ada.must(["records", "edit", id], { diagnosis: "Allergic to penicillin" })
@@ -295,6 +295,29 @@ describe("a command that follows", { timeout: long }, () => {
     expect(await diagnosis()).toBe("Allergic to penicillin")
   })
 
+  test.each([true, false])("ends with a log that is refused meanwhile, whether it writes: %s", async (isWriting) => {
+    // What stands in the record where the lost entry stood is looked up.
+    await edit(await practice.open("ada", "desk"), id, "Gout")
+    let isSending = false
+    const between: Between = async (request, send) => {
+      const answer = await send(request)
+      if (!isSending || request.method !== "GET" || !request.path.includes("/entries?")) return answer
+      const body = JSON.parse(new TextDecoder().decode(answer.body))
+      const log = { ...body.log, checkpoint: `-${body.log.checkpoint}` }
+      return { ...answer, body: new TextEncoder().encode(JSON.stringify({ ...body, log })) }
+    }
+    const around = practice.device("laptop", between)
+    const { exclusive } = around.storage
+    vi.spyOn(around.storage, "exclusive").mockImplementation((name, work) => {
+      isSending ||= name.startsWith("again/")
+      return exclusive(name, work)
+    })
+    const session = await signIn(around, "ada", password)
+    const run = withRoster(quietIo(), session, async () => "done", isWriting)
+    await expect(run).rejects.toEqual(refused("TAMPERED_LOG"))
+    expect(isSending).toBe(true)
+  })
+
   test("follows also where it opens no record", async () => {
     const next = "another long password of ada's"
     const { stderr } = await ada.run(["password"], { env: { HEALTHCRYPT_NEW_PASSWORD: next } })
@@ -308,6 +331,7 @@ describe("a command that follows", { timeout: long }, () => {
     const env = { HEALTHCRYPT_NEW_PASSWORD: next }
     const { code, stdout, stderr } = await ada.run(["recover"], { input: words, env })
     expect([code, stderr]).toEqual([0, expect.stringMatching(/1 of 2 entries[\s\S]*Sent again: .*1 /)])
+    expect(stderr).not.toMatch(new RegExp(`${brady.lastName}|${brady.firstName}`))
     expect(stdout.trimEnd().split("\n")).toHaveLength(24)
     ada = ada.with({ password: next })
     expect(await diagnosis()).toBe("Allergic to penicillin")
