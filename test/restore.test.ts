@@ -106,6 +106,7 @@ describe("a practice that is put back to last night's backup", { timeout: long }
     await expect(createPatient(work, brady)).rejects.toEqual(refused("NOT_ALLOWED_RESTORED"))
     for (const wrong of [other.code, "12345", "", done.code.replace(/\d$/, (last) => String((Number(last) + 1) % 10))])
       await expect(work.session.confirmRestore(wrong)).rejects.toEqual(refused("BAD_INPUT_RESTORE_CODE"))
+    await expect(work.session.confirmRestore("80387 36828")).rejects.toThrow("These are 10 digits; the code has 30.")
     await work.session.remember()
     expect(await pins("ada", work)).toEqual(before)
     await work.session.end()

@@ -23,15 +23,16 @@ const list: CliCommand = {
   options: [json, { flags: "--archived", description: "The archived ones instead" }],
   run: (io, options) =>
     withWorkspace(io, async (work) => {
-      const query = { search: "", sort: "name", descending: false, offset: 0, limit: Number.MAX_SAFE_INTEGER } as const
+      const every = { search: "", sort: "name", descending: false, offset: 0, limit: Number.MAX_SAFE_INTEGER } as const
+      const query = { ...every, archived: options.archived === true }
+      const today = todayOf(work.session)
       const home = new HomeList(work)
-      const { rows, refused } = home.page(
-        { ...query, archived: options.archived === true },
-        true,
-        todayOf(work.session),
-      )
+      const { rows, refused } = home.page(query, true, today)
       if (options.json) await io.out.json(rows.map(plainRow))
       else if (rows.length > 0) await io.out.table(listHead, rows.map(rowCells))
+      else if (query.archived) await io.err.line("No archived records.")
+      else if (home.page({ ...query, archived: true }, true, today).total > 0)
+        await io.err.line("No records but archived ones: `healthcrypt records list --archived`.")
       else
         await io.err.line(
           "No records. Add one with `healthcrypt records add`, or import FHIR files with `healthcrypt import`.",

@@ -93,7 +93,7 @@ export async function showLoss(out: Out, { time, records, own, renew }: WentBack
   else if (isDone) await out.line("This device knows of no restore that is not confirmed.")
   if (records.length > 0) {
     const rows = records.map((one) => [one.id, lossOf(one), String(one.own), one.returned.join(", "), one.name])
-    const head = ["Record", "Went back", "Yours", "Members again", "Patient"]
+    const head = ["Record", "Went back", "Yours here", "Members again", "Patient"]
     await out.table(head, rows)
   } else if (time > 0) await out.line("Nothing that this device has seen went back.")
   if (own === 1) await out.line("One of the entries that went back is yours, and is sent again if it can be.")
@@ -108,6 +108,11 @@ function lossOf({ had, has, accept }: LostRecord): string {
   if (accept) return "your acceptance: accept it again"
   if (has === 0) return "the whole record"
   return has === had ? "no entry" : `${had - has} of ${had} entries`
+}
+
+/** Whether what is missing from it can come from another device alone. */
+function isHeldElsewhere({ had, has, own, returned, accept }: LostRecord): boolean {
+  return has < had && own === 0 && returned.length === 0 && !accept
 }
 
 async function report(
@@ -139,8 +144,13 @@ async function report(
     await io.err.line(
       `${accept === 1 ? "1 record has" : `${accept} records have`} to be accepted again: healthcrypt shares list`,
     )
+  const missing = records.filter(isHeldElsewhere).length
+  if (missing > 0)
+    await io.err.line(
+      `${missing === 1 ? "1 record lacks" : `${missing} records lack`} entries that this machine does not hold. If you wrote them on another device, sign in there once, or run any command there: it sends them again.`,
+    )
   if (waiting + left.length + confirm.length + accept === 0)
-    await io.err.line("Nothing of yours is left to send or to decide.")
+    await io.err.line("Nothing of yours is left on this machine to send or to decide.")
 }
 
 /** @returns whether there was something to write */

@@ -94,7 +94,8 @@ interface Found {
 }
 
 /** How many entries of a record were kept, and whether others are still missing from it: who confirms its members brings none of them back.
- * A device that has followed the restore has shown them, and asks no more once somebody has written in the record. */
+ * A device that has followed the restore has shown them, and asks no more once somebody has written in the record, or begun it again: another
+ * device of the physician's, of which this one holds nothing. */
 async function whatIsThere(
   work: Workspace,
   { head, past, settled }: Found,
@@ -121,7 +122,7 @@ async function whatIsThere(
     const was = (again?.was ?? []).filter((one) => leaf !== undefined && one.record === record && isMissing(one))
     if (was.length > 0 && !was.some((one) => explained.has(keyOf(one)))) explained.add(keyOf(was[0]!))
   }
-  const isDone = isShown && entries.some(({ kind, seen }) => kind === "write" && seen.size > past.apart)
+  const isDone = isShown && entries.some(({ kind, seen }) => kind !== "members" && seen.size > past.apart)
   return { has, isOpen: seq + 1 - has > explained.size && !isDone }
 }
 

@@ -2,7 +2,7 @@ import { equal } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import type { Identity } from "../proof/identity.ts"
-import { parseDigits, sameLog, successionCode } from "../proof/succession.ts"
+import { demandSuccessionCode, sameLog } from "../proof/succession.ts"
 import type { AccountReply, PracticeReply } from "../protocol/accounts.ts"
 import type { Keyring } from "../vault/keyring.ts"
 import { fetchLine, inCommon, keptSince, type Line, readLine, sameLine } from "./line.ts"
@@ -102,8 +102,7 @@ async function shownLine(transport: Transport, practice: PracticeReply): Promise
 
 /** Demands the code that whoever restored has told. It is computed here, and never shown. @throws BAD_INPUT_RESTORE_CODE */
 export function demandCode({ line }: Restoration, typed: string): void {
-  const digits = parseDigits(typed)
-  if (digits === null || digits !== successionCode(line.at(-1)!)) throw new AppError("BAD_INPUT_RESTORE_CODE")
+  demandSuccessionCode(line.at(-1)!, typed)
 }
 
 /** What is thrown where somebody meets a restored server without having confirmed it. */

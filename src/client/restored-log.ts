@@ -2,7 +2,7 @@ import { equal } from "../encoding/bytes.ts"
 import { AppError } from "../errors.ts"
 import type { TreeHead } from "../proof/checkpoint.ts"
 import { verifyConsistency } from "../proof/merkle.ts"
-import { isOriginOf, parseDigits, sameLog, successionCode } from "../proof/succession.ts"
+import { demandSuccessionCode, isOriginOf, sameLog } from "../proof/succession.ts"
 import { practice as practiceSchema } from "../protocol/accounts.ts"
 import { paths } from "../protocol/paths.ts"
 import { fetchLine, keptSince } from "./line.ts"
@@ -41,7 +41,7 @@ export async function restoredLog(send: Send, known: readonly LogIdentity[], typ
       "TAMPERED_LOG",
       "No restore leads from the log that this machine knows to the one that the server has.",
     )
-  if (parseDigits(typed) !== successionCode(newest)) throw new AppError("BAD_INPUT_RESTORE_CODE")
+  demandSuccessionCode(newest, typed)
   const { origin, logKey } = practice
   return { former: line[from]!.from, log: { origin, logKey }, kept, known: line[from]!.known, tree }
 }

@@ -122,6 +122,19 @@ export function parseDigits(text: string): string | null {
   return /^\d{30}$/.test(digits) ? digits : null
 }
 
+/** Demands what whoever restored tells. It is computed here, and never shown. @throws BAD_INPUT_RESTORE_CODE */
+export function demandSuccessionCode(newest: Succession, typed: string): void {
+  const digits = parseDigits(typed)
+  if (digits === successionCode(newest)) return
+  const count = typed.replace(/\D/g, "").length
+  const said = count === 1 ? "This is 1 digit" : `These are ${count} digits`
+  // What is read to them again would not mend a digit that was left out.
+  throw new AppError(
+    "BAD_INPUT_RESTORE_CODE",
+    count === 30 ? undefined : `${said}; the code has 30. Nothing was changed.`,
+  )
+}
+
 /** Demands that successions follow each other, each from the log that the one before led to. @throws TAMPERED_LOG */
 export async function verifySuccessions(signed: readonly Signed[]): Promise<SignedSuccession[]> {
   const all = await Promise.all(signed.map(verifySuccession))

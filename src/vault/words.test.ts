@@ -59,6 +59,16 @@ describe("recovery words", () => {
     for (const text of wrong) expect(() => parseWords(text), text).toThrow(badWords)
   })
 
+  it("say how many were typed, and which one is no such word", () => {
+    const words = published[1]![1].split(" ")
+    expect(() => parseWords("")).toThrow("These are 0 words; it takes 24, in their order.")
+    expect(() => parseWords("legal")).toThrow("This is 1 word; it takes 24, in their order.")
+    expect(() => parseWords(words.slice(1).join(" "))).toThrow("These are 23 words; it takes 24, in their order.")
+    expect(() => parseWords(words.with(3, "yeer").join(" "))).toThrow("Word 4 is no recovery word. Check its spelling.")
+    expect(() => parseWords(words.with(3, "yeer").with(5, "sau").join(" "))).toThrow("Word 4 is no recovery word.")
+    expect(() => parseWords(words.with(3, "abandon").join(" "))).toThrow("These are not 24 valid recovery words.")
+  })
+
   it("sign a recovery with a seed of their own", async () => {
     const entropy = asSecretKey<"entropy">(new Uint8Array(32).fill(7))
     const seed = await recoverySeed(entropy)

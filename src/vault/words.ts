@@ -21,12 +21,18 @@ export function parseWords(text: string): Entropy {
     .toLowerCase()
     .split(/[^a-z]+/)
     .filter((word) => word !== "")
-  try {
-    if (words.length === 24) return mnemonicToEntropy(words.join(" "), wordlist) as Entropy
-  } catch {
-    // falls through to the refusal
+  if (words.length !== 24) {
+    const count = words.length === 1 ? "This is 1 word" : `These are ${words.length} words`
+    throw new AppError("BAD_INPUT_WORDS", `${count}; it takes 24, in their order.`)
   }
-  throw new AppError("BAD_INPUT_WORDS")
+  const unknown = words.findIndex((word) => !wordlist.includes(word))
+  if (unknown >= 0)
+    throw new AppError("BAD_INPUT_WORDS", `Word ${unknown + 1} is no recovery word. Check its spelling.`)
+  try {
+    return mnemonicToEntropy(words.join(" "), wordlist) as Entropy
+  } catch (cause) {
+    throw new AppError("BAD_INPUT_WORDS", undefined, { cause })
+  }
 }
 
 /** The Ed25519 seed that signs a recovery: key(entropy, CTX(recovery-auth)). */

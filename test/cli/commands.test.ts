@@ -182,7 +182,7 @@ describe("exit code 1, for what is refused before any server is asked", () => {
       /3 to 64/,
     ],
     ["no names", ["register"], somebody, {}, /first name/],
-    ["words that are none", ["recover"], somebody, "abandon ability able", /24 valid recovery words/],
+    ["words that are none", ["recover"], somebody, "abandon ability able", /These are 3 words; it takes 24/],
     [
       "an address that is none",
       ["records", "list"],

@@ -194,6 +194,17 @@ test("archive takes a record from the list, --undo brings it back; both are entr
   expect(await ada.show(id)).toMatchObject({ archived: false, seq: 6 })
 })
 
+test("a list of none says whether there are archived ones", async () => {
+  const cyd = desk(server.url, folder, "cyd")
+  await cyd.register("Cyd", "Gamma")
+  const none = await cyd.run(["records", "list", "--archived"])
+  expect(none).toMatchObject({ code: 0, stdout: "", stderr: "No archived records.\n" })
+  await cyd.must(["records", "archive", await cyd.add(beer)])
+  const all = await cyd.run(["records", "list"])
+  expect(all).toMatchObject({ code: 0, stdout: "" })
+  expect(all.stderr).toBe("No records but archived ones: `healthcrypt records list --archived`.\n")
+})
+
 test("absent and forbidden look the same", async () => {
   const bea = desk(server.url, folder, "bea")
   await bea.register("Bea", "Bloom")

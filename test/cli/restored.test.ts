@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { wayByWords } from "../../src/client/account.ts"
 import { createPatient } from "../../src/client/edits.ts"
+import { sendAgain } from "../../src/client/send-again.ts"
 import { unshare } from "../../src/client/sharing.ts"
 import type { RecordId } from "../../src/encoding/ids.ts"
 import { Desk } from "../cli.ts"
@@ -80,11 +81,40 @@ test("comes to an end once everything was sent and decided", { timeout: long }, 
   expect(first.stderr).toContain("1 entry waits until an owner has confirmed")
   expect(first.stderr).not.toContain("Nothing of yours is left")
   await ada.must(["members", id, "--confirm", "--without", "mal"])
-  for (const sent of ["Sent again: 0 unchanged, 1 anew", "Nothing of yours is left to send or to decide."]) {
+  for (const sent of [
+    "Sent again: 0 unchanged, 1 anew",
+    "Nothing of yours is left on this machine to send or to decide.",
+  ]) {
     const { code, stdout, stderr } = await ada.run(["restored"])
     expect([code, stderr]).toEqual([0, expect.stringContaining(sent)])
-    expect(stderr).toContain("Nothing of yours is left to send or to decide.")
+    expect(stderr).toContain("Nothing of yours is left on this machine to send or to decide.")
     expect(stderr).not.toContain("not sent")
     if (!sent.startsWith("Sent")) expect(stdout).not.toMatch(/Went back|yours/)
   }
+})
+
+test("says that another device has to send what this machine does not hold, and no more once it has", {
+  timeout: long,
+}, async () => {
+  const elsewhere = "1 record lacks entries that this machine does not hold. If you wrote them on another device"
+  const page = await practice.open("ada", "page")
+  await practice.putAway(page)
+  await practice.backUp("night", true)
+  const { id } = await createPatient(page, brady)
+  await practice.putAway(page)
+  await ada.must(["records", "list"])
+  const { code } = await practice.restore("night")
+  const first = await ada.run(["restored"], { input: code })
+  expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/ Yours here .*\n.* the whole record {2}0 /)])
+  expect(first.stderr).toContain(elsewhere)
+  expect((await ada.run(["restored"])).stderr).toContain(elsewhere)
+  const again = await practice.openAnyway("ada", "page")
+  expect(await sendAgain(again)).toMatchObject({ left: [] })
+  await practice.putAway(again)
+  expect((await ada.list()).map((row) => row.id)).toEqual([id])
+  const { stdout, stderr } = await ada.run(["restored"])
+  expect([stdout, stderr]).toEqual([
+    "This device knows of no restore that is not confirmed.\n",
+    "Nothing of yours is left on this machine to send or to decide.\n",
+  ])
 })
