@@ -1,5 +1,6 @@
 import type { Page } from "playwright-core"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { look } from "./look.ts"
 import { addPatient, type Clinic, confirmWords, openClinic, password, signIn, signUp } from "./page.ts"
 
 describe("the page's moments", () => {
@@ -37,6 +38,13 @@ describe("the page's moments", () => {
     await page.waitForURL(`${clinic.url}/login`)
     await page.getByLabel("Username").fill("ADA")
     await page.getByLabel("Password", { exact: true }).fill("not the password")
+    const secret = page.getByLabel("Password", { exact: true })
+    expect(await secret.getAttribute("aria-invalid")).toBe(null)
+    await secret.fill("")
+    await button(page, "Sign in").click()
+    await page.getByText("Enter your password.").waitFor()
+    expect(await secret.getAttribute("aria-invalid")).toBe("true")
+    await secret.fill("not the password")
     await button(page, "Sign in").click()
     await page.getByText("Username and password do not match").waitFor()
     await page.getByLabel("Password", { exact: true }).fill(password)
@@ -215,6 +223,28 @@ describe("the page's moments", () => {
     await two.context.close()
   })
 
+  it("keeps yours and theirs within a narrow page, whatever was there before", { timeout: 120_000 }, async () => {
+    const [one, two] = [await clinic.visitor(), await clinic.visitor()]
+    await confirmWords(one.page, await signUp(one.page, clinic.url, "nora", "Nora Ray"))
+    await one.page.getByText("No patients yet").waitFor()
+    await addPatient(one.page, "Nina", "Beer", "2.8.2001", `Pneumono${"ultramicroscopic".repeat(8)}`)
+    await signIn(two.page, clinic.url, "nora", "Nora Ray")
+    await openBeer(two.page)
+    for (const { page } of [one, two]) {
+      await link(page, "Edit").click()
+      await page.getByLabel("Diagnosis").waitFor()
+    }
+    await one.page.getByLabel("Diagnosis").fill("Gout")
+    await button(one.page, "Save").click()
+    await one.page.getByText("Gout").waitFor()
+    await two.page.getByLabel("Diagnosis").fill("Arthritis")
+    await button(two.page, "Save").click()
+    await two.page.getByText("It was: Pneumono").waitFor()
+    await look(two.page, "both-changed-long")
+    await one.context.close()
+    await two.context.close()
+  })
+
   it("locks and signs out in every tab", async () => {
     const { page, context } = await clinic.visitor()
     await signIn(page, clinic.url, "ada")
@@ -251,7 +281,7 @@ describe("the page's moments", () => {
     await context.close()
   })
 
-  it("archives and restores", async () => {
+  it("archives and brings back", async () => {
     const { page, context } = await clinic.visitor()
     await signIn(page, clinic.url, "ada")
     await openBeer(page)
@@ -260,8 +290,10 @@ describe("the page's moments", () => {
     await link(page, "Patients").click()
     await page.getByLabel("Show archived").check()
     await openBeer(page)
-    await button(page, "Restore").click()
+    await button(page, "Bring back").click()
     await button(page, "Archive").waitFor()
+    await link(page, "History").click()
+    await page.getByText("brought it back").waitFor()
     await page.locator("[data-tabs]").getByRole("link", { name: "Activity" }).click()
     await page.getByText(/^Archived · Entry \d+$/).waitFor()
     await page.getByText(/^Brought back · Entry \d+$/).waitFor()

@@ -53,7 +53,7 @@ export function RecordActions({ record, onChange }: { record: RecordView; onChan
       </Button>
       {mayWrite && (
         <Button variant="default" loading={busy === "archive"} onClick={() => void attempt("archive", archive)}>
-          {archived ? "Restore" : "Archive"}
+          {archived ? "Bring back" : "Archive"}
         </Button>
       )}
       {exported && (

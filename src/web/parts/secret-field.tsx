@@ -6,6 +6,8 @@ export function SecretField(props: PasswordInputProps) {
     <PasswordInput
       visibilityToggleFocusable
       visibilityToggleButtonProps={{ "aria-label": "Show characters" }}
+      // Mantine marks the frame around it, which no screen reader is on.
+      aria-invalid={props.error ? true : undefined}
       {...props}
     />
   )

@@ -110,7 +110,7 @@ function deed({ kind, archived, changes, resources }: HistoryItem): string {
   const parts: string[] = []
   if (kind === "open") parts.push("created the record")
   if (kind === "members") parts.push("changed who can read it")
-  if (archived !== null && kind !== "open") parts.push(archived ? "archived it" : "restored it")
+  if (archived !== null && kind !== "open") parts.push(archived ? "archived it" : "brought it back")
   if (changes.length > 0 && kind !== "open") parts.push("changed it")
   const { added, changed, removed } = resources
   const counts = [

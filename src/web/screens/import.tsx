@@ -28,8 +28,8 @@ export function ImportScreen() {
     <div className={classes.page}>
       <Heading tab="Import">Import patients</Heading>
       <p className={classes.lead}>
-        FHIR R4 bundles, one patient a file. Each file is checked whole, and encrypted on this device, before any of it
-        is stored.
+        FHIR R4 bundles, a record for each patient in them. Each file is checked whole, and encrypted on this device,
+        before any of it is stored.
       </p>
       {state.running ? (
         <Progress
