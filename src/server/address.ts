@@ -62,6 +62,20 @@ export async function nameFor(host: string): Promise<string> {
   return addresses().find((address) => isIP(address) === 4) ?? "localhost"
 }
 
+/** Where a server for this host has to listen, so that nobody else does by the same name on the same port: Chromium and Firefox take
+ * `localhost` for both addresses of loopback, [::1] first, and any user of the machine may listen there. Beyond loopback, TLS tells them apart. */
+export async function addressesToHold(host: string): Promise<readonly [string, ...string[]]> {
+  if (isLocalhost(host)) return parseServerName(host) === "::1" ? ["::1", "127.0.0.1"] : ["127.0.0.1", "::1"]
+  if (isIP(host) !== 0 || !(await isLoopback(host))) return [host]
+  const [first = host, ...others] = new Set(await addressesOf(host))
+  return [first, ...others]
+}
+
+/** Whether a server with this host holds the name `localhost`. */
+export function isLocalhost(host: string): boolean {
+  return ["localhost", "127.0.0.1", "::1"].includes(parseServerName(host) ?? "")
+}
+
 /** This machine's addresses, without those of loopback and those that mean something on one link alone. */
 function addresses(): string[] {
   const found = Object.values(networkInterfaces()).flatMap((list) => list ?? [])

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http"
 import { isIP } from "node:net"
 import type { FastifyInstance } from "fastify"
 import { AppError } from "../errors.ts"
-import { isLoopback, parseServerName, serverNames } from "./address.ts"
+import { isLocalhost, isLoopback, parseServerName, serverNames } from "./address.ts"
 
 /** By which names a server wants to be asked for. */
 export interface HostRules {
@@ -25,9 +25,10 @@ export type IsMeant = (request: IncomingMessage) => boolean
 
 export async function hostCheck({ host, named, port, certificate }: HostRules): Promise<IsMeant> {
   const onLoopback = await isLoopback(host)
+  const byLoopback = isLocalhost(host)
   const listened = parseServerName(host)
   const isOwn = ({ name, port: asked }: Asked): boolean => {
-    if (onLoopback) return (name === listened || loopbackNames.has(name)) && asked === port()
+    if (onLoopback) return (name === listened || (byLoopback && isLocalhost(name))) && asked === port()
     // On every address it goes by whatever the machine goes by at this moment.
     return listened === null ? serverNames(host).own.includes(name) : name === listened
   }
@@ -55,8 +56,6 @@ export function demandMeant(app: FastifyInstance, isMeant: IsMeant): void {
 export function hostName(host: string | undefined): string | null {
   return parseHost(host ?? "", 0)?.name ?? null
 }
-
-const loopbackNames: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "::1"])
 
 interface Asked {
   readonly name: string

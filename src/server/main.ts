@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto"
-import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { createServer, isIP } from "node:net"
+import { isIP } from "node:net"
 import { Server as TlsServer } from "node:tls"
 import type { FastifyInstance } from "fastify"
 import { AppError } from "../errors.ts"
@@ -14,6 +13,7 @@ import { demandFinished, rememberHead } from "./backup/remember.ts"
 import { claimDataFolder, dataFolder } from "./data-folder.ts"
 import type { LogLevel } from "./deps.ts"
 import { hostCheck } from "./hosts.ts"
+import { demandFreePort, listen, portOf } from "./listen.ts"
 import { logSigner } from "./log.ts"
 import { listenForOperator } from "./operator-socket.ts"
 import { demandPage, servePage } from "./page.ts"
@@ -97,7 +97,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     const isMeant = await hostCheck({
       host: config.host,
       named: config.hostNames ?? [],
-      port: () => portOf(app),
+      port: () => portOf(app.server),
       certificate: () => certificate,
     })
     const registration = config.registration ?? (await usualRegistration(config))
@@ -116,11 +116,12 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       ...(config.logStream && { logStream: config.logStream }),
       ...(pair && { https: { ...pair, minVersion: "TLSv1.3" } }),
     })
-    held.push(() => closeInTime(app))
+    let closeFurther = async (): Promise<void> => {}
+    held.push(() => closeInTime(app, () => closeFurther()))
     if (config.webRoot !== null) await servePage(app, config.webRoot)
     await secrets.settle()
     held.push(rememberHead(folder, store))
-    await listen(app, config)
+    closeFurther = await listen(app, config)
     if (certificates && pair)
       held.push(
         renewing(app, certificates, pair, config, ({ cert }) => {
@@ -129,7 +130,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
       )
     if (config.transit.kind === "proxy" && !config.hostNames?.length) config.notice(proxyAdvice)
     const url = await urlFor(app, config, pair)
-    held.push(await listenForOperator(folder, app.operator, invitedTo(config, url, portOf(app)), config.notice))
+    held.push(await listenForOperator(folder, app.operator, invitedTo(config, url, portOf(app.server)), config.notice))
     return { url, close: letGo }
   } catch (error) {
     await letGo()
@@ -148,39 +149,10 @@ function unopened(path: string, cause: unknown): AppError {
   return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
 }
 
-function listen(app: FastifyInstance, { host, port }: ServerConfig): Promise<void> {
-  // One address: which of two a name leads to first is the machine's choice.
-  const address = host === "localhost" ? "127.0.0.1" : host
-  return listening(host, port, () => app.listen({ host: address, port, listenTextResolver: () => "listening" }))
-}
-
-async function demandFreePort({ host, port }: ServerConfig): Promise<void> {
-  const server = createServer()
-  await listening(host, port, async () => {
-    server.listen(port, host)
-    await once(server, "listening")
-  })
-  await new Promise((done) => server.close(done))
-}
-
-async function listening(host: string, port: number, attempt: () => Promise<unknown>): Promise<void> {
-  try {
-    await attempt()
-  } catch (cause) {
-    const advice = {
-      EADDRINUSE: `Port ${port} is taken. Stop the program that uses it, or choose another port with --port.`,
-      EACCES: `This user may not listen on port ${port}. Choose one above 1023 with --port.`,
-      EADDRNOTAVAIL: `${host} is not an address of this machine. Choose another with --host.`,
-      ENOTFOUND: `${host} is not an address of this machine. Choose another with --host.`,
-    }[(cause as NodeJS.ErrnoException).code ?? ""]
-    throw advice ? new AppError("UNAVAILABLE", advice, { cause }) : cause
-  }
-}
-
 /** Connections that do not come to their end within ten seconds are cut. */
-async function closeInTime(app: FastifyInstance): Promise<void> {
+async function closeInTime(app: FastifyInstance, closeFurther: () => Promise<void>): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), closeMs)
-  await app.close()
+  await Promise.all([app.close(), closeFurther()])
   clearTimeout(cut)
 }
 
@@ -212,7 +184,7 @@ function renewing(
 /** The address to type into a browser, by a name that the certificate is for. */
 async function urlFor(app: FastifyInstance, { host }: ServerConfig, pair: Pair | undefined): Promise<string> {
   const name = await nameFor(host)
-  return urlOf(pair ? "https" : "http", pair ? nameIn(pair, name) : name, portOf(app))
+  return urlOf(pair ? "https" : "http", pair ? nameIn(pair, name) : name, portOf(app.server))
 }
 
 /** Where an invitation leads: by the name that the operator gave, for addresses change. `null` where it is not known. */
@@ -220,10 +192,4 @@ function invitedTo({ transit, hostNames = [] }: ServerConfig, url: string, port:
   const name = [...hostNames, ...(transit.kind === "auto" ? transit.names : [])].find((one) => isIP(one) === 0)
   if (transit.kind === "proxy") return name === undefined ? null : `https://${name}`
   return name === undefined ? url : urlOf(transit.kind === "plain" ? "http" : "https", name, port)
-}
-
-function portOf(app: FastifyInstance): number {
-  const address = app.server.address()
-  if (address === null || typeof address === "string") throw new AppError("UNAVAILABLE")
-  return address.port
 }
