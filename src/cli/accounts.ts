@@ -36,14 +36,17 @@ const invite: CliCommand = {
     if (url !== null && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : ""))
       throw new UsageError("--url takes an address, like https://practice.example.")
     const made = await askOperator(await folderOf(options), { do: "invite", days, ...(url === null ? {} : { url }) })
+    const unseen = "The invitation was made, and nobody can print its code again: make another one."
     if (options.json) {
       await io.out.json({ ...made, expires: new Date(made.expires).toISOString() })
+      await io.out.demandWritten(unseen)
       return 0
     }
     await io.out.whole(`link     ${made.link}`)
     await io.out.whole(`code     ${made.code}`)
     await io.out.whole(`origin   ${made.origin}`)
     await io.out.whole(`log key  ${made.logKey}`)
+    await io.out.demandWritten(unseen)
     await io.err.line(
       `Send the link, or the code, to one physician by a way that you trust: whoever has it can sign up, once, until ${momentOf(made.expires)}.`,
     )

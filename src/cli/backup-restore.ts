@@ -74,4 +74,7 @@ async function say(io: Io, { succession, code }: Pick<Restored, "succession" | "
   )
   await io.err.line("Until somebody types it, their devices refuse this server. --code prints it again.")
   await io.out.whole(code)
+  await io.out.demandWritten(
+    "The backup is in its place; nobody has its code yet: print it with `healthcrypt restore --code`.",
+  )
 }

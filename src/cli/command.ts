@@ -28,5 +28,7 @@ export interface CliCommand {
   /** As commander writes them, such as "<file...>". */
   readonly arguments?: string
   readonly options: readonly CliOption[]
+  /** Whether it serves others: an output that cannot be written is no failure then. */
+  readonly isServer?: boolean
   run(io: Io, options: Readonly<Record<string, unknown>>, args: readonly string[]): Promise<number>
 }

@@ -26,8 +26,10 @@ export const exportCommand: CliCommand = {
       const record = await work.records.open(id)
       await work.records.act(id, "export")
       const bundle = exportBundle(record.chart)
-      if (output === "-") await io.out.jsonText(bundle)
-      else {
+      if (output === "-") {
+        await io.out.jsonText(bundle)
+        await io.out.demandWritten("The export is not whole.")
+      } else {
         await writePrivately(output, bundle, replace)
         await io.err.line(`${output} is not encrypted. Delete it when it is no longer needed.`)
       }

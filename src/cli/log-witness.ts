@@ -15,6 +15,7 @@ import { witnessServer } from "./witness-server.ts"
 export const logWitness: CliCommand = {
   name: "log witness",
   summary: "Cosign checkpoints of logs that only grow: a C2SP tlog-witness; needs no account",
+  isServer: true,
   options: [
     { flags: "--port <number>", description: "port to listen on; 0 takes any free one", default: "5080" },
     { flags: "--host <address>", description: "address to listen on", default: "127.0.0.1" },

@@ -24,11 +24,13 @@ in UTC.
 
 Exit codes: 0 done, 1 refused, 2 usage, 3 tampered.`
 
+/** Whether what runs is there for others than whoever reads its output. */
+let goesOn = false
 const io = openIo()
 showFaults(io.err)
 showWarnings(io.err)
 endWithParent()
-process.exitCode = await main(process.argv.slice(2))
+process.exitCode = await demandOutput(await main(process.argv.slice(2)))
 
 function openIo(): Io {
   const { stdin, out, err } = processStreams()
@@ -55,6 +57,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (command.arguments) sub.arguments(command.arguments)
     for (const option of command.options) sub.option(option.flags, option.description, option.default)
     sub.action(async () => {
+      goesOn = command.isServer === true
       exitCode = await command.run(io, sub.opts(), sub.args)
     })
   }
@@ -64,6 +67,12 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error)
   }
+}
+
+/** Who does not read on has had enough, and that is no failure; an output that was to be kept and could not be is one. */
+async function demandOutput(code: number): Promise<number> {
+  await io.out.settle()
+  return code === 0 && io.out.failure !== null && !io.out.hasNoReader && !goesOn ? 1 : code
 }
 
 /** The commander command for a name of one or two words. */

@@ -1,22 +1,40 @@
+import { fsyncSync } from "node:fs"
 import type { REPLServer } from "node:repl"
 import type { Readable, Writable } from "node:stream"
 import { styleText } from "node:util"
 import { shownJson } from "../encoding/shown-text.ts"
+import { AppError } from "../errors.ts"
 import { clean, layTable, wrap } from "./clean.ts"
 
 /** The one way out: all that a command writes, to a terminal or into a pipe, goes through here, and a command holds no stream. A text is
  * one line, whatever it says: only who calls `lines` makes lines. Nothing in a text steers a terminal. Files are not written here.
+ * A reader that goes away ends no command, nor does a full disk: the work goes on, and what it comes to decides the exit code. Whoever writes
+ * what exists nowhere else calls {@link Out.demandWritten}.
  * test/cli/out.test.ts demands that no other file of this folder reaches a stream. */
 export class Out {
   readonly #stream: Writable
   /** Whether a person sees it. */
   readonly isTerminal: boolean
   readonly #colour: boolean
+  #failure: NodeJS.ErrnoException | null = null
+  #last: Promise<void> = Promise.resolve()
+  /** Told once, of the first failure. */
+  onFailure: (error: NodeJS.ErrnoException) => void = () => {}
 
   constructor(stream: Writable, env: Readonly<Record<string, string | undefined>>) {
     this.#stream = stream
     this.isTerminal = (stream as { isTTY?: boolean }).isTTY === true
     this.#colour = this.isTerminal && !env.NO_COLOR
+  }
+
+  /** Why something could not be written, first of all; null while everything was. */
+  get failure(): NodeJS.ErrnoException | null {
+    return this.#failure
+  }
+
+  /** Whether whoever read this has gone: nothing is written any more. */
+  get hasNoReader(): boolean {
+    return this.#failure?.code === "EPIPE"
   }
 
   /** Writes one line, and waits until it is taken. */
@@ -101,13 +119,48 @@ export class Out {
     return this.isTerminal && columns !== undefined ? wrap(line, columns) : [line]
   }
 
-  /** What nobody reads any more is as good as written: see {@link processStreams}. */
+  /** Waits for what was written without waiting. */
+  async settle(): Promise<void> {
+    await this.#last
+  }
+
+  /** Demands that all of it was written, and is on the disk where it goes to a file.
+   * @param consequence what its absence means. @throws UNAVAILABLE */
+  async demandWritten(consequence: string): Promise<void> {
+    await this.#last
+    const { fd } = this.#stream as { fd?: number }
+    if (this.#failure === null && fd !== undefined) this.#sync(fd)
+    if (this.#failure === null) return
+    const reason = this.hasNoReader ? "Standard output has no reader any more. " : ""
+    throw new AppError("UNAVAILABLE", `${reason}${consequence}`, { cause: this.#failure })
+  }
+
+  /** Notes that the stream has failed. */
+  fail(error: NodeJS.ErrnoException): void {
+    if (this.#failure !== null) return
+    this.#failure = error
+    this.onFailure(error)
+  }
+
+  #sync(fd: number): void {
+    try {
+      fsyncSync(fd)
+    } catch (cause) {
+      const error = cause as NodeJS.ErrnoException
+      // A pipe and a terminal have nothing to bring to a disk.
+      if (!["EINVAL", "ENOTSUP", "EROFS"].includes(error.code ?? "")) this.fail(error)
+    }
+  }
+
   #write(lines: readonly string[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = (error?: NodeJS.ErrnoException | null) =>
-        error && error.code !== "EPIPE" ? reject(error) : resolve()
-      this.#stream.write(`${lines.join("\n")}\n`, done)
+    if (this.hasNoReader) return Promise.resolve()
+    this.#last = new Promise((resolve) => {
+      this.#stream.write(`${lines.join("\n")}\n`, (error) => {
+        if (error) this.fail(error)
+        resolve()
+      })
     })
+    return this.#last
   }
 }
 
@@ -171,13 +224,15 @@ export interface Bar {
   stop(): void
 }
 
-/** This process's own streams. A reader of the output that goes away ends the command. One of messages and log lines does not: a server
- * goes on without. */
+/** This process's own streams. */
 export function processStreams() {
   const { stdin, stdout, stderr, env } = process
-  stderr.on("error", () => {})
-  stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0)
-  })
-  return { stdin, out: new Out(stdout, env), err: new Talk(stdin, stderr, env) }
+  const [out, err] = [new Out(stdout, env), new Talk(stdin, stderr, env)]
+  stdout.on("error", (error: NodeJS.ErrnoException) => out.fail(error))
+  // Of messages and log lines nobody can be told that they were not taken.
+  stderr.on("error", (error: NodeJS.ErrnoException) => err.fail(error))
+  out.onFailure = ({ code, message }) => {
+    if (code !== "EPIPE") void err.line(`Standard output cannot be written (${code ?? message}).`)
+  }
+  return { stdin, out, err }
 }

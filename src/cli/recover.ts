@@ -3,7 +3,7 @@ import { lookBack } from "../client/after-restore.ts"
 import { ask, newPasswordFrom, readInput, UsageError, usernameFrom } from "./ask.ts"
 import { endAfter, withServer } from "./client.ts"
 import type { CliCommand, Io } from "./command.ts"
-import { printWords } from "./register.ts"
+import { newWords, withWords } from "./register.ts"
 import { checkedCode, goOn, showLoss } from "./restored.ts"
 
 export const recover: CliCommand = {
@@ -35,7 +35,7 @@ export const recover: CliCommand = {
       return endAfter(way.session, async () => {
         // Also where another device has confirmed a restore.
         if (next === null || way.session.restoration !== null) await confirm(io, way, code, next)
-        else await printWords(io, await way.finish(next))
+        else await withWords(io, newWords, (show) => way.finish(next, show))
         return 0
       })
     })
@@ -51,7 +51,7 @@ async function confirm(io: Io, { session, finish }: WayByWords, given: string | 
   const code = session.restoration?.confirmed === false ? (given ?? (await checkedCode(io, session))) : null
   const password = next ?? (await newPassword(io))
   if (code !== null) await session.confirmRestore(code)
-  await printWords(io, await finish(password))
+  await withWords(io, newWords, (show) => finish(password, show))
   await goOn(io, work, back)
 }
 

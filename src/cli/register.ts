@@ -1,4 +1,10 @@
-import { checkNewAccount, confirmWords, register as makeAccount, registrationOf } from "../client/account.ts"
+import {
+  checkNewAccount,
+  confirmWords,
+  register as makeAccount,
+  registrationOf,
+  type ShowWords,
+} from "../client/account.ts"
 import type { RecoverySheet } from "../client/views.ts"
 import { AppError } from "../errors.ts"
 import { ask, fieldsFrom, newPasswordFrom, secretFrom, UsageError, usernameFrom } from "./ask.ts"
@@ -24,9 +30,10 @@ export const register: CliCommand = {
       const asks = !given.invite && (await registrationOf(around)) === "invited"
       const invite = asks ? await secretFrom(io, "HEALTHCRYPT_INVITE", "Invitation code") : given.invite
       const account = { ...given, invite }
-      const { sheet, enter } = await makeAccount(around, account)
-      await printWords(io, sheet)
-      const session = await enter()
+      const { sheet, session } = await withWords(io, firstWords, async (show) => {
+        const { sheet, enter } = await makeAccount(around, account, show)
+        return { sheet, session: await enter() }
+      })
       await noteLog(io, session)
       return endAfter(session, async () => {
         if (io.isTerminal) await askWords(io, sheet.words)
@@ -37,15 +44,46 @@ export const register: CliCommand = {
   },
 }
 
+/** What it means where words could not be written, and where they were and the work failed afterwards. */
+interface Meaning {
+  readonly unwritten: string
+  readonly unsure: string
+}
+
+const firstWords: Meaning = {
+  unwritten: "The recovery words could not be written, so no account was made.",
+  unsure: "Sign in with your password: if that works, your account is there, and these are its words.",
+}
+export const newWords: Meaning = {
+  unwritten: "The recovery words could not be written. They do not count; those that you had do.",
+  unsure: "Nobody knows whether these words count: keep those that you had as well, and try both.",
+}
+
+/** Prints words before the server has them: nobody can show them again, and where they cannot be written, none are replaced. */
+export async function withWords<T>(io: Io, meaning: Meaning, work: (show: ShowWords) => Promise<T>): Promise<T> {
+  let isPrinted = false
+  try {
+    return await work(async (sheet) => {
+      await printWords(io, sheet, meaning.unwritten)
+      isPrinted = true
+    })
+  } catch (error) {
+    if (isPrinted) await io.err.line(meaning.unsure)
+    throw error
+  }
+}
+
 /** The words alone go to standard output, one a line, numbered where somebody copies them from a screen; what to do with them goes to
  * standard error. `recover` reads both forms. */
-export async function printWords(io: Io, sheet: RecoverySheet): Promise<void> {
+async function printWords(io: Io, sheet: RecoverySheet, unwritten: string): Promise<void> {
   const lines = sheet.words.map((word, i) => (io.out.isTerminal ? `${String(i + 1).padStart(2)}  ${word}` : word))
   await io.out.lines(lines)
+  await io.out.demandWritten(unwritten)
   await io.err.line(
     "Write these 24 words down and keep them safe. They are the only way back if you forget your password:",
   )
   await io.err.line("nobody can reset it, because nobody else can read your records.")
+  await io.err.line("They count once this command ends without an error.")
   await io.err.line("For whoever checks the server; you need not type it:")
   await io.err.line(`Practice ${sheet.practice}, log ${sheet.origin}, log key ${sheet.logKey}`)
 }

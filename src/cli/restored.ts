@@ -11,6 +11,7 @@ import type { CliCommand, Io } from "./command.ts"
 import { writePrivately } from "./export.ts"
 import { noteShown, wasShown } from "./follow.ts"
 import type { Out } from "./out.ts"
+import { newWords, withWords } from "./register.ts"
 import { momentOf } from "./times.ts"
 
 /** After the server was put back to an earlier state: shows what that takes back, reads the operator's code, and sends again what this device
@@ -58,7 +59,7 @@ async function confirm(
     await io.err.line("Confirmed: your devices take this server for yours again.")
   }
   if (next !== null) await changePassword(session, password, next)
-  if (renew.includes("recovery")) await printWords(io, session, next ?? password)
+  if (renew.includes("recovery")) await withWords(io, newWords, (show) => renewWords(session, next ?? password, show))
   const sent = await goOn(io, work, back)
   const isOut = typeof options.output === "string" && (await takeOut(io, work, options.output, options.force === true))
   return sent.left.length > 0 && !isOut ? 1 : 0
@@ -171,10 +172,4 @@ async function newPassword(io: Io): Promise<string> {
   throw new UsageError(
     "You changed your password since. Set HEALTHCRYPT_NEW_PASSWORD to a new one. Nothing was changed.",
   )
-}
-
-async function printWords(io: Io, session: Session, password: string): Promise<void> {
-  const { words } = await renewWords(session, password)
-  await io.err.line("Write these 24 words down; those that you had do not count any more.")
-  await io.out.lines(words)
 }

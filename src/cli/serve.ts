@@ -15,6 +15,7 @@ type Options = Readonly<Record<string, unknown>>
 export const serve: CliCommand = {
   name: "serve",
   summary: "Run the server: its API and its page",
+  isServer: true,
   options: [
     { flags: "--port <number>", description: "port to listen on; 0 takes any free one", default: "5000" },
     { flags: "--host <address>", description: "address to listen on", default: "127.0.0.1" },

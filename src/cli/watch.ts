@@ -50,6 +50,8 @@ export const watch: CliCommand = {
               try {
                 for (const line of await news(work, id, seen))
                   await (options.json ? io.out.jsonLine(plainNews(line)) : io.out.lines(asText(line)))
+                // Nobody is there to be told of more.
+                if (io.out.failure !== null) end()
                 refused.delete(id)
               } catch (error) {
                 if (!(error instanceof AppError) || endsAll(work, error)) throw error

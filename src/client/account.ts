@@ -83,12 +83,15 @@ export async function registrationOf(around: Surroundings): Promise<Registration
   return (await practiceOf(around)).registration
 }
 
+/** Hands words to whoever writes them down, before the server has them: where it throws, no words count that nobody was given. */
+export type ShowWords = (sheet: RecoverySheet) => Promise<void>
+
 /** Makes a physician: keys, identity, keyring, two ways to unlock; all stored in one transaction or not at all.
  * @param input its `invite` binds: nobody signs up with it at a server that shows another log than the invitation names.
  * @returns the words, which exist nowhere else, and the way in.
  * @throws BAD_INPUT_FORM with a message per field, CONFLICT_USERNAME, NOT_ALLOWED_REGISTRATION, NOT_ALLOWED_INVITATION,
  * TAMPERED_PRACTICE */
-export async function register(around: Surroundings, input: NewAccount): Promise<Registered> {
+export async function register(around: Surroundings, input: NewAccount, show?: ShowWords): Promise<Registered> {
   const fields = checkNewAccount(input)
   const invite = fields.invite ? parseInvite(fields.invite) : null
   const practice = await practiceOf(around)
@@ -179,12 +182,14 @@ export async function register(around: Surroundings, input: NewAccount): Promise
     carrier: around.carrier,
   }
   const json = registerFinish.body.encode(sent)
+  const sheet = sheetOf(words, fields.username, practice)
+  await show?.(sheet)
   const reply = await resend(() =>
     around.transport.call("POST", paths.registerFinish, { json, reply: registerFinish.reply }),
   )
   wipe(entropy)
   return {
-    sheet: sheetOf(words, fields.username, practice),
+    sheet,
     async enter() {
       await takeSecrets(around, reply.account)
       const session = await Session.stand(around, practice, reply.account, key)
@@ -262,7 +267,7 @@ export function demandConfirmed(session: Session): Session {
 export interface WayByWords {
   readonly session: Session
   /** Sets a new password and replaces the words that were used, once nothing waits to be confirmed. @throws BAD_INPUT_PASSWORD */
-  finish(password: string): Promise<RecoverySheet>
+  finish(password: string, show?: ShowWords): Promise<RecoverySheet>
 }
 
 /** Opens an account with its recovery words, to set a new password and replace the words that were used. Where the server was put back to
@@ -288,14 +293,13 @@ export async function wayByWords(
   const isAsked = session.restoration !== null
   return {
     session,
-    async finish(password) {
+    async finish(password, show) {
       checkPassword(password)
       // Whoever was shown first what a restore took back, or asked for a code, may have taken longer than a proof lasts.
       if (isAsked) session.moveTo((await proveWords(around, practice, name, entropy)).session)
-      await confirmWords(session, false)
-      const fresh = await replaceUnlocks(session, { password, words: true })
+      const sheet = await replaceWords(session, { password, show })
       wipe(entropy)
-      return sheetOf(fresh ?? [], name, practice)
+      return sheet
     },
   }
 }
@@ -322,15 +326,26 @@ async function proveWords(around: Surroundings, practice: PracticeReply, usernam
 export async function changePassword(session: Session, current: string, next: string): Promise<void> {
   checkPassword(next)
   await proveAgain(session, current)
-  await replaceUnlocks(session, { password: next, words: false })
+  await replaceUnlocks(session, { password: next })
 }
 
 /** Makes new recovery words; the old ones stop working. @throws NOT_ALLOWED_SIGN_IN when the password is wrong */
-export async function renewWords(session: Session, password: string): Promise<RecoverySheet> {
+export async function renewWords(session: Session, password: string, show?: ShowWords): Promise<RecoverySheet> {
   await proveAgain(session, password)
+  return replaceWords(session, { show })
+}
+
+async function replaceWords(
+  session: Session,
+  { password, show }: { readonly password?: string; readonly show: ShowWords | undefined },
+): Promise<RecoverySheet> {
+  const { words, entropy } = (await wordsOf()).newWords()
+  const sheet = sheetOf(words, session.username, session.practice)
+  await show?.(sheet)
   await confirmWords(session, false)
-  const words = await replaceUnlocks(session, { words: true })
-  return sheetOf(words ?? [], session.username, session.practice)
+  await replaceUnlocks(session, { ...(password !== undefined && { password }), entropy })
+  wipe(entropy)
+  return sheet
 }
 
 /** Notes that the physician has, or has not, shown to have written the newest words down. It is said before words are replaced, so
@@ -389,11 +404,11 @@ async function proveAgain(session: Session, password: string): Promise<void> {
   session.moveTo(account.session)
 }
 
-/** Replaces the password, the words, or both, under the next identity statement. @returns the new words, if made */
+/** Replaces the password, the words, or both, under the next identity statement. @param what `entropy` is that of the new words */
 async function replaceUnlocks(
   session: Session,
-  what: { readonly password?: string; readonly words: boolean },
-): Promise<string[] | null> {
+  what: { readonly password?: string; readonly entropy?: Entropy },
+): Promise<void> {
   const { around, physician, identity, key } = session
   const next = (method: string) => (identity.unlocks.find((item) => item.method === method)?.generation ?? -1) + 1
   const changed: Unlock[] = []
@@ -412,16 +427,12 @@ async function replaceUnlocks(
     password = { registrationRecord, generation: sealed.generation, token: sealed.token }
   }
   let recovery: { recoveryKey: Uint8Array; generation: number; token: Uint8Array } | undefined
-  let words: string[] | null = null
-  if (what.words) {
-    const { newWords, recoverySeed } = await wordsOf()
-    const made = newWords()
-    const sealed = await sealUnlock(key, made.entropy, physician, "recovery", next("recovery"))
-    const signer = await importSigner(await recoverySeed(made.entropy))
+  if (what.entropy !== undefined) {
+    const { recoverySeed } = await wordsOf()
+    const sealed = await sealUnlock(key, what.entropy, physician, "recovery", next("recovery"))
+    const signer = await importSigner(await recoverySeed(what.entropy))
     changed.push(listed(sealed))
     recovery = { recoveryKey: signer.publicKey, generation: sealed.generation, token: sealed.token }
-    words = made.words
-    wipe(made.entropy)
   }
   const kept = identity.unlocks.filter((item) => !changed.some((fresh) => fresh.method === item.method))
   const follows: IdentityStatement = {
@@ -459,7 +470,6 @@ async function replaceUnlocks(
   if (pins.renew.length === 0) pins.noteUnlocks(taken.unlocks)
   session.release()
   await session.pins.save().catch(() => {})
-  return words
 }
 
 async function sealUnlock(
