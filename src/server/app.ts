@@ -11,6 +11,7 @@ import type { AppDeps } from "./deps.ts"
 import { GuessLimit } from "./guess-limit.ts"
 import { demandMeant } from "./hosts.ts"
 import { InFlight, limitInFlight, Turns } from "./in-flight.ts"
+import { endForeignWorkers } from "./left-behind.ts"
 import { logSigner } from "./log.ts"
 import { oneByOne } from "./one-by-one.ts"
 import { opaqueServer } from "./opaque.ts"
@@ -70,6 +71,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     if (isApi(request)) reply.header("cache-control", "no-store")
   })
   demandMeant(app, deps.isMeant)
+  endForeignWorkers(app)
   refuseOtherPages(app)
   app.addHook("onRequest", async (request) => {
     if (isApi(request)) demandProtocol(request)

@@ -13,18 +13,21 @@ import { RouterProvider } from "@tanstack/react-router"
 import { createRoot } from "react-dom/client"
 import { AppProvider, createApp } from "./app.ts"
 import { createBackend } from "./backend.ts"
+import { endForeignWorkers } from "./foreign-workers.ts"
 import { createAppRouter } from "./routes.tsx"
 import { copyUnmarked } from "./shown.ts"
 import { theme } from "./theme.ts"
 import { watch } from "./watch.ts"
 
-const backend = createBackend()
-const app = createApp(backend)
-const router = createAppRouter()
-const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? ""
 const root = document.getElementById("root")
 
-if (root) {
+// Nothing is shown, and nothing can be typed, before it is known who answers for this page.
+if (root && !(await endForeignWorkers())) show(root)
+
+function show(root: HTMLElement): void {
+  const app = createApp(createBackend())
+  const router = createAppRouter()
+  const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? ""
   createRoot(root).render(
     <MantineProvider
       theme={theme}
@@ -39,9 +42,7 @@ if (root) {
       </AppProvider>
     </MantineProvider>,
   )
+  addEventListener("copy", copyUnmarked)
+  // The worker is large: its turn comes once the first fields are painted and can be typed in.
+  requestAnimationFrame(() => setTimeout(() => watch(app)))
 }
-
-addEventListener("copy", copyUnmarked)
-
-// The worker is large: its turn comes once the first fields are painted and can be typed in.
-requestAnimationFrame(() => setTimeout(() => watch(app)))
