@@ -26,7 +26,7 @@ export const verify: CliCommand = {
 }
 
 async function report(io: Io, { practice, counts, findings }: Audit, signatureChecked: boolean): Promise<void> {
-  const width = Math.max(...counts.map(({ name }) => name.length))
+  const width = Math.max(8, ...counts.map(({ name }) => name.length))
   await io.out.line(`${"practice".padEnd(width)}  ${practice ?? "?"}`)
   await io.out.lines(counts.map(({ name, count }) => `${name.padEnd(width)}  ${count}`))
   for (const { row, what } of findings.slice(0, shownFindings)) await io.err.line(`TAMPERED ${row}: ${what}`)

@@ -18,6 +18,7 @@ export interface Accounts {
 /** Verifies every identity chain, and that ways to unlock and keyrings are the ones that identities and log name. */
 export async function auditAccounts(db: Db, findings: Findings): Promise<Accounts> {
   const verified = new Map<PhysicianId, Identity[]>()
+  const usernames = new Set<string>()
   let identities = 0
   for (let after = ""; ; ) {
     const page = await db
@@ -28,6 +29,10 @@ export async function auditAccounts(db: Db, findings: Findings): Promise<Account
       .limit(pageSize)
       .execute()
     for (const physician of page) {
+      // An index that says so may be damaged.
+      const isAlone = !usernames.has(physician.username)
+      findings.demand(isAlone, rowName("physician", { id: physician.id }), "its username is another's as well")
+      usernames.add(physician.username)
       const chain = await auditIdentities(db, findings, physician)
       verified.set(physician.id, chain)
       identities += chain.length

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises"
 import { DatabaseSync } from "node:sqlite"
 import { sql } from "kysely"
 import { describe, expect, test } from "vitest"
@@ -11,6 +12,8 @@ import { logRows } from "../store/log-rows.ts"
 import { openStore } from "../store/sqlite.ts"
 import { auditDatabase } from "./audit.ts"
 import { logKey, openFilled, run, signCheckpoint } from "./filled.fixture.ts"
+import { newFindings } from "./findings.ts"
+import { auditHashes } from "./hashes.ts"
 import { TestPhysician } from "./practice.fixture.ts"
 
 const { file, inCopy } = await openFilled()
@@ -112,6 +115,62 @@ describe("what a database is made of is what this program makes", () => {
         run(copy, statement)
         await expect(auditDatabase(copy, logKey)).rejects.toMatchObject({ code: "UNAVAILABLE" })
       })
+  })
+})
+
+/** Changes a username in its index, and leaves its row as it is. @returns in how many pages */
+async function flipInIndex(copy: string, username: string): Promise<number> {
+  run(copy, "pragma wal_checkpoint(truncate)")
+  const database = new DatabaseSync(copy, { readOnly: true })
+  const roots = database
+    .prepare("select rootpage from sqlite_schema where type = 'index' and tbl_name = 'physician'")
+    .all()
+  database.close()
+  const bytes = await readFile(copy)
+  const pageBytes = bytes.readUInt16BE(16)
+  let flipped = 0
+  for (const { rootpage } of roots) {
+    const start = (Number(rootpage) - 1) * pageBytes
+    const at = bytes.subarray(start, start + pageBytes).indexOf(username)
+    if (at < 0) continue
+    bytes[start + at + 1]! ^= 1
+    flipped++
+  }
+  await writeFile(copy, bytes)
+  return flipped
+}
+
+describe("an index that does not hold what its table does", () => {
+  test("is noticed", async () => {
+    await inCopy(async (copy) => {
+      expect(await flipInIndex(copy, "cy.d")).toBe(1)
+      const { findings } = await auditDatabase(copy, logKey)
+      expect(findings.map(({ row }) => row)).toContain("database")
+      expect(findings.map(({ what }) => what).join()).toContain("sqlite_autoindex_physician")
+    })
+  })
+
+  test("lets two have one name, who are named", async () => {
+    await inCopy(async (copy) => {
+      await flipInIndex(copy, "cy.d")
+      run(copy, "update physician set username = 'cy.d' where username = 'ada'")
+      const { findings } = await auditDatabase(copy, logKey)
+      expect(findings.map(({ what }) => what)).toContain("its username is another's as well")
+    })
+  })
+})
+
+/** Whoever selects from it would never come to an end. */
+test.each(["meta", "physician", "leaf", "kysely_migration"])("a view in the place of %s is not read", async (name) => {
+  await inCopy(async (copy) => {
+    run(copy, `drop table ${name}`)
+    run(
+      copy,
+      `create view ${name} as with recursive n(value) as (select 1 union all select value + 1 from n) select *,
+      value as name, value as id, value as username, value as idx from n`,
+    )
+    const { findings } = await auditDatabase(copy, logKey)
+    expect(findings.map(({ row }) => row)).toContain(`schema view ${name} of ${name}`)
   })
 })
 
@@ -233,7 +292,9 @@ describe("what nobody signed for is noticed", () => {
 test("a binary column that nothing checks is refused, not passed over", async () => {
   await inCopy(async (copy) => {
     run(copy, "alter table physician add column passkey blob")
-    await expect(auditDatabase(copy, logKey)).rejects.toThrow("physician.passkey")
+    const db = openSqlite(copy, "read")
+    await expect(auditHashes(db, newFindings())).rejects.toThrow("physician.passkey")
+    await db.destroy()
   })
 })
 

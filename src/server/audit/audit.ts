@@ -4,6 +4,7 @@ import { auditAccountStatements } from "./account-statements.ts"
 import { auditAccounts } from "./accounts.ts"
 import { type Count, type Finding, newFindings } from "./findings.ts"
 import { auditHashes } from "./hashes.ts"
+import { auditIntegrity } from "./integrity.ts"
 import { auditCheckpoint, auditTree } from "./log.ts"
 import { auditRecords } from "./records.ts"
 import { auditSchema } from "./schema.ts"
@@ -26,7 +27,9 @@ export async function auditDatabase(file: string, logKey: Uint8Array | null): Pr
   try {
     return await db.transaction().execute(async (snapshot) => {
       const findings = newFindings()
-      await auditSchema(snapshot, findings)
+      // Nothing is selected from what somebody else has made.
+      if (!(await auditSchema(snapshot, findings))) return { practice: null, counts: [], findings: findings.list }
+      await auditIntegrity(snapshot, findings)
       const hashes = await auditHashes(snapshot, findings)
       const tree = await auditTree(snapshot, findings)
       const practice = await auditCheckpoint(snapshot, findings, tree, logKey)

@@ -19,10 +19,11 @@ export interface ColumnTypes {
   readonly keyed: RawBuilder<unknown>
 }
 
-/** Brings a database to the newest version, in one transaction where the dialect can. Running it again changes nothing. */
-export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes): Promise<void> {
+/** Brings a database to the newest version, in one transaction where the dialect can. Running it again changes nothing.
+ * @param upTo the last step; all of them where left out */
+export async function migrate<Schema>(db: Kysely<Schema>, types: ColumnTypes, upTo?: string): Promise<void> {
   const migrator = new Migrator({ db, provider: migrations(types) })
-  const { error } = await migrator.migrateToLatest()
+  const { error } = upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo)
   if (error !== undefined) throw error
 }
 
