@@ -1,11 +1,18 @@
 import { createHash } from "node:crypto"
-import { readdir, stat } from "node:fs/promises"
+import { existsSync } from "node:fs"
+import { cp, lstat, mkdir, readdir, readFile, rename, stat, symlink, truncate, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
 import { join, relative } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { writePrivately } from "../src/cli/export.ts"
 import { createPatient } from "../src/client/edits.ts"
 import { auditDatabase } from "../src/server/audit/audit.ts"
+import { newFindings } from "../src/server/audit/findings.ts"
+import { auditOlderSchema } from "../src/server/audit/schema.ts"
+import { backUp } from "../src/server/backup/backup.ts"
 import { restore, restoreCode } from "../src/server/backup/restore.ts"
+import { openSqlite } from "../src/server/store/connection.ts"
 import { brady } from "./colleagues.ts"
 import { copyOldPractice } from "./old-practice.ts"
 import { passphrase, Restoring } from "./restoring.ts"
@@ -42,7 +49,60 @@ test("a backup into which somebody has put a program of theirs is not put back",
   database.close()
   expect((await auditDatabase(file, null)).findings.map(({ row }) => row)).toEqual(["schema trigger t of session"])
   await expect(putBack(file)).rejects.toMatchObject({ code: "TAMPERED_LOG" })
-  expect(await readdir(join(practice.folder, "elsewhere"))).not.toContain("healthcrypt.db")
+  expect(existsSync(elsewhere())).toBe(false)
+})
+
+/** Whoever selects from it would never come to an end. */
+test("a backup in which a table became a view is refused at once", { timeout: long }, async () => {
+  await practice.register("ada")
+  const file = await practice.backUp("last-night", true)
+  const database = new DatabaseSync(file)
+  database.exec(`drop table meta; create view meta as
+    with recursive n(value) as (select 1 union all select value + 1 from n) select 'practice' as name, value from n where value < 0`)
+  database.close()
+  await expect(putBack(file)).rejects.toMatchObject({ code: "TAMPERED_LOG" })
+  expect(existsSync(elsewhere())).toBe(false)
+})
+
+test("what is no backup, or was cut, leaves no folder behind", { timeout: long }, async () => {
+  await practice.register("ada")
+  const file = await practice.backUp("last-night", true)
+  const [foreign, text] = [join(practice.folder, "foreign"), join(practice.folder, "text")]
+  const database = new DatabaseSync(foreign)
+  database.exec("create table meta (name, value)")
+  database.close()
+  await writeFile(text, "no database at all")
+  await truncate(file, 8 * 4096)
+  for (const wrong of [foreign, text, file]) {
+    await expect(putBack(wrong), wrong).rejects.toMatchObject({
+      code: expect.stringMatching(/BAD_INPUT|TAMPERED|UNAVAILABLE/),
+    })
+    expect(existsSync(elsewhere()), wrong).toBe(false)
+  }
+})
+
+test("nothing but a file is replaced by a backup, also with --force", { timeout: long }, async () => {
+  const [socket, target, link] = ["socket", "target", "link"].map((name) => join(practice.folder, name)) as [
+    string,
+    string,
+    string,
+  ]
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(socket, resolve))
+  await writeFile(target, "mine")
+  await symlink(target, link)
+  const { signal } = new AbortController()
+  for (const file of [socket, link, practice.folder]) {
+    const dataDir = join(practice.folder, "data")
+    await expect(backUp({ dataDir, file, force: true, passphrase: null, signal }), file).rejects.toMatchObject({
+      code: "NOT_ALLOWED",
+    })
+    await expect(writePrivately(file, "{}", true), file).rejects.toMatchObject({ code: "NOT_ALLOWED" })
+  }
+  expect((await lstat(socket)).isSocket()).toBe(true)
+  expect((await lstat(link)).isSymbolicLink()).toBe(true)
+  expect(await readFile(target, "utf8")).toBe("mine")
+  server.close()
 })
 
 test("a backup that nobody touched is put back, with secrets and without", { timeout: long }, async () => {
@@ -53,6 +113,58 @@ test("a backup that nobody touched is put back, with secrets and without", { tim
   await practice.backUp("without")
   await practice.restore("without")
   await practice.openAnyway("ada")
+})
+
+/** What lies in a secrets folder by mistake: an editor's copy, an operator's note. */
+const strays: readonly [string, (secrets: string) => Promise<void>][] = [
+  ["a copy that an editor made", (secrets) => cp(join(secrets, "log-key"), join(secrets, "log-key~"))],
+  ["a name with a space", (secrets) => writeFile(join(secrets, "read me"), "")],
+  [
+    "a folder in a folder",
+    async (secrets) => {
+      await mkdir(join(secrets, "tls/old"), { recursive: true })
+      await writeFile(join(secrets, "tls/old/a.pem"), "")
+    },
+  ],
+  ["a file that is large", (secrets) => writeFile(join(secrets, "dump"), new Uint8Array(5 * 1024 * 1024))],
+  [
+    "many files",
+    async (secrets) => {
+      for (let i = 0; i < 200; i++) await writeFile(join(secrets, `log-key-${i}`), "")
+    },
+  ],
+  [
+    "a key that lies elsewhere",
+    async (secrets) => {
+      await rename(join(secrets, "log-key"), join(practice.folder, "key"))
+      await symlink(join(practice.folder, "key"), join(secrets, "log-key"))
+    },
+  ],
+]
+test.each(strays)(
+  "a backup with secrets opens, whatever else lies beside them: %s",
+  { timeout: long },
+  async (_, put) => {
+    await practice.register("ada")
+    const secrets = join(practice.folder, "data/secrets")
+    await put(secrets)
+    const file = await practice.backUp("with", true)
+    await putBack(file)
+    const kept = await readdir(join(elsewhere(), "secrets"), { recursive: true })
+    expect(kept.sort()).toEqual(["log-key", "log-key-before-1", "opaque-setup"])
+  },
+)
+
+test("a backup whose secrets would not let it be restored gets no name", { timeout: long }, async () => {
+  await practice.register("ada")
+  const secrets = join(practice.folder, "data/secrets")
+  const refused = { code: "UNAVAILABLE_STORAGE", message: expect.stringContaining("No backup was made") }
+  await rename(join(secrets, "opaque-setup"), join(practice.folder, "setup"))
+  await expect(practice.backUp("with", true)).rejects.toMatchObject(refused)
+  await rename(join(practice.folder, "setup"), join(secrets, "opaque-setup"))
+  for (let i = 1; i <= 200; i++) await writeFile(join(secrets, `log-key-before-${i}`), "")
+  await expect(practice.backUp("with", true)).rejects.toMatchObject(refused)
+  expect((await readdir(practice.folder)).filter((name) => name.includes("with"))).toEqual([])
 })
 
 test("two restores at one moment each keep what they replace", { timeout: long }, async () => {
@@ -70,6 +182,11 @@ test("two restores at one moment each keep what they replace", { timeout: long }
 test("a folder of version 0.2 that was brought along is made as one of today", { timeout: long }, async () => {
   const old = await copyOldPractice()
   try {
+    const db = openSqlite(join(old.dataDir, "healthcrypt.db"), "read")
+    const findings = newFindings()
+    await auditOlderSchema(db, findings)
+    await db.destroy()
+    expect(findings.list).toEqual([])
     await practice.serve(relative(practice.folder, old.dataDir))
     await practice.stop()
     expect((await auditDatabase(join(old.dataDir, "healthcrypt.db"), null)).findings).toEqual([])

@@ -24,6 +24,8 @@ export const backup: CliCommand = {
     const made = await backUp({ dataDir, file, force: options.force === true, passphrase, signal: ending.signal })
     for (const { name, count } of made.audit.counts) await io.out.line(`${name.padEnd(14)}  ${count}`)
     await io.err.line(`${file} holds everything up to leaf ${made.size} of the log, and verifies.`)
+    for (const name of made.leftOut)
+      await io.err.line(`Left out of the secrets: ${name}. No server reads it; keep a copy of it if you need one.`)
     if (!withSecrets)
       await io.err.line(
         "The secrets folder is not in it. Keep a copy of that elsewhere: without it there is no restore.",

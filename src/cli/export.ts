@@ -21,7 +21,7 @@ export const exportCommand: CliCommand = {
     const id = recordIdFrom(args)
     const replace = options.force === true
     if (output !== "-") await demandFolder(output)
-    if (output !== "-" && !replace && (await isThere(output))) throw taken()
+    if (output !== "-") await demandFree(output, replace)
     return withWorkspace(io, async (work) => {
       const record = await work.records.open(id)
       await work.records.act(id, "export")
@@ -41,6 +41,7 @@ export const exportCommand: CliCommand = {
 /** Whole or not at all, readable by its owner alone. @throws NOT_ALLOWED where something is there that is not to be replaced */
 export async function writePrivately(file: string, text: string, replace: boolean): Promise<void> {
   const temporary = `${file}.${process.pid}.new`
+  await demandFree(file, replace)
   try {
     const handle = await open(temporary, "wx", 0o600)
     try {
@@ -64,6 +65,18 @@ function isThere(file: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** A rename replaces whatever has the name: a device, or somebody's link. */
+async function demandFree(file: string, replace: boolean): Promise<void> {
+  const found = await lstat(file).catch(() => null)
+  if (found === null) return
+  if (!replace) throw taken()
+  if (!found.isFile())
+    throw new AppError(
+      "NOT_ALLOWED",
+      "What has this name is no ordinary file. Choose another name, or -o - for standard output.",
+    )
 }
 
 /** The folder's name is not repeated: it may be a patient's. */

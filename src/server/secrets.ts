@@ -19,6 +19,17 @@ export interface OpenedSecrets extends Secrets {
 /** Their names. `log-key-before-<n>` is the key of the log before the practice's n-th restore. */
 export const secretFiles = { opaqueSetup: "opaque-setup", logKey: "log-key", unsettled: "unsettled" } as const
 const files = secretFiles
+/** The newest checkpoint that a server acknowledged lies here as well. */
+export const newestCheckpoint = "newest-checkpoint"
+
+const ownNames =
+  /^(opaque-setup|log-key(-before-[1-9]\d{0,8})?|unsettled|newest-checkpoint|tls\/(authority|server)\.pem)$/
+
+/** Whether a server reads or writes a file of this path in its secrets folder. */
+export function isSecretFile(path: string): boolean {
+  return ownNames.test(path)
+}
+
 const headers = { opaqueSetup: "healthcrypt opaque setup v1", logKey: "healthcrypt log key v1" } as const
 
 /** Reads the secrets of a data folder; at the very first start makes them. They appear all at once: a start that is interrupted

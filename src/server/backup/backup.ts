@@ -1,4 +1,4 @@
-import { link, lstat, open, readdir, readFile, rename, rm, stat } from "node:fs/promises"
+import { link, lstat, open, readFile, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
@@ -6,9 +6,10 @@ import { sha256 } from "#sha256"
 import { AppError } from "../../errors.ts"
 import { type Audit, auditDatabase } from "../audit/audit.ts"
 import { type DataFolder, findDataFolder, syncFolder, writeDurably } from "../data-folder.ts"
-import { findLogPublicKey } from "../secrets.ts"
+import { findLogPublicKey, isSecretFile } from "../secrets.ts"
+import { fitting, namesIn, readSecretFiles } from "./fitting-secrets.ts"
 import { type DatabaseHead, readHead } from "./head.ts"
-import { backupTable, demandPassphrase, type SecretFiles, sealSecrets } from "./sealed-secrets.ts"
+import { backupTable, demandPassphrase, openSealedSecrets, sealSecrets } from "./sealed-secrets.ts"
 
 export interface BackupOptions {
   readonly dataDir: string
@@ -26,7 +27,8 @@ export interface Backup {
   readonly audit: Audit
   /** Leaves of the log that it holds. */
   readonly size: number
-  readonly withSecrets: boolean
+  /** What lies in the secrets folder and was not sealed, since no server reads it. */
+  readonly leftOut: readonly string[]
 }
 
 /** Copies a server's database as it stands at one moment, verifies the copy, and gives it its name: whole or not at all.
@@ -36,24 +38,29 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
   const { force, passphrase, signal } = options
   const folder = await findDataFolder(options.dataDir)
   const file = resolve(options.file)
-  if (!force && (await isThere(file))) throw taken()
+  const there = await lstat(file).catch(() => null)
+  if (there !== null && !force) throw taken()
+  if (there !== null && !there.isFile())
+    throw new AppError("NOT_ALLOWED", "What has this name is no ordinary file. Choose another name.")
   if ([folder.database, `${folder.database}-wal`, `${folder.database}-shm`].includes(file))
     throw new AppError("NOT_ALLOWED", "That is the server's own database. Choose another file for the backup.")
   if (!(await isFolder(dirname(file))))
     throw new AppError("UNAVAILABLE_STORAGE", `There is no folder ${dirname(file)}. Make it, or name another file.`)
   if (passphrase !== null) demandPassphrase(passphrase)
   // Read first: a server that is put back to an earlier state meanwhile makes new ones.
-  const secrets = passphrase === null ? null : await readSecretFiles(folder)
+  const secrets = passphrase === null ? null : await readSecretFiles(folder, isSecretFile)
+  const leftOut = passphrase === null ? [] : await strangersIn(folder)
   const logKey = await findLogPublicKey(folder)
   const part = join(dirname(file), `.${basename(file)}.partial`)
   try {
     await clear(part)
     await makePrivate(part)
-    await copy(folder.database, part, signal)
+    await copy(folder.database, part, signal).catch((cause) => demandCopyable(folder.database, logKey, cause))
     const head = readHead(part)
     if (secrets !== null && passphrase !== null) putSealed(part, sealSecrets(secrets, passphrase, head))
     const audit = await auditDatabase(part, logKey)
     if (audit.findings.length > 0) throw changed(audit)
+    if (passphrase !== null) await demandOpens(part, passphrase, head)
     if (signal.aborted) throw ended()
     await sync(part)
     if (force) await rename(part, file)
@@ -61,25 +68,35 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
     await clear(part)
     await syncFolder(dirname(file))
     await noteNewest(folder, head)
-    return { file, audit, size: head.tree.size, withSecrets: secrets !== null }
+    return { file, audit, size: head.tree.size, leftOut }
   } catch (cause) {
     await clear(part).catch(() => {})
     throw refusalOf(cause)
   }
 }
 
-/** Every file of a secrets folder, by its path in it. */
-export async function readSecretFiles({ secrets }: Pick<DataFolder, "secrets">): Promise<SecretFiles> {
-  const found = await readdir(secrets, { recursive: true, withFileTypes: true }).catch((cause) => {
-    throw new AppError("UNAVAILABLE_STORAGE", `${secrets} cannot be read. Without it there is no restore.`, { cause })
-  })
-  const files = new Map<string, Uint8Array>()
-  for (const entry of found.filter((one) => one.isFile() && !one.name.endsWith(".new"))) {
-    const path = join(entry.parentPath, entry.name)
-    const name = path.slice(secrets.length + 1).replaceAll("\\", "/")
-    files.set(name, new Uint8Array(await readFile(path)))
+/** Opens what was sealed, as a restore would: what does not open, or does not let a server go on from this backup, is no backup.
+ * @throws UNAVAILABLE_STORAGE */
+async function demandOpens(part: string, passphrase: string, head: DatabaseHead): Promise<void> {
+  const useless = (cause?: unknown) => {
+    const advice =
+      "The secrets folder does not let anybody restore this database: a file is missing or damaged, or there are more than a backup holds. " +
+      "Put your copy of it back. No backup was made."
+    return new AppError("UNAVAILABLE_STORAGE", advice, { cause })
   }
-  return files
+  const opened = await Promise.resolve()
+    .then(() => openSealedSecrets(takeSealed(part), passphrase, head))
+    .catch((cause) => {
+      throw useless(cause)
+    })
+  if ((await fitting(opened, head.note, head.origin)) === null) throw useless()
+}
+
+/** What SQLite cannot copy was changed, or something else is wrong. */
+async function demandCopyable(database: string, logKey: Uint8Array | null, cause: unknown): Promise<never> {
+  const isOther = cause instanceof AppError || (refusalOf(cause) as AppError).message.includes("disk is full")
+  const audit = isOther ? null : await auditDatabase(database, logKey).catch(() => null)
+  throw audit === null || audit.findings.length === 0 ? cause : changed(audit)
 }
 
 /** An empty file that nobody else may read: SQLite takes one for a database, and makes its own for everybody. */
@@ -137,6 +154,21 @@ function putSealed(file: string, sealed: Uint8Array): void {
     database.exec("pragma journal_mode = delete")
     database.exec(backupTable.sql)
     database.prepare(`insert into ${backupTable.name} values (1, ?, ?)`).run(sealed, sha256(sealed))
+  } finally {
+    database.close()
+  }
+}
+
+/** What a server neither reads nor is just writing. */
+async function strangersIn({ secrets }: DataFolder): Promise<string[]> {
+  return (await namesIn(secrets)).filter((name) => !isSecretFile(name.replace(/\.new$/, "")))
+}
+
+function takeSealed(file: string): Uint8Array {
+  const database = new DatabaseSync(file, { readOnly: true })
+  try {
+    const row = database.prepare(`select sealed from ${backupTable.name}`).get()
+    return new Uint8Array(row?.sealed as Uint8Array)
   } finally {
     database.close()
   }

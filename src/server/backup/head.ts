@@ -25,14 +25,15 @@ export function readHead(file: string): DatabaseHead {
     if (!isId(practice) || tree === null || !isOriginOf(practice as PracticeId, tree.origin)) throw new Error("no log")
     return { practice: practice as PracticeId, origin: tree.origin, tree, note }
   } catch (cause) {
-    throw new AppError(
-      "BAD_INPUT_FORMAT",
-      "This file is no backup of Healthcrypt's, or it is damaged. Check the path, or take another backup.",
-      { cause },
-    )
+    throw noBackup(cause)
   } finally {
     database?.close()
   }
+}
+
+export function noBackup(cause: unknown): AppError {
+  const advice = "This file is no backup of Healthcrypt's, or it is damaged. Check the path, or take another backup."
+  return new AppError("BAD_INPUT_FORMAT", advice, { cause })
 }
 
 /** When the newest leaf of a database's log was made, in milliseconds since 1970; null where it cannot be read. */

@@ -2,8 +2,9 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { AppError } from "../../errors.ts"
 import { type DataFolder, writeDurably } from "../data-folder.ts"
+import { newestCheckpoint } from "../secrets.ts"
 import type { Store } from "../store/store.ts"
-import { newestCheckpoint, unfinished } from "./restore.ts"
+import { unfinished } from "./restore.ts"
 
 const everyMs = 60_000
 

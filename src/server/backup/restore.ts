@@ -1,13 +1,15 @@
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
-import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { newId } from "../../encoding/ids.ts"
 import { AppError } from "../../errors.ts"
-import { openNote, sameTree, type TreeHead } from "../../proof/checkpoint.ts"
+import { sameTree, type TreeHead } from "../../proof/checkpoint.ts"
 import { inGroups, type SignedSuccession, succeedingOrigin, successionCode } from "../../proof/succession.ts"
 import { auditDatabase } from "../audit/audit.ts"
+import { type Finding, newFindings } from "../audit/findings.ts"
+import { auditOlderSchema } from "../audit/schema.ts"
 import {
   type ClaimedFolder,
   claimDataFolder,
@@ -17,15 +19,16 @@ import {
   writeDurably,
 } from "../data-folder.ts"
 import { logSigner } from "../log.ts"
-import { encodeLogKey, parseLogKey, secretFiles } from "../secrets.ts"
-import { openSqlite } from "../store/connection.ts"
+import { encodeLogKey, newestCheckpoint, secretFiles } from "../secrets.ts"
+import { openSqlite, openUnwritable } from "../store/connection.ts"
 import { migrate, sqliteTypes } from "../store/migrations.ts"
 import { succeed } from "../store/succeed.ts"
 import { storedSuccessions } from "../store/successions.ts"
 import type { WitnessAddress } from "../witnesses.ts"
-import { clear, newestBackup, readSecretFiles, refusalOf, sync } from "./backup.ts"
-import { newestTime, parseHead, readHead, usernamesIn } from "./head.ts"
-import { backupTable, openSealedSecrets, type SecretFiles } from "./sealed-secrets.ts"
+import { clear, newestBackup, refusalOf, sync } from "./backup.ts"
+import { type FittingSecrets, fitting, readSecretFiles, signed } from "./fitting-secrets.ts"
+import { newestTime, noBackup, parseHead, readHead, usernamesIn } from "./head.ts"
+import { backupTable, openSealedSecrets } from "./sealed-secrets.ts"
 import { askWitness } from "./witnessed.ts"
 
 export interface RestoreOptions {
@@ -60,12 +63,6 @@ interface Lost {
   readonly accounts: readonly string[] | null
 }
 
-/** A key of the log, with all that lay beside it. */
-interface FittingSecrets {
-  readonly files: SecretFiles
-  readonly seed: Uint8Array
-}
-
 function spoken(succession: SignedSuccession): string {
   return inGroups(successionCode(succession))
 }
@@ -88,7 +85,10 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
       "BAD_INPUT_FORMAT",
       "This is a server's own database, not a backup: make one of it with `healthcrypt backup`.",
     )
+  await demandOwnTables(options.file)
+  const missing = missingFolders(options.dataDir)
   const folder = await claimDataFolder(options.dataDir)
+  let isDone = false
   const part = join(folder.path, "restoring.db")
   const secrets = join(folder.path, "secrets.restoring")
   try {
@@ -96,14 +96,54 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
     await rm(secrets, { recursive: true, force: true })
     await copyFile(options.file, part)
     await chmod(part, 0o600)
-    return await putBack(options, folder, part, secrets)
+    const restored = await putBack(options, folder, part, secrets)
+    isDone = true
+    return restored
   } catch (cause) {
     await clear(part).catch(() => {})
     await rm(secrets, { recursive: true, force: true }).catch(() => {})
     throw refusalOf(cause)
   } finally {
     folder.release()
+    if (!isDone) await removeMade(missing)
   }
+}
+
+/** Whether a backup is made of what this version or an older one makes, and of nothing else. Asked before anything is selected from it: a view
+ * in the place of a table would run. @throws TAMPERED_LOG, BAD_INPUT_FORMAT */
+async function demandOwnTables(file: string): Promise<void> {
+  const findings = newFindings()
+  try {
+    const db = openUnwritable(file)
+    try {
+      await auditOlderSchema(db, findings)
+    } finally {
+      await db.destroy()
+    }
+  } catch (cause) {
+    throw cause instanceof AppError && cause.code === "UNAVAILABLE" ? cause : noBackup(cause)
+  }
+  demandUnchanged(findings.list)
+}
+
+function demandUnchanged(findings: readonly Finding[]): void {
+  if (findings.length === 0) return
+  const named = findings.slice(0, 10).map(({ row, what }) => `${row}: ${what}`)
+  throw new AppError("TAMPERED_LOG", ["This backup was changed or damaged. Take another one.", ...named].join("\n"))
+}
+
+/** A folder and those above it that are not there, the innermost first. */
+function missingFolders(path: string): string[] {
+  const whole = resolve(path)
+  return existsSync(whole) ? [] : [whole, ...missingFolders(dirname(whole))]
+}
+
+/** What was made for a restore that came to nothing goes with it. */
+async function removeMade(folders: readonly string[]): Promise<void> {
+  const [innermost] = folders
+  if (innermost === undefined) return
+  await clear(join(innermost, "lock.db"))
+  for (const path of folders) await rmdir(path).catch(() => {})
 }
 
 /** The code of the newest restore, once more. @returns null where the folder was never restored */
@@ -126,14 +166,13 @@ async function putBack(
   part: string,
   secretsPart: string,
 ): Promise<Restored> {
+  // It may have been another file by the time it was copied.
+  await demandOwnTables(part)
   const { practice, origin, tree, note } = readHead(part)
   const sealed = takeSealed(part)
   await toNewest(part)
   const before = await auditDatabase(part, null)
-  if (before.findings.length > 0) {
-    const named = before.findings.slice(0, 10).map(({ row, what }) => `${row}: ${what}`)
-    throw new AppError("TAMPERED_LOG", ["This backup was changed or damaged. Take another one.", ...named].join("\n"))
-  }
+  demandUnchanged(before.findings)
   const found = (await fittingSecrets(folder, note, origin)) ?? (await openSecrets())
   const old = { origin, logKey: logSigner(found.seed).publicKey }
   const lost = lostOf(folder, part)
@@ -210,19 +249,6 @@ async function fittingSecrets(folder: DataFolder, note: string, origin: string):
     if (fits !== null) return fits
   }
   return null
-}
-
-async function fitting(files: SecretFiles, note: string, origin: string): Promise<FittingSecrets | null> {
-  for (const [name, content] of files) {
-    if (!name.startsWith(secretFiles.logKey) || !files.has(secretFiles.opaqueSetup)) continue
-    const seed = parseLogKey(Buffer.from(content).toString("utf8"))
-    if (seed !== null && (await signed(note, origin, logSigner(seed).publicKey)) !== null) return { files, seed }
-  }
-  return null
-}
-
-function signed(note: string, origin: string, logKey: Uint8Array): Promise<TreeHead | null> {
-  return openNote(note, origin, logKey).catch(() => null)
 }
 
 /** Demands that nobody who can be asked remembers more than the backup holds, unless that is meant.
@@ -355,6 +381,3 @@ function noSecrets(): AppError {
       "into the data folder, or take a backup that was made with --with-secrets.",
   )
 }
-
-/** The newest checkpoint that a server acknowledged, in its secrets folder. */
-export const newestCheckpoint = "newest-checkpoint"
