@@ -17,6 +17,58 @@ const patient = { firstName: "Brady", lastName: "Kuhlman", birthDate: "1961-07-0
 const another = { firstName: "Carla", lastName: "Loos", birthDate: "1970-01-02", diagnosis: "Asthma" }
 const cannot = "The server cannot store anything right now: you can read, not write."
 
+describe.skipIf(!canMount)("a disk of a physician's that takes nothing", () => {
+  const said = "This device can store nothing right now"
+  let folder: string
+  let disk: SmallDisk
+  let server: LiveServer
+  let ada: Desk
+  let record: string
+  beforeEach(async () => {
+    folder = await tempFolder()
+    disk = smallDisk(join(folder, "disk"), 8)
+    server = await serve({ dataDir: join(folder, "data") })
+    ada = desk(server.url, disk.path, "ada")
+    await ada.register("Ada", "Byron")
+    record = await ada.add(patient)
+  })
+  afterEach(async () => {
+    await server.kill()
+    disk.unmount()
+    await removeFolder(folder)
+  })
+
+  async function demandReading(who: Desk): Promise<void> {
+    for (const args of [
+      ["records", "list"],
+      ["records", "show", record],
+      ["records", "history", record],
+    ]) {
+      const { code, stdout, stderr } = await who.run(args)
+      expect([code, stderr.match(new RegExp(said, "g"))?.length], `${args.join(" ")}: ${stderr}`).toEqual([0, 1])
+      expect(stdout.length).toBeGreaterThan(20)
+    }
+  }
+
+  test("is read on with, on a machine that knows the practice and on one that is new", async () => {
+    disk.fill()
+    await demandReading(ada)
+    await demandReading(desk(server.url, join(disk.path, "new"), "ada"))
+    const monitor = await ada.run(["log", "monitor", "--once"])
+    expect([monitor.code, monitor.stderr]).toEqual([1, expect.stringContaining("takes nothing (ENOSPC)")])
+    disk.free()
+    const list = await ada.run(["records", "list"])
+    expect([list.code, list.stderr]).toEqual([0, ""])
+  })
+
+  test("is read on with where it is mounted for reading alone", async () => {
+    disk.remount("ro")
+    await demandReading(ada)
+    disk.remount("rw")
+    expect((await ada.run(["records", "list"])).stderr).toBe("")
+  })
+})
+
 describe.skipIf(!canMount)("a disk that takes nothing", () => {
   let folder: string
   let disk: SmallDisk

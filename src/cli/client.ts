@@ -20,18 +20,25 @@ export async function withServer<T>(io: Io, work: (around: Surroundings) => Prom
   const tell = (): void => {
     readOnly = true
   }
+  let noRoom: string | null = null
   const connection = connect(serverOf(io), io.env.HEALTHCRYPT_CA || undefined, undefined, "HEALTHCRYPT_SERVER", tell)
   const home = io.env.HEALTHCRYPT_HOME || join(homedir(), ".healthcrypt")
   try {
     return await work({
       transport: new Transport(connection.send, connection.open),
-      storage: fileStorage(home),
+      storage: fileStorage(home, (reason) => {
+        noRoom ??= reason
+      }),
       carrier: "bearer",
       now: () => Date.now(),
       deviceLabel: `Command line on ${hostname()}`.slice(0, 200),
     })
   } finally {
     connection.close()
+    if (noRoom !== null)
+      await io.err.line(
+        `This device can store nothing right now (${noRoom}): it will not know what it saw in this run. Make room for ${home}.`,
+      )
     if (readOnly) await io.err.line("The server cannot store anything right now: you can read, not write.")
   }
 }
