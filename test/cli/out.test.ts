@@ -24,6 +24,7 @@ const modules: readonly string[] = [
   "node:stream",
   "node:timers/promises",
   "node:tls",
+  "node:url",
   "node:util",
   "node:vm",
 ]
