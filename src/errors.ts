@@ -5,7 +5,7 @@ export const errors = {
   BAD_INPUT_SIZE: [413, "This is larger than Healthcrypt accepts. Split it into smaller parts."],
   BAD_INPUT_ENTRIES: [
     413,
-    "This record holds as many entries of yours as it can. Nothing was lost. Export it, and import it as a new record; you can still remove members, or leave.",
+    "This record holds as many entries of yours as it can. Nothing was lost. Export it, and import it as a new record (“As new records” on the page, or `healthcrypt import --new`); you can still remove members, or leave.",
   ],
   BAD_INPUT_STATEMENT: [400, "The signed statement is not valid. Update Healthcrypt on this device and try again."],
   BAD_INPUT_USERNAME: [400, "A username has 3 to 64 characters: a to z, 0 to 9, dot, underscore, hyphen."],

@@ -149,7 +149,7 @@ test("what the page wrote is kept where the server is lost after it, and the pag
   })
   const bundle = { resourceType: "Bundle", type: "collection", entry: [patient(1), patient(2)] }
   const before = await storage().list("kept/")
-  await expect(api.importFile("two.json", utf8(JSON.stringify(bundle)), () => {})).rejects.toEqual(
+  await expect(api.importFile("two.json", utf8(JSON.stringify(bundle)), () => {}, null)).rejects.toEqual(
     refused("UNAVAILABLE_SERVER"),
   )
   await vi.waitFor(async () => {

@@ -1,6 +1,6 @@
 import { lstat, open, rename, rm, stat } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
-import { exportBundle } from "../clinical/export.ts"
+import { exportBundle, exportParts, partName } from "../clinical/export.ts"
 import { AppError } from "../errors.ts"
 import { UsageError } from "./ask.ts"
 import { withWorkspace } from "./client.ts"
@@ -9,10 +9,13 @@ import { recordIdFrom } from "./ids.ts"
 
 export const exportCommand: CliCommand = {
   name: "export",
-  summary: "Write one record as a FHIR bundle: plain text, readable by whoever gets the file",
+  summary: "Write one record as a FHIR bundle, a large one as several: plain text, readable by whoever gets the files",
   arguments: "<id>",
   options: [
-    { flags: "-o, --output <file>", description: "Where to write it; - for standard output" },
+    {
+      flags: "-o, --output <file>",
+      description: "Where to write it, further files with -2, -3 … in their names; - for standard output",
+    },
     { flags: "--force", description: "Replace a file that is there" },
   ],
   async run(io, options, args) {
@@ -24,15 +27,25 @@ export const exportCommand: CliCommand = {
     if (output !== "-") await demandFree(output, replace)
     return withWorkspace(io, async (work) => {
       const record = await work.records.open(id)
-      await work.records.act(id, "export")
-      const bundle = exportBundle(record.chart)
+      const parts = await exportParts(record.chart)
       if (output === "-") {
-        await io.out.jsonText(bundle)
+        if (parts.length > 1) throw tooLong(parts.length)
+        await work.records.act(id, "export")
+        await io.out.jsonText(exportBundle(record.chart))
         await io.out.demandWritten("The export is not whole.")
-      } else {
-        await writePrivately(output, bundle, replace)
-        await io.err.line(`${output} is not encrypted. Delete it when it is no longer needed.`)
+        return 0
       }
+      const files = parts.map((_, at) => partName(output, at))
+      if (!replace) for (const file of files) if (await isThere(file)) throw taken()
+      await work.records.act(id, "export")
+      for (const [at, keys] of parts.entries()) {
+        await writePrivately(files[at]!, exportBundle(record.chart, keys), replace)
+        await io.err.line(`${files[at]} is not encrypted. Delete it when it is no longer needed.`)
+      }
+      if (files.length > 1)
+        await io.err.line(
+          `This record is larger than one file may be, and is in these ${files.length} files. Import all of them, in this order.`,
+        )
       return 0
     })
   },
@@ -86,6 +99,13 @@ async function demandFolder(file: string): Promise<void> {
   throw new AppError(
     "NOT_ALLOWED",
     "There is no folder of that name to write the file into. Make it, or choose another.",
+  )
+}
+
+function tooLong(files: number): AppError {
+  return new AppError(
+    "NOT_ALLOWED",
+    `This record is larger than one file may be, and needs ${files} files. Name the first with -o FILE.`,
   )
 }
 

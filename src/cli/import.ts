@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises"
 import { basename } from "node:path"
 import { importFile, maxImportBytes } from "../client/imports.ts"
 import type { ImportReport } from "../client/views.ts"
+import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import { toWrite } from "./client.ts"
 import type { CliCommand } from "./command.ts"
@@ -10,9 +11,15 @@ export const importCommand: CliCommand = {
   name: "import",
   summary: "Import FHIR R4 bundles, one record a patient; each file is checked whole before any of it is stored",
   arguments: "<file...>",
-  options: [],
-  run: (io, _options, files) =>
+  options: [
+    {
+      flags: "--new",
+      description: "Put nothing into a record that is there, such as one that is full: only into those that this makes",
+    },
+  ],
+  run: (io, options, files) =>
     toWrite(io, async (work) => {
+      const made: RecordId[] = []
       const signal = { aborted: false }
       const stop = () => {
         signal.aborted = true
@@ -23,10 +30,11 @@ export const importCommand: CliCommand = {
         for (const [i, file] of files.entries()) {
           const bar = await io.err.bar(files.length > 1 ? `${i + 1}/${files.length} ` : "", "resources")
           const report = await readBytes(file).then(
-            (bytes) => importFile(work, basename(file), bytes, bar.tick, signal),
+            (bytes) => importFile(work, basename(file), bytes, bar.tick, signal, options.new === true ? made : null),
             (error: AppError) => failed(file, error),
           )
           bar.stop()
+          made.push(...report.records.map(({ id }) => id))
           if (report.outcome === "refused") refused++
           await (report.outcome === "refused" ? io.err : io.out).line(describe(file, report))
           if (report.outcome === "cancelled") return 1

@@ -17,12 +17,20 @@ export interface ImportTarget {
 /** Where a patient of a file belongs: into the record that this physician made of that very patient, by its first entry, and into no
  * other. A summary, and what a colleague wrote since, are claims: who could bring a file into a record of theirs would read it. Two
  * systems may number two patients alike, so the person has to be the same too, as this physician wrote them down. And a record with
- * entries that cannot be read takes nothing in: exporting it and importing that again makes one that can be shared. */
-export async function importTarget(work: Workspace, { patient, changes }: ImportedPatient): Promise<ImportTarget> {
+ * entries that cannot be read takes nothing in: exporting it and importing that again makes one that can be shared.
+ * @param among the records that may be it; any, if `null` */
+export async function importTarget(
+  work: Workspace,
+  { patient, changes }: ImportedPatient,
+  among: readonly RecordId[] | null,
+): Promise<ImportTarget> {
   if (patient === "") return { record: null, apart: false }
   const { roster, records } = work
   const text = changes.find(([key]) => key === patient)?.[1] ?? ""
-  const rows = roster.rows.ofPatient(patient).sort(inOrder)
+  const rows = roster.rows
+    .ofPatient(patient)
+    .filter(({ id }) => among === null || among.includes(id))
+    .sort(inOrder)
   for (const row of rows) {
     if (roster.refused.has(row.id) || gapsOf(row).size > 0) continue
     const record = await openedOf(records.open(row.id))

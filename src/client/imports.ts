@@ -9,6 +9,7 @@ import { limits } from "../encoding/limits.ts"
 import { AppError } from "../errors.ts"
 import { gently, othersTurn } from "./gently.ts"
 import { importTarget } from "./import-target.ts"
+import { NoRoom } from "./open-record.ts"
 import { whileOvertaken } from "./overtaken.ts"
 import type { ImportReport } from "./views.ts"
 import type { Workspace } from "./workspace.ts"
@@ -17,6 +18,8 @@ import type { Workspace } from "./workspace.ts"
 export const maxImportBytes = limits.inflatedBytes
 
 const attempts = 50
+const noRoom =
+  "The record that this belongs into has no room for it: what one physician may have in a record is 128 MiB and 60,000 resources, and half as much again with all that was replaced. Nothing of this file was taken. Import it as a new record: “As new records” on the page, or `healthcrypt import --new`."
 
 interface Tally {
   readonly records: { id: RecordId; name: string }[]
@@ -30,6 +33,7 @@ interface Tally {
 /** Takes in one FHIR file. All of it is read and checked before anything is stored. What a record already holds, or held once, is
  * not taken again.
  * @param tick told after every patient how many of the file's resources are done.
+ * @param among the records into which it may go, besides new ones: those that the same import has made. Any, if `null`
  * @param signal stops at any time: while the file is read and checked, and between two patients. A patient is taken whole or not at all,
  *               and taking in the same file once more goes on where it was stopped.
  * @returns what became of it; a refusal is an outcome, not an error. Only a lost session or server throws. */
@@ -39,6 +43,7 @@ export async function importFile(
   bytes: Uint8Array,
   tick: (done: number, total: number) => void,
   signal: { readonly aborted: boolean },
+  among: readonly RecordId[] | null = null,
 ): Promise<ImportReport> {
   const tally: Tally = { records: [], resources: 0, added: 0, changed: 0, made: 0, apart: 0 }
   const types = new Map<string, number>()
@@ -71,7 +76,7 @@ export async function importFile(
       await work.roster.sync()
       for (const patient of bundle.patients) {
         if (signal.aborted) return true
-        await importPatient(work, patient, tally)
+        await importPatient(work, patient, tally, among)
         tally.resources += patient.changes.length
         for (const [type, count] of Object.entries(patient.types)) types.set(type, (types.get(type) ?? 0) + count)
         tick(Math.min(tally.resources, bundle.resources), bundle.resources)
@@ -88,9 +93,14 @@ export async function importFile(
   return report(tally.added + tally.changed > 0 ? "merged" : "nothing-new")
 }
 
-async function importPatient(work: Workspace, patient: ImportedPatient, tally: Tally): Promise<void> {
+async function importPatient(
+  work: Workspace,
+  patient: ImportedPatient,
+  tally: Tally,
+  among: readonly RecordId[] | null,
+): Promise<void> {
   const by = work.session.fullName
-  const target = await importTarget(work, patient)
+  const target = await importTarget(work, patient, among)
   const known = target.record
   if (known === null) {
     const made = await work.records.create({ by, changes: [...patient.changes] }, true)
@@ -108,7 +118,10 @@ async function importPatient(work: Workspace, patient: ImportedPatient, tally: T
         if (text !== null && news.has(key)) news.knows(key, parseUtf8(text))
     })
     const { changes, added, changed } = news.to(record.chart)
-    if (changes.length > 0) await work.records.write(record, { by, changes: [...changes] }, true)
+    if (changes.length > 0)
+      await work.records.write(record, { by, changes: [...changes] }, true).catch((error) => {
+        throw error instanceof NoRoom ? new AppError("BAD_INPUT_SIZE", noRoom, { cause: error }) : error
+      })
     tally.added += added
     tally.changed += changed
     tally.records.push({ id: known, name: nameOf(work, known) })

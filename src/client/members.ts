@@ -93,7 +93,7 @@ function everyKey(keys: EpochKeys): Map<number, RecordKey> {
     if (key === undefined)
       throw new AppError(
         "CANNOT_OPEN",
-        "Part of this record does not open for you, so you cannot give it to somebody new. Export it, import it as a new record, and share that one.",
+        "Part of this record does not open for you, so you cannot give it to somebody new. Export it, import it as a new record (“As new records” on the page, or `healthcrypt import --new`), and share that one.",
       )
     all.set(epoch, key)
   }

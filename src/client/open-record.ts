@@ -175,8 +175,18 @@ export function grow(
   return record.done(summary, false)
 }
 
+/** An author's next entry would be one that nobody can read. */
+export class NoRoom extends AppError {
+  constructor() {
+    super(
+      "BAD_INPUT_SIZE",
+      "This is more than one physician can write in one record. Leave something out, or export the record and import it as a new one: “As new records” on the page, or `healthcrypt import --new`.",
+    )
+  }
+}
+
 /** The chart that an author's next entry leads to.
- * @throws BAD_INPUT_SIZE where it would be one that nobody can read */
+ * @throws {@link NoRoom} where it would be one that nobody can read */
 export function chartAfter(
   record: Pick<OpenRecord, "chart" | "spent"> | null,
   author: PhysicianId,
@@ -184,10 +194,7 @@ export function chartAfter(
 ): Chart {
   const fold = new Fold(record?.chart ?? null)
   if (charged(content.weight) <= roomIn(record?.spent.get(author)) && fold.take(author, content)) return fold.chart
-  throw new AppError(
-    "BAD_INPUT_SIZE",
-    "This is more than one physician can write in one record. Leave something out, or export the record and import it as a new one.",
-  )
+  throw new NoRoom()
 }
 
 /** An entry that a newer version wrote, by somebody who still is a member; `null` if there is none. What was put on top of it could undo

@@ -1,4 +1,4 @@
-import { exportBundle } from "../clinical/export.ts"
+import { exportBundle, exportParts, partName } from "../clinical/export.ts"
 import type { RecordId } from "../encoding/ids.ts"
 import { AppError } from "../errors.ts"
 import {
@@ -128,13 +128,13 @@ export function createPageApi(env: PageEnv): PageApi {
         await archiveRecord(await page.toWrite(), id, archived)
         changed(id)
       }),
-    importFile: (name, bytes, progress) =>
+    importFile: (name, bytes, progress, among) =>
       run(async () => {
         const tick = (resourcesDone: number, resourcesTotal: number) =>
           progress({ file: name, filesDone: 0, filesTotal: 1, resourcesDone, resourcesTotal })
         const report = await page.stoppable(async (signal) => {
           const [{ importFile }, work] = await Promise.all([import("./imports.ts"), page.toWrite()])
-          return importFile(work, name, bytes, tick, signal)
+          return importFile(work, name, bytes, tick, signal, among)
         })
         for (const { id } of report.records) changed(id)
         return report
@@ -143,7 +143,11 @@ export function createPageApi(env: PageEnv): PageApi {
       run(async () => {
         const record = await page.work.records.open(id)
         await page.work.records.act(id, "export")
-        return exportBundle(record.chart)
+        const parts = await exportParts(record.chart)
+        // They are the physician's own; their names give away no more than the record's id.
+        const nameOf = (at: number) => partName(`record-${id}.json`, at)
+        const type = "application/fhir+json"
+        return parts.map((keys, at) => new File([exportBundle(record.chart, keys)], nameOf(at), { type }))
       }),
     resource: (id, key) =>
       run(async () => {

@@ -510,8 +510,15 @@ export interface PageApi {
     choices: Readonly<Record<string, "mine" | "theirs">>,
   ): Promise<SaveResult>
   archive(id: RecordId, archived: boolean): Promise<void>
-  importFile(name: string, bytes: Uint8Array, progress: (progress: ImportProgress) => void): Promise<ImportReport>
-  exportRecord(id: RecordId): Promise<string>
+  /** @param among the records into which it may go, besides new ones; any, if `null` */
+  importFile(
+    name: string,
+    bytes: Uint8Array,
+    progress: (progress: ImportProgress) => void,
+    among: readonly RecordId[] | null,
+  ): Promise<ImportReport>
+  /** The files of a record, in their order: one, unless it is larger than one may be. */
+  exportRecord(id: RecordId): Promise<readonly File[]>
   /** The raw JSON text of one resource, for people who ask for it. */
   resource(id: RecordId, key: string): Promise<string>
   /** Drafts are sealed at once and survive lock, sign-out and session end. */

@@ -1,8 +1,9 @@
 import fc from "fast-check"
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
+import { limits } from "../encoding/limits.ts"
 import { type Change, encodeBody } from "./body.ts"
 import { readContent } from "./content.ts"
-import { exportBundle } from "./export.ts"
+import { exportBundle, exportParts, partName } from "./export.ts"
 import { foldBodies } from "./fold.ts"
 import { readBundle } from "./import.ts"
 
@@ -52,4 +53,65 @@ it("whatever a record may hold, its export comes in again as one record, under t
     }),
     { numRuns: 500 },
   )
+})
+
+describe("the parts of an export", () => {
+  const resource = (key: string, rest: object = {}): readonly [string, string] => [
+    key,
+    JSON.stringify({ resourceType: key.split("/")[0], ...rest }),
+  ]
+  const many = (count: number, rest: object) => Array.from({ length: count }, (_, i) => resource(`Basic/${i}`, rest))
+  const patient = resource("Patient/1", { name: [{ family: "Big" }] })
+  const mib = 1024 * 1024
+  const text = (bytes: number) => ({ data: "x".repeat(bytes) })
+  const nodes = (count: number) => ({ x: Array.from({ length: count }, () => 0) })
+  const name = "\uffff".repeat(500)
+
+  it.each<[string, (readonly [string, string])[], number]>([
+    ["few things are one", [...many(3, {}), patient], 1],
+    ["what packs well is one", [patient, ...many(17, text(mib))], 1],
+    ["more than a file may have", [...many(20, text(mib)), patient, ...many(70, text(mib)).slice(20)], 5],
+    ["more values than an entry may have", [patient, ...many(17, nodes(480_000))], 9],
+    ["more resources than an entry may have", [patient, ...many(60_000, {})], 2],
+    ["one that is larger than a part", [resource("Binary/1", text(40 * mib)), ...many(30, text(mib)), patient], 5],
+    ["a Patient who is larger than a part", [resource("Patient/1", text(50 * mib)), ...many(15, text(mib))], 4],
+    ["no Patient", many(60_001, {}), 2],
+  ])("%s", async (_, all, count) => {
+    const chart = foldBodies([{ by: "", changes: all }])
+    const parts = await exportParts(chart)
+    expect(parts.length).toBe(count)
+    const first = all.find(([key]) => key.startsWith("Patient/"))?.[0] ?? ""
+    for (const [at, keys] of parts.entries()) {
+      const file = exportBundle(chart, keys)
+      expect(Buffer.byteLength(file)).toBeLessThanOrEqual(limits.inflatedBytes)
+      const { patients } = readBundle(file)
+      expect(patients[0]!.changes.map(([key]) => key)).toEqual(keys)
+      // Of a Patient who comes again nothing is new.
+      const fresh = patients[0]!.changes.filter(([key]) => at === 0 || key !== first)
+      readContent(encodeBody({ by: name, changes: fresh }))
+      if (parts.length > 1 && first !== "") expect(keys[0]).toBe(first)
+    }
+    const rest = parts.flat().filter((key) => key !== first)
+    expect(rest).toEqual(all.map(([key]) => key).filter((key) => key !== first))
+  })
+
+  it("go without a Patient beside whom nothing fits", async () => {
+    const all = [resource("Patient/1", text(63 * mib)), ...many(2, text(mib))]
+    const parts = await exportParts(foldBodies([{ by: "", changes: all }]))
+    expect(parts).toEqual([["Patient/1"], ["Basic/0", "Basic/1"]])
+  })
+
+  it("have names in their order", () => {
+    const names = (file: string) => [0, 1, 11].map((at) => partName(file, at))
+    expect(names("a/b.c/d.json")).toEqual(["a/b.c/d.json", "a/b.c/d-2.json", "a/b.c/d-12.json"])
+    expect(names("../d")).toEqual(["../d", "../d-2", "../d-12"])
+    expect(names("a.b/.d")).toEqual(["a.b/.d", "a.b/.d-2", "a.b/.d-12"])
+  })
+
+  it("a resource of as many values as one may have comes in again", () => {
+    const [key, one] = resource("Basic/1", nodes(limits.resourceNodes - 3))
+    const chart = foldBodies([{ by: "", changes: [[key, one]] }])
+    readContent(encodeBody({ by: "", changes: [[key, one]] }))
+    expect(readBundle(exportBundle(chart)).patients[0]!.changes).toEqual([[key, one]])
+  })
 })

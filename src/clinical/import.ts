@@ -46,8 +46,10 @@ const bundleTypes = ["transaction", "batch", "collection", "document", "searchse
 const levelsAboveResource = 3
 /** Of a bundle's `meta`, in UTF-16 units: an export's is shorter. */
 const longestMeta = 1000
+/** An item of a bundle is an object that holds its resource, with an address. */
+const aroundResource = 2
 /** What one file may hold: as many values as an entry and a resource may, and resources that fit into memory before any is stored. */
-const budget = { nodes: limits.entryNodes, itemNodes: limits.resourceNodes, kept: 200_000 }
+const budget = { nodes: limits.entryNodes, itemNodes: limits.resourceNodes + aroundResource, kept: 200_000 }
 
 /** A file's bytes as text. @throws BAD_INPUT_BUNDLE where it is no UTF-8 text, BAD_INPUT_SIZE */
 export function textOfFile(bytes: Uint8Array): string {
@@ -63,7 +65,7 @@ export function textOfFile(bytes: Uint8Array): string {
 
 /** Reads a FHIR R4 bundle, or a single Patient. A key is the type with the UUID of a `urn:uuid:` address, else with the
  * resource's id. A file with one patient goes to that patient whole; one with several is split by references. What `exportBundle` made of
- * a record becomes one record again, whatever is in it: under the keys that its addresses say, and of whatever version its resources are.
+ * a record, or of a part of one, is one patient's, whatever is in it: under the keys that its addresses say, and of whatever version its resources are.
  * @throws BAD_INPUT_BUNDLE or BAD_INPUT_NO_PATIENT naming the place and quoting nothing; BAD_INPUT_SIZE for more than one file may hold */
 export function readBundle(text: string): ImportedBundle {
   const steps = readBundleSteps(text)

@@ -22,7 +22,8 @@ export interface ImportState {
 
 export interface Imports {
   readonly state: Store<ImportState>
-  start(files: readonly File[]): Promise<void>
+  /** @param asNew into no record that was there before */
+  start(files: readonly File[], asNew: boolean): Promise<void>
   cancel(): Promise<void>
   clear(): void
 }
@@ -46,7 +47,7 @@ export function createImports(api: PageApi): Imports {
 
   return {
     state,
-    async start(files) {
+    async start(files, asNew) {
       if (state.get().running || files.length === 0) return
       run += 1
       const mine = run
@@ -73,7 +74,9 @@ export function createImports(api: PageApi): Imports {
         }
         set({ file: file.name, filesDone: index })
         const stopped = () => state.get().cancelling || mine !== run
-        const report = await takeOne(api, file, stopped, ({ resourcesDone, resourcesTotal }) => {
+        const made = state.get().reports.flatMap(({ records }) => records.map(({ id }) => id))
+        const among = asNew ? made : null
+        const report = await takeOne(api, file, stopped, among, ({ resourcesDone, resourcesTotal }) => {
           const part = resourcesTotal > 0 ? resourcesDone / resourcesTotal : 0
           moved(bytesDone + part * file.size, resourcesBefore + resourcesDone)
         })
@@ -100,12 +103,13 @@ async function takeOne(
   api: PageApi,
   file: File,
   stopped: () => boolean,
+  among: Parameters<PageApi["importFile"]>[3],
   progress: Parameters<PageApi["importFile"]>[2],
 ): Promise<ImportReport> {
   try {
     const bytes = new Uint8Array(await file.arrayBuffer())
     // What was cancelled while the file was read has nothing to stop in the worker yet.
-    return stopped() ? notTaken(file.name) : await api.importFile(file.name, bytes, progress)
+    return stopped() ? notTaken(file.name) : await api.importFile(file.name, bytes, progress, among)
   } catch (error) {
     const { code, message } = error instanceof AppError ? error : new AppError("UNAVAILABLE")
     return { ...notTaken(file.name), outcome: "refused", code, message }

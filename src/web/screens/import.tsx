@@ -12,10 +12,12 @@ export function ImportScreen() {
   const { imports, home } = useApp()
   const state = useStore(imports.state)
   const [over, setOver] = useState(false)
+  const [asNew, setAsNew] = useState(false)
   const chooser = useRef<HTMLInputElement>(null)
 
   const take = async (files: readonly File[]) => {
-    await imports.start(files)
+    await imports.start(files, asNew)
+    setAsNew(false)
     home.rosterMoved(true)
   }
   const drop = (event: DragEvent) => {
@@ -61,6 +63,10 @@ export function ImportScreen() {
           <Button variant="default" onClick={() => chooser.current?.click()}>
             Choose files
           </Button>
+          <label className={classes.asNew}>
+            <input type="checkbox" checked={asNew} onChange={(event) => setAsNew(event.currentTarget.checked)} />
+            As new records: put nothing into one that is there, such as one that is full
+          </label>
           <input
             ref={chooser}
             type="file"
