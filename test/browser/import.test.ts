@@ -24,7 +24,12 @@ describe("an import on the page", () => {
       resourceType: "Bundle",
       type: "collection",
       entry: Array.from({ length: count }, (_, i) => ({
-        resource: { resourceType: "Patient", id: `p${i}`, name: [{ family: `Import${i}${filling}` }] },
+        resource: {
+          resourceType: "Patient",
+          id: `p${i}`,
+          name: [{ family: `Import${i}${filling}` }],
+          birthDate: "1970-01-01",
+        },
       })),
     })
 
