@@ -11,6 +11,8 @@ import type { NewSession, Store, StoredSession } from "./store/store.ts"
 export const idleMs = 15 * 60_000
 export const longestMs = 12 * 3_600_000
 const touchEveryMs = 60_000
+/** So far a time service puts a clock back that was right. */
+const clockSlackMs = 60_000
 
 /** A session that has not been stored yet, with the secrets that only the client keeps. */
 export interface FreshSession {
@@ -146,8 +148,11 @@ export class Sessions {
     await this.#store.purgeSessions(now, now - idleMs - touchEveryMs)
   }
 
+  /** What began or was used at a time that has not come yet, did so by a clock that was wrong, and would last too long by the right one. */
   #isAlive(session: StoredSession, now: number): boolean {
-    return now < session.expires && now < this.#lastActive(session) + idleMs
+    const lastActive = this.#lastActive(session)
+    if (Math.max(session.created, lastActive) > now + clockSlackMs) return false
+    return now < session.expires && now < lastActive + idleMs
   }
 
   #lastActive({ id, touched }: StoredSession): number {

@@ -53,6 +53,23 @@ describe("how long", () => {
     expect(await status(bearer)).toBe(401)
   })
 
+  test("a session of times that have not come yet is over: the clock was ahead, and has been put right", async () => {
+    later(-30_000)
+    expect([await status(bearer), await status(cookie)]).toEqual([200, 200])
+    later(-3_600_000)
+    expect([await status(bearer), await status(cookie)]).toEqual([401, 401])
+    // It does not come back with the time.
+    later(3_630_000)
+    expect([await status(bearer), await status(cookie)]).toEqual([401, 401])
+  })
+
+  test("a session that was used while the clock was ahead is over, too", async () => {
+    later(600_000)
+    expect(await status(bearer)).toBe(200)
+    later(-600_000)
+    expect(await status(bearer)).toBe(401)
+  })
+
   test("what nobody's hand caused keeps no session alive", async () => {
     const background = { headers: { ...bearer.headers, [backgroundHeader]: "1" } }
     for (let i = 0; i < 14; i++) {
