@@ -35,6 +35,7 @@ import { tileRoutes } from "./routes/tiles.ts"
 import { unlocksRoutes } from "./routes/unlocks.ts"
 import { Sessions } from "./sessions.ts"
 import { usualSignUps } from "./sign-up-limit.ts"
+import { answerUnparsed, headerBytes } from "./unparsed.ts"
 import { Watchers } from "./watchers.ts"
 import { Witnesses } from "./witnesses.ts"
 
@@ -148,6 +149,7 @@ function create({ logLevel, logStream, trustProxy, ...deps }: AppDeps): FastifyI
     trustProxy: trustProxy ? (_: string, hop: number) => hop === 0 : false,
     bodyLimit: smallBody,
     routerOptions: { maxParamLength: 64 },
+    clientErrorHandler: answerUnparsed,
     frameworkErrors: refuseUnreadable(deps.isMeant),
     serverFactory: (handler) => listener(handler, deps),
   })
@@ -158,7 +160,7 @@ function listener(
   handler: RequestListener,
   { https, stillMs = usualStillMs }: Pick<AppDeps, "https" | "stillMs">,
 ): Server {
-  const options = { ...https, requireHostHeader: false }
+  const options = { ...https, requireHostHeader: false, maxHeaderSize: headerBytes }
   const answer = oneByOne(handler)
   const server = https === undefined ? createServer(options, answer) : createSecureServer(options, answer)
   server.on("checkExpectation", answer)
