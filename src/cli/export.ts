@@ -36,7 +36,7 @@ export const exportCommand: CliCommand = {
         return 0
       }
       const files = parts.map((_, at) => partName(output, at))
-      if (!replace) for (const file of files) if (await isThere(file)) throw taken()
+      for (const file of files) await demandFree(file, replace)
       await work.records.act(id, "export")
       for (const [at, keys] of parts.entries()) {
         await writePrivately(files[at]!, exportBundle(record.chart, keys), replace)

@@ -137,11 +137,12 @@ function isBusy(error: unknown): boolean {
   return errcode !== undefined && [5, 6].includes(errcode & 0xff)
 }
 
-/** Why a disk takes nothing, from anybody; null for another reason. Of SQLite: READONLY, IOERR, FULL, CANTOPEN. */
+/** Why a disk takes nothing, from anybody; null for another reason. Of SQLite: READONLY and FULL. A file that cannot be opened for another
+ * reason, such as too many open ones, may be written a moment later: without its lock two commands would. */
 function noRoom(error: unknown): string | null {
   const { code = "", errcode } = error as { code?: string; errcode?: number }
   if (["ENOSPC", "EDQUOT", "EROFS"].includes(code)) return code
-  return errcode !== undefined && [8, 10, 13, 14].includes(errcode & 0xff) ? (error as Error).message : null
+  return errcode !== undefined && [8, 13].includes(errcode & 0xff) ? (error as Error).message : null
 }
 
 function unusable(home: string, cause: unknown): AppError {

@@ -65,7 +65,8 @@ export function textOfFile(bytes: Uint8Array): string {
 
 /** Reads a FHIR R4 bundle, or a single Patient. A key is the type with the UUID of a `urn:uuid:` address, else with the
  * resource's id. A file with one patient goes to that patient whole; one with several is split by references. What `exportBundle` made of
- * a record, or of a part of one, is one patient's, whatever is in it: under the keys that its addresses say, and of whatever version its resources are.
+ * a record, or of a part of one, is one patient's, whatever is in it: under the keys that its addresses say, and of whatever version its
+ * resources are.
  * @throws BAD_INPUT_BUNDLE or BAD_INPUT_NO_PATIENT naming the place and quoting nothing; BAD_INPUT_SIZE for more than one file may hold */
 export function readBundle(text: string): ImportedBundle {
   const steps = readBundleSteps(text)
